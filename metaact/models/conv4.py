@@ -1,0 +1,104 @@
+"""Conv4, the few-shot network of Finn et al. (2017) for Omniglot."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from metaact import activations
+from metaact.errors import check_choice, check_int
+
+from .initialise import initialise
+
+BATCH_NORM_MODES = ("batch", "off")
+
+
+class Conv4(nn.Module):
+    """Four 3x3 convolutions of stride 2, each with BatchNorm (or none) and an activation.
+
+    The last feature map is averaged over its positions, so any image of at least 16x16 fits.
+
+    Shapes: input float [batch, channels, height, width], output logits [batch, classes].
+
+    BatchNorm, where it is on, always normalises by the statistics of the batch at hand, in training
+    and in testing, and keeps no running ones. With MAML that makes predictions *transductive*: a
+    query image is normalised together with the episode's other query images. The mode is part of
+    every result's config, because figures with and without it do not compare.
+
+    Attributes:
+        head: The linear layer; all that MAML adapts in its head-only mode (ANIL).
+
+    Reference:
+        Finn, Abbeel, Levine. Model-Agnostic Meta-Learning, 2017, section 5.2.
+        https://arxiv.org/abs/1703.03400
+    """
+
+    def __init__(
+        self,
+        activation: activations.Entry,
+        *,
+        classes: int,
+        channels: int,
+        filters: int,
+        batch_norm: str,
+    ) -> None:
+        super().__init__()
+        blocks = []
+        for depth in range(4):
+            wide = filters * activation.channel_factor
+            block: list[nn.Module] = [
+                nn.Conv2d(filters if depth else channels, wide, 3, stride=2, padding=1)
+            ]
+            if batch_norm == "batch":
+                block.append(nn.BatchNorm2d(wide, track_running_stats=False))
+            block.append(activation.factory())
+            blocks.append(nn.Sequential(*block))
+        self.features = nn.Sequential(*blocks)
+        self.head = nn.Linear(filters, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, channels, height, width]."""
+        logits: Tensor = self.head(self.features(images).mean(dim=(2, 3)))
+        return logits
+
+
+def conv4(
+    activation: str | activations.Entry = "arelu",
+    *,
+    classes: int = 5,
+    channels: int = 1,
+    size: int = 28,
+    filters: int = 64,
+    batch_norm: str = "batch",
+    generator: torch.Generator | None = None,
+) -> Conv4:
+    """Build Conv4 with a fresh instance of `activation` in each block.
+
+    Args:
+        activation: A name of `metaact.activations.names()`, `module:factory`, or an entry.
+        classes: Outputs of the head.
+        channels: Input channels.
+        size: Height and width of the images, at least 16.
+        filters: Feature maps per block.
+        batch_norm: "batch" (statistics of the batch at hand, always) or "off".
+        generator: Source of the weights; None draws from the global stream as PyTorch does.
+
+    Returns:
+        The network, logits [batch, classes].
+
+    Raises:
+        UsageError: If an argument is not allowed.
+    """
+    check_int("size", size, minimum=16, why="conv4 halves the image four times")
+    entry = activations.resolve(activation) if isinstance(activation, str) else activation
+    model = Conv4(
+        entry,
+        classes=check_int("classes", classes, minimum=2),
+        channels=check_int("channels", channels, minimum=1),
+        filters=check_int("filters", filters, minimum=1),
+        batch_norm=check_choice("batch_norm", batch_norm, BATCH_NORM_MODES),
+    )
+    if generator is None:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
+    initialise(model, generator=generator, gain=entry.init_gain, head="head")
+    return model

@@ -1,0 +1,122 @@
+"""Labelled images in memory, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from metaact.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a set of images comes from; it travels into every result.
+
+    Attributes:
+        dataset: Name of the data set.
+        split: Which published part of it ("train", "background", ...).
+        official: Whether these are the published files, pixel for pixel.
+        note: What a reader of a result must know ("greyscale, cut from test pictures").
+    """
+
+    dataset: str
+    split: str
+    official: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Images:
+    """Labelled images of one split, resident in memory as bytes.
+
+    Attributes:
+        pixels: uint8 [images, channels, height, width], contiguous.
+        labels: int64 [images] in 0..classes-1; every class has at least one image.
+        class_names: One readable, unique name per class.
+        class_groups: One group name (alphabet, script) per class, or ().
+        provenance: Where they come from.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    class_groups: tuple[str, ...] = ()
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+            raise DataError(
+                "`pixels` must be uint8 [images, channels, height, width]; "
+                f"got {self.pixels.dtype} {list(self.pixels.shape)}."
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.pixels.shape[:1]:
+            raise DataError(
+                f"`labels` must be int64 [{len(self.pixels)}] (one per image); "
+                f"got {self.labels.dtype} {list(self.labels.shape)}."
+            )
+        present = torch.unique(self.labels).tolist()
+        if present != list(range(len(self.class_names))):
+            raise DataError(
+                f"`labels` must take every value in 0..{len(self.class_names) - 1} "
+                f"({len(self.class_names)} class names); got {len(present)} distinct values "
+                f"from {min(present, default=None)} to {max(present, default=None)}."
+            )
+        if len(set(self.class_names)) != len(self.class_names):
+            raise DataError("`class_names` must be unique; got duplicates.")
+        if self.class_groups and len(self.class_groups) != len(self.class_names):
+            raise DataError(
+                f"`class_groups` must hold {len(self.class_names)} names (one per class) "
+                f"or none; got {len(self.class_groups)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return int(self.pixels.shape[2]), int(self.pixels.shape[3])
+
+    def sha256(self) -> str:
+        """Hash of pixels, labels and class names: the identity of the data in a result."""
+        digest = hashlib.sha256()
+        digest.update(repr(tuple(self.pixels.shape)).encode())
+        digest.update(self.pixels.cpu().numpy().tobytes())
+        digest.update(self.labels.cpu().numpy().tobytes())
+        digest.update("\n".join(self.class_names).encode())
+        return digest.hexdigest()
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same images on `device`."""
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+    def take(self, indices: Tensor) -> Images:
+        """The images at `indices` (int64 [n]); classes left empty are dropped, labels closed up."""
+        labels = self.labels[indices]
+        kept, closed = torch.unique(labels, return_inverse=True)
+        classes = kept.tolist()
+        return replace(
+            self,
+            pixels=self.pixels[indices].contiguous(),
+            labels=closed,
+            class_names=tuple(self.class_names[c] for c in classes),
+            class_groups=tuple(self.class_groups[c] for c in classes) if self.class_groups else (),
+        )
+
+    def take_classes(self, classes: list[int]) -> Images:
+        """All images of the given classes, labels renumbered in ascending class order."""
+        wanted = torch.tensor(classes, dtype=torch.int64, device=self.labels.device)
+        return self.take(torch.isin(self.labels, wanted).nonzero().squeeze(1))

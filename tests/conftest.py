@@ -1,0 +1,44 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Real data sets: METAACT_DATA, or the shared folder beside the checkout."""
+    root = Path(__file__).resolve().parents[1]
+    for folder in (os.environ.get("METAACT_DATA"), root.parent / "shared" / "data"):
+        if folder and (Path(folder) / "MNIST").is_dir():
+            return Path(folder)
+    pytest.skip("no real data: METAACT_DATA names no folder with MNIST in it")
+
+
+@pytest.fixture(scope="session")
+def learn2learn() -> ModuleType:
+    """The reference library; where METAACT_REQUIRE_LEARN2LEARN is set, missing is a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module("learn2learn")
+        except ImportError as error:
+            if os.environ.get("METAACT_REQUIRE_LEARN2LEARN"):
+                raise
+            pytest.skip(f"learn2learn is not installed: {error}")
+
+
+@pytest.fixture(autouse=True)
+def global_generator_untouched(request: pytest.FixtureRequest) -> object:
+    """No test's subject may draw from PyTorch's global stream, unless the test says so."""
+    before = torch.get_rng_state()
+    yield
+    if request.node.get_closest_marker("draws_globally") is None:
+        assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
