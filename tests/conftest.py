@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import warnings
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,3 +44,19 @@ def global_generator_untouched(request: pytest.FixtureRequest) -> object:
     yield
     if request.node.get_closest_marker("draws_globally") is None:
         assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of 30 easy classes of 20 images, 28x28: noisy copies of one blob pattern a class."""
+    generator = np.random.default_rng(0)
+    prototypes = generator.random((30, 7, 7)).repeat(4, axis=1).repeat(4, axis=2)
+    labels = np.repeat(np.arange(30), 20)
+    noise = generator.random((600, 28, 28))
+    images = (255 * (0.8 * prototypes[labels] + 0.2 * noise)).astype(np.uint8)
+    provenance = {"dataset": "blobs", "split": "all", "official": False, "note": "made by a test"}
+    path = tmp_path_factory.mktemp("pack") / "blobs.npz"
+    np.savez(
+        path, images=images, labels=labels.astype(np.int64), provenance=json.dumps(provenance)
+    )
+    return path

@@ -1,0 +1,36 @@
+"""α and β of a network's attention layers, read off for the record."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .arelu import AReLU
+from .controls import UnitAReLU
+from .elsa import ELSA
+from .slopes import is_stuck
+
+
+def attention_values(model: nn.Module) -> dict[str, dict[str, float]]:
+    """α and β of every layer that learns them.
+
+    Args:
+        model: Any network.
+
+    Returns:
+        Per layer, by its path in the model, {"alpha": α before clamping, "beta": β}; empty for a
+        network without AReLU or ELSA, and without the frozen controls.
+
+    Example:
+        >>> attention_values(nn.Sequential(nn.Linear(2, 2), AReLU()))["1"]["beta"]
+        2.0
+    """
+    return {
+        path: {"alpha": float(module.alpha), "beta": float(module.beta)}
+        for path, module in model.named_modules()
+        if isinstance(module, AReLU | ELSA | UnitAReLU)
+    }
+
+
+def stuck_count(model: nn.Module) -> int:
+    """How many of these layers have an α outside [0.01, 0.99], where its gradient is zero."""
+    return sum(bool(is_stuck(v["alpha"])) for v in attention_values(model).values())

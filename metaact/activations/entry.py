@@ -1,0 +1,48 @@
+"""One row of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+Kind = Literal["fixed", "learnable", "control", "user"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the registry knows about one activation.
+
+    Attributes:
+        name: The canonical spec: `create(name)` builds it.
+        title: The spelling of the paper's tables.
+        factory: Makes a fresh instance; every place in a network calls it once.
+        learnable: Learnable scalars per layer.
+        kind: "fixed", "learnable", "control" (an arm that isolates a cause) or "user".
+        citation: Authors and year.
+        formula: The function in one line.
+        start: Start values, or the constants of a fixed one; "" if there are none.
+        aliases: Other accepted spellings; case and "_" against "-" never matter.
+        paper_form: The entry that `protocol="paper"` takes instead, where the paper's own code
+            computes something else than the name says.
+        init_gain: What the weights and the bias of each layer that feeds the activation are
+            multiplied by at initialisation.
+        channel_factor: How many times the channels the layer before it must have.
+        options: Keyword arguments of `factory` that a spec may set, as in `arelu(alpha=0.25)`.
+    """
+
+    name: str
+    title: str
+    factory: Callable[..., nn.Module]
+    learnable: int
+    kind: Kind
+    citation: str
+    formula: str
+    start: str = ""
+    aliases: tuple[str, ...] = ()
+    paper_form: str | None = None
+    init_gain: float = 1.0
+    channel_factor: int = 1
+    options: tuple[str, ...] = ()

@@ -1,0 +1,94 @@
+"""The user's own activation, named as `module:factory`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from metaact.errors import UsageError
+
+from .entry import Entry
+
+
+def user_entry(spec: str) -> Entry:
+    """Import and check a user's activation.
+
+    The factory is called without arguments. It must make a fresh module at every call (one shared
+    instance would tie the parameters of all layers together) that keeps the shape of its input.
+
+    Args:
+        spec: "module:factory", where the factory is a class or a function.
+
+    Returns:
+        An entry of kind "user".
+
+    Raises:
+        UsageError: If it cannot be imported, called or used.
+    """
+    factory = load(spec)
+    # Only to look at it: whatever the user's code draws is undone.
+    with torch.random.fork_rng(devices=[]):
+        first, second = build(spec, factory), build(spec, factory)
+        tied = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
+        if first is second or tied:
+            raise refused(spec, "it returns the same instance or parameters at every call")
+        check_shape(spec, first)
+    return Entry(
+        name=spec,
+        title=spec.partition(":")[2],
+        factory=factory,
+        learnable=sum(p.numel() for p in first.parameters() if p.requires_grad),
+        kind="user",
+        citation="user",
+        formula=(inspect.getdoc(type(first)) or "").partition("\n")[0],
+    )
+
+
+def load(spec: str) -> Callable[[], nn.Module]:
+    """The object that `module:factory` names."""
+    module_name, _, path = spec.partition(":")
+    try:
+        found: object = importlib.import_module(module_name)
+        for name in path.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        raise refused(spec, f"{type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise refused(spec, f"{path} is a {type(found).__name__} and cannot be called")
+    return found
+
+
+def build(spec: str, factory: Callable[[], nn.Module]) -> nn.Module:
+    """One instance."""
+    try:
+        made: object = factory()
+    except Exception as error:
+        raise refused(spec, f"{type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise refused(spec, f"it returned a {type(made).__name__}")
+    return made
+
+
+def check_shape(spec: str, module: nn.Module) -> None:
+    """Refuse a module that changes the shape of a batch of feature maps."""
+    probe = torch.linspace(-1, 1, 36).reshape(1, 4, 3, 3)
+    try:
+        with torch.no_grad():
+            result: object = module(probe.clone())
+    except Exception as error:
+        raise refused(spec, f"on a [1, 4, 3, 3] input, {type(error).__name__}: {error}") from error
+    if not isinstance(result, Tensor) or result.shape != probe.shape:
+        raise refused(spec, "it must keep the shape of its input, seen with a [1, 4, 3, 3] input")
+
+
+def refused(spec: str, why: str) -> UsageError:
+    """The error for a user's activation that cannot be used."""
+    reason = " ".join(why.split())
+    return UsageError(
+        "`activation` module:factory must name a callable without arguments that returns a fresh "
+        f"torch.nn.Module ({reason}); got {spec!r}."
+    )

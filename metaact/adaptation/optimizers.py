@@ -1,0 +1,149 @@
+"""How a network is trained: optimizer, learning rates per group of parameters, weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from metaact.errors import UsageError, check_choice, check_int, check_rate
+
+OPTIMIZERS = ("sgd", "adam")
+DECAYS = ("all", "weights")
+GROUPS = ("all", "weights", "activations")
+
+_WEIGHT_LAYERS: tuple[type[nn.Module], ...] = (
+    *(_ConvNd, nn.Linear, nn.Bilinear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention),
+    *(_NormBase, nn.GroupNorm, nn.LayerNorm),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The settings of supervised training.
+
+    A *layer name* is a prefix of parameter names on whole words ("head", "conv1", "layer4.0"), or
+    one of "all", "weights" (convolutions, linear layers, normalisation) and "activations" (every
+    other parameter: α and β, slopes, coefficients).
+
+    Attributes:
+        lr: Learning rate.
+        optimizer: "sgd" or "adam".
+        momentum: Of SGD.
+        weight_decay: L2 penalty.
+        decay: What the penalty applies to: "all", or "weights" only. Decay pushes α to zero
+            (section 3.4 of the paper), so "weights" spares activation parameters.
+        batch_size: Images per step; the last batch of an epoch may be smaller.
+        train_layers: Layer names that are trained; the others keep their values.
+        layer_lrs: Pairs (layer name, learning rate); the first that fits a parameter wins.
+        freeze_activations: Keep the parameters of activations (α and β) at their values.
+    """
+
+    lr: float
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    decay: str = "all"
+    batch_size: int = 128
+    train_layers: tuple[str, ...] = ("all",)
+    layer_lrs: tuple[tuple[str, float], ...] = ()
+    freeze_activations: bool = False
+
+    def __post_init__(self) -> None:
+        check_rate("lr", self.lr)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("decay", self.decay, DECAYS)
+        check_int("batch_size", self.batch_size, minimum=1)
+        for name, rate in self.layer_lrs:
+            check_rate(f"layer_lrs: {name}", rate)
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"`momentum` must be a number in [0, 1); got {self.momentum!r}.")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise UsageError(
+                f"`weight_decay` must be a finite number >= 0; got {self.weight_decay!r}."
+            )
+        if not self.train_layers:
+            raise UsageError("`train_layers` must name at least one layer (or 'all'); got none.")
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of `recipe`, one parameter group per learning rate and decay.
+
+    Parameters that are not trained are set to `requires_grad=False`, which also saves their part
+    of the backward pass; a parameter that comes so stays so.
+
+    Args:
+        model: Its parameters' `requires_grad` may be switched off.
+        recipe: The settings.
+
+    Returns:
+        SGD or Adam with PyTorch's other defaults.
+
+    Raises:
+        UsageError: If a layer name fits no parameter, or nothing is left to train.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.PReLU())
+        >>> recipe = Recipe(lr=0.1, weight_decay=0.01, decay="weights")
+        >>> [group["weight_decay"] for group in make_optimizer(model, recipe).param_groups]
+        [0.01, 0.0]
+    """
+    _check_names(model, recipe)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter, of_activation in classified(model):
+        frozen = recipe.freeze_activations and of_activation
+        if frozen or not any(_fits(n, name, of_activation) for n in recipe.train_layers):
+            parameter.requires_grad_(False)
+        if parameter.requires_grad:
+            spared = of_activation and recipe.decay == "weights"
+            decay = 0.0 if spared else recipe.weight_decay
+            groups.setdefault((_rate(recipe, name, of_activation), decay), []).append(parameter)
+    if not groups:
+        raise UsageError(
+            f"`train_layers` must leave something to train; {', '.join(recipe.train_layers)} "
+            "leaves no parameter that is not frozen."
+        )
+    settings = [
+        {"params": parameters, "lr": lr, "weight_decay": decay}
+        for (lr, decay), parameters in groups.items()
+    ]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(settings, lr=recipe.lr)
+    return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum)
+
+
+def classified(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
+    """Name, parameter, and whether it belongs to an activation, for every parameter.
+
+    What belongs to no known weight layer of PyTorch is taken for an activation's: so a user's own
+    activation needs no marking.
+    """
+    for path, module in model.named_modules():
+        of_activation = not isinstance(module, _WEIGHT_LAYERS)
+        for name, parameter in module.named_parameters(recurse=False):
+            yield (f"{path}.{name}" if path else name), parameter, of_activation
+
+
+def _fits(layer: str, name: str, of_activation: bool) -> bool:
+    if layer in GROUPS:
+        return layer == "all" or (layer == "activations") == of_activation
+    return name == layer or name.startswith(f"{layer}.")
+
+
+def _rate(recipe: Recipe, name: str, of_activation: bool) -> float:
+    fitting = (rate for layer, rate in recipe.layer_lrs if _fits(layer, name, of_activation))
+    return next(fitting, recipe.lr)
+
+
+def _check_names(model: nn.Module, recipe: Recipe) -> None:
+    """A layer name without a layer is a typing mistake; a group may be empty (ReLU has no α)."""
+    paths = [path for path, _ in model.named_modules() if path]
+    given = [("train_layers", name) for name in recipe.train_layers]
+    given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
+    for option, layer in given:
+        if layer not in paths:
+            check_choice(option, layer, [*GROUPS, *paths])

@@ -1,0 +1,224 @@
+"""Supervised training with the data resident on the device as bytes.
+
+There is no data loader: a batch is one gather from a uint8 tensor, scaled to [0, 1] where it is
+used. The order of the images depends on the seed and the epoch alone, so all arms of a seed see the
+same batches, and an interrupted run continues bit for bit from any epoch with no sampler state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metaact.randomness import derived_seed, isolated_rng
+
+from .optimizers import Recipe, make_optimizer
+
+EVALUATION_BATCH = 500
+"""Images per forward pass in evaluation. Beyond 1000 they leave a core's cache: half as fast."""
+
+
+class Labelled(Protocol):
+    """Images and labels, such as `metaact.tasks.Images`."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """uint8 [images, channels, height, width]."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [images]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How well a model does on a set of images.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        accuracy: Share of images classified correctly, in 0..1.
+        correct: Their number.
+        images: Size of the set.
+    """
+
+    loss: float
+    accuracy: float
+    correct: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochLoss:
+    """What one epoch of training left behind.
+
+    Attributes:
+        loss: Mean training loss over the epoch's images, each measured before its own update.
+        diverged_at: Step (from 0) of the first loss that is not a finite number; None if none is.
+    """
+
+    loss: float
+    diverged_at: int | None
+
+
+class Trainer:
+    """One model in training, an epoch at a time.
+
+    Two trainers with the same seed see the same batches in the same order, whatever their model.
+    Random layers (RReLU, dropout) draw from a stream that depends on the seed and the epoch only;
+    the global generator is left as it was.
+
+    Attributes:
+        model: The model, changed in place.
+        images: Training images, on the model's device.
+        recipe: The settings.
+        seed: Seed of the batch order and of random layers.
+        optimizer: The optimizer, with its state.
+        epochs: Epochs done.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> pixels = torch.randint(256, (64, 1, 4, 4), dtype=torch.uint8, generator=draw)
+        >>> images = SimpleNamespace(pixels=pixels, labels=(pixels[:, 0, 0, 0] > 127).long())
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> trainer = Trainer(model, images, recipe=Recipe(lr=0.1, batch_size=8), seed=0)
+        >>> losses = [trainer.epoch().loss for _ in range(20)]
+        >>> losses[-1] < losses[0] and evaluate(model, images).accuracy > 0.9
+        True
+    """
+
+    def __init__(self, model: nn.Module, images: Labelled, *, recipe: Recipe, seed: int) -> None:
+        self.model = prepared(model)
+        self.images = images
+        self.recipe = recipe
+        self.seed = seed
+        self.optimizer = make_optimizer(model, recipe)
+        self.epochs = 0
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+        return math.ceil(len(self.images.labels) / self.recipe.batch_size)
+
+    def epoch(
+        self, *, observe_at: Collection[int] = (), observe: Callable[[int], None] | None = None
+    ) -> EpochLoss:
+        """Train one epoch.
+
+        Args:
+            observe_at: Numbers of updates after which `observe` is called, from 1.
+            observe: Told the number of updates done; may evaluate the model.
+
+        Returns:
+            The epoch's loss. After a step that diverged the epoch goes on to its end: testing each
+            loss would make a GPU wait at every step.
+        """
+        order = epoch_order(len(self.images.labels), seed=self.seed, epoch=self.epochs)
+        batches = torch.split(order.to(self.images.labels.device), self.recipe.batch_size)
+        losses: list[Tensor] = []
+        self.model.train()
+        with isolated_rng("layers", self.seed, self.epochs):
+            for step, indices in enumerate(batches, start=1):
+                losses.append(self._step(indices))
+                if observe is not None and step in observe_at:
+                    observe(step)
+                    self.model.train()
+        self.epochs += 1
+        return summarise(torch.stack(losses), batches)
+
+    def _step(self, indices: Tensor) -> Tensor:
+        images, labels = batch(self.images, indices, like=next(self.model.parameters()))
+        loss = functional.cross_entropy(self.model(images), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on: model, optimizer, number of epochs."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epochs": self.epochs,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned.
+
+        Raises:
+            KeyError: If a part is missing.
+            RuntimeError: If the model's part does not fit.
+            ValueError: If the optimizer's part does not fit.
+        """
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epochs = int(state["epochs"])
+
+
+def epoch_order(images: int, *, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch visits the images: int64 [images], on the CPU."""
+    generator = torch.Generator().manual_seed(derived_seed("order", seed, epoch))
+    return torch.randperm(images, generator=generator)
+
+
+def batch(images: Labelled, indices: Tensor, *, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The images at `indices`, scaled to [0, 1] in the dtype of `like`, and their labels."""
+    bytes_ = images.pixels[indices]
+    if like.dtype != torch.get_default_dtype():
+        bytes_ = bytes_.to(like.dtype)
+    return bytes_ / 255, images.labels[indices]  # bytes to floats and scaled, in one pass
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """On a CPU, put the weights in channels-last order, which its convolutions run on faster.
+
+    MNIST-Conv trains 1.4 times as fast with it. Values do not change.
+    """
+    if next(model.parameters()).device.type == "cpu":
+        return model.to(memory_format=torch.channels_last)
+    return model
+
+
+def evaluate(model: nn.Module, images: Labelled) -> Score:
+    """Loss and accuracy over all images, with random layers in their evaluation mode.
+
+    Args:
+        model: Left in the mode it came in.
+        images: On the model's device.
+
+    Returns:
+        The score; its loss is not finite if the model's outputs are not.
+    """
+    like = next(model.parameters())
+    loss = torch.zeros((), dtype=torch.float64, device=like.device)
+    correct = torch.zeros((), dtype=torch.int64, device=like.device)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        everything = torch.arange(len(images.labels), device=images.labels.device)
+        for indices in torch.split(everything, EVALUATION_BATCH):
+            inputs, labels = batch(images, indices, like=like)
+            logits = model(inputs)
+            loss += functional.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(dim=1) == labels).sum()
+    model.train(was_training)
+    return score(float(loss), int(correct), len(images.labels))
+
+
+def score(loss: float, correct: int, images: int) -> Score:
+    """A score from the sum of losses and the number of correct answers."""
+    return Score(loss=loss / images, accuracy=correct / images, correct=correct, images=images)
+
+
+def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:
+    """The epoch's mean over images, from the mean over each batch: float [steps]."""
+    bad = (~losses.isfinite()).nonzero()
+    sizes = torch.tensor([b.shape[-1] for b in batches], dtype=torch.float64)
+    mean = (losses.double().cpu() * sizes).sum() / sizes.sum()
+    return EpochLoss(loss=float(mean), diverged_at=int(bad[0]) if len(bad) else None)

@@ -1,0 +1,83 @@
+"""`metaact data`: which data sets there are, bring one, look at one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from metaact.experiments.config import MamlConfig
+
+from .base import Command, defaults
+
+DEFAULT = defaults(MamlConfig)
+
+_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="METAACT_DATA",
+    show_envvar=True,
+    help="Folder of the data sets. [default: the user's cache folder]",
+)
+
+
+@click.group()
+def data() -> None:
+    """List, fetch or show data sets."""
+
+
+@data.command("list", cls=Command)
+@_root
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
+def list_(data_root: Path | None, as_json: bool) -> None:
+    """Print the data sets: what they are, how large, and whether they are here already."""
+    from metaact.analysis import Column, render_table
+    from metaact.experiments.data_sets import listing
+
+    rows = listing(data_root)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        names = ("name", "classes", "images", "size", "kind", "here", "what")
+        click.echo(render_table([Column(name) for name in names], rows))
+
+
+@data.command("get", cls=Command)
+@click.argument("names", nargs=-1, required=True)
+@_root
+def get(names: tuple[str, ...], data_root: Path | None) -> None:
+    """Download or draw the data sets NAMES into the data root, pack and check them."""
+    from metaact.experiments.data_sets import fetch
+
+    for name in names:
+        click.echo(fetch(name, data_root))
+
+
+@data.command("show", cls=Command)
+@click.argument("name")
+@_root
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where to write, without suffix. [default: NAME in the current folder]",
+)
+@click.option("--ways", type=int, default=DEFAULT["ways"], show_default=True, help="Classes.")
+@click.option("--shots", type=int, default=DEFAULT["shots"], show_default=True, help="Support.")
+@click.option("--queries", type=int, default=5, show_default=True, help="Query images per class.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which episode to draw.")
+def show(
+    name: str,
+    data_root: Path | None,
+    out: Path | None,
+    ways: int,
+    shots: int,
+    queries: int,
+    seed: int,
+) -> None:
+    """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
+    from metaact.experiments.data_sets import pictures
+
+    target = out or Path(Path(name).stem)
+    for path in pictures(name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed):
+        click.echo(path)

@@ -1,0 +1,47 @@
+"""The group of all commands, and how an error leaves the program."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import click
+
+import metaact
+
+from .activations import activations
+from .data import data
+from .maml import maml
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(metaact.__version__, prog_name="metaact")
+def cli() -> None:
+    """Does this activation function make networks adapt better?
+
+    Compares activation functions in meta-learning, in transfer and in training at small learning
+    rates. Results go to stdout, progress and warnings to stderr. Start with
+
+        metaact maml --activation arelu,relu,arelu-frozen
+    """
+
+
+for command in (maml, activations, data):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("metaact: stopped; the same command continues where it was.", err=True)
+        code = 130
+    except click.ClickException as error:
+        folded = re.sub(r"\s*\n\s*", " ", error.format_message())
+        click.echo(f"metaact: {folded}", err=True)
+        code = error.exit_code
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,161 @@
+"""`metaact maml`: meta-learn with each activation and compare on frozen held-out episodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metaact.experiments.config import ENGINES, MODELS, PROTOCOLS, MamlConfig
+
+from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .progress import progress
+
+DEFAULT = defaults(MamlConfig)
+
+
+def _count(flag: str, name: str, help: str) -> Any:
+    return click.option(
+        flag, name, type=int, default=DEFAULT[name], show_default=DEFAULT[name] is not None, help=help
+    )
+
+
+@click.command(cls=Command)
+@click.option(
+    "--activation",
+    type=Names(),
+    default=DEFAULT["activation"],
+    show_default=True,
+    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
+    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
+)
+@click.option(
+    "--dataset",
+    default=DEFAULT["dataset"],
+    show_default=True,
+    help="A name from `metaact data list`, a folder of class folders, or an .npz pack.",
+)
+@click.option(
+    "--hold-out",
+    type=click.Choice(["classes", "images"]),
+    help="What test and training do not share. [default: what suits the data set]",
+)
+@click.option(
+    "--model", type=click.Choice(MODELS), default=DEFAULT["model"], show_default=True, help="Network."
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["batch", "off"]),
+    help="Batch statistics, or none. [default: batch for conv4, off for mnist-conv]",
+)
+@_count("--ways", "ways", "Classes per episode.")
+@_count("--shots", "shots", "Support images per class.")
+@_count(
+    "--queries",
+    "queries",
+    "Query images per class in training. [default: 15; the paper's protocol: as many as shots]",
+)
+@_count("--test-queries", "test_queries", "Query images per class in testing.")
+@_count("--steps", "inner_steps", "Inner gradient steps.")
+@_count("--test-steps", "test_inner_steps", "Inner steps in testing. [default: as in training]")
+@_count("--tasks", "tasks", "Episodes per meta-batch.")
+@click.option(
+    "--inner-lr",
+    type=Numbers(float),
+    default=str(DEFAULT["inner_lr"]),
+    show_default=True,
+    help="Inner learning rate. Several: each arm is tried at each, and its best on the validation "
+    "part is marked.",
+)
+@click.option(
+    "--lr",
+    "meta_lr",
+    type=float,
+    default=DEFAULT["meta_lr"],
+    show_default=True,
+    help="Adam's rate on the meta-parameters.",
+)
+@_count("--iterations", "iterations", "Meta-updates.")
+@click.option("--first-order", is_flag=True, help="Ignore second derivatives (FOMAML).")
+@click.option("--head-only", is_flag=True, help="Adapt only the last layer (ANIL).")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default=DEFAULT["protocol"],
+    show_default=True,
+    help="held-out: frozen test episodes. paper: also the best training iteration, the authors' "
+    "forms of gelu, maxout, pau and slaf, as many queries as shots, and the gap between the two.",
+)
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default=DEFAULT["engine"], show_default=True,
+    help="How tasks are adapted; all engines compute the same.",
+)
+@_count("--test-episodes", "test_episodes", "Frozen test episodes.")
+@click.option(
+    "--without-replacement",
+    is_flag=True,
+    help="No image occurs in two test episodes (Lafargue et al., 2024).",
+)
+@click.option(
+    "--chunk-size",
+    type=click.IntRange(min=1),
+    help="Tasks computed at a time: bounds memory. [default: chosen by the engine]",
+)
+@common_options
+def maml(
+    activation: tuple[str, ...],
+    inner_lr: tuple[float, ...],
+    seeds: int,
+    device: str,
+    data_root: Path | None,
+    out: Path,
+    as_json: bool,
+    without_replacement: bool,
+    chunk_size: int | None,
+    **settings: Any,
+) -> None:
+    """Meta-learn with each activation and compare them on held-out episodes.
+
+    Every arm and seed is one run in the store. All are tested on the same frozen episodes, so that
+    differences are paired. A killed command continues where it was when it is given again.
+
+    \b
+        metaact maml --activation arelu
+        metaact maml --dataset omniglot --activation arelu,relu,arelu-frozen --seeds 3
+        metaact maml --dataset mnist --protocol paper --activation all
+    """
+    arms = [
+        MamlConfig(
+            activation=name, inner_lr=rate, seed=seed, replacement=not without_replacement, **settings
+        )
+        for name in activation
+        for rate in inner_lr
+        for seed in seed_range(seeds)
+    ]
+    chosen = pick_device(device)
+
+    from metaact.experiments import maml as experiment
+    from metaact.experiments import maml_report
+    from metaact.experiments.sweep import sweep
+    from metaact.runs import RunStore
+
+    configs = experiment.expand(arms)
+    store = RunStore(out)
+    shared = experiment.study(configs[0], root=data_root, device=chosen)
+    jobs = [experiment.job(c, shared, store, chunk_size=chunk_size) for c in configs]
+    with progress(sum(job.steps for job in jobs), "iteration") as (tick, say):
+        report = sweep(jobs, tick=tick, say=say)
+    summary = maml_report.summarise(configs, shared, store, report)
+    figures = maml_report.draw(configs, shared, store, out / "figures")
+    for path in figures:
+        click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
+    else:
+        click.echo(maml_report.table(summary))
+    for line in report.complaints():
+        click.echo(f"metaact: {line}", err=True)
+    if not report.is_complete:
+        raise click.exceptions.Exit(1)

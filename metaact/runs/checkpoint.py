@@ -1,0 +1,140 @@
+"""Checkpoints: tensors and plain containers, hashed, loaded without running any code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaact.errors import UsageError
+
+from .files import write_atomically
+from .jsons import damaged
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+NAME, WEIGHTS = "checkpoint.pt", "weights.pt"
+
+
+def save(path: Path, state: Mapping[str, Any], *, identity: str, metrics_bytes: int) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        path: The file.
+        state: Tensors, numbers, texts, None, and dicts, lists and tuples of these.
+        identity: The run's identity; a checkpoint of another run is refused on loading.
+        metrics_bytes: Length of `metrics.jsonl` that belongs to this state.
+
+    Raises:
+        UsageError: If the state holds anything that cannot be loaded safely.
+        RunError: If it cannot be written.
+    """
+    import torch
+
+    payload = {
+        "state": dict(state),
+        "sha256": fingerprint(state),
+        "identity": identity,
+        "metrics_bytes": metrics_bytes,
+    }
+    buffer = io.BytesIO()
+    torch.save(payload, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, *, identity: str) -> tuple[dict[str, Any], int]:
+    """Read a checkpoint back onto the CPU.
+
+    Returns:
+        The state, and the length of `metrics.jsonl` that belongs to it.
+
+    Raises:
+        RunError: If the file is damaged or belongs to another run.
+    """
+    import torch
+
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+        state, length = payload["state"], payload["metrics_bytes"]
+        intact = payload["sha256"] == fingerprint(state)
+        own = payload["identity"] == identity
+    except Exception as error:  # a damaged pickle or zip raises whatever it happens to hit
+        raise damaged(path, f"{type(error).__name__} on loading") from error
+    if not intact:
+        raise damaged(path, "its content does not match its hash")
+    if not own:
+        raise damaged(path, "it belongs to another run")
+    return state, length
+
+
+def save_weights(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a model's `state_dict()` atomically, as plain as `torch.save` would.
+
+    Raises:
+        UsageError: If it holds anything that cannot be loaded safely.
+        RunError: If it cannot be written.
+    """
+    import torch
+
+    fingerprint(state)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_weights(path: Path) -> dict[str, Any]:
+    """Read a `state_dict()` back onto the CPU.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    import torch
+
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle or zip raises whatever it happens to hit
+        raise damaged(path, f"{type(error).__name__} on loading") from error
+    return state
+
+
+def fingerprint(state: object) -> str:
+    """Hash a state by value, and refuse what `weights_only` loading would refuse.
+
+    torch does not verify the checksums inside its files, so that a flipped bit in a weight would
+    pass unseen.
+
+    Raises:
+        UsageError: If the state holds another type than `save` allows.
+    """
+    digest = hashlib.sha256()
+    _add(digest, state, "state")
+    return digest.hexdigest()
+
+
+def _add(digest: _Hash, value: object, where: str) -> None:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        content = value.detach().cpu().contiguous()
+        digest.update(f"tensor {content.dtype} {list(content.shape)}".encode())
+        digest.update(content.reshape(-1).view(torch.uint8).numpy().tobytes())
+    elif value is None or type(value) in (bool, int, float, str, bytes):
+        digest.update(f"{type(value).__name__} {value!r};".encode("utf-8", "surrogatepass"))
+    elif type(value) in (dict, OrderedDict) and isinstance(value, dict):
+        digest.update(f"dict {len(value)}:".encode())
+        for key, item in value.items():
+            _add(digest, key, f"{where} key")
+            _add(digest, item, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple) and isinstance(value, list | tuple):
+        digest.update(f"{type(value).__name__} {len(value)}:".encode())
+        for index, item in enumerate(value):
+            _add(digest, item, f"{where}[{index}]")
+    else:
+        raise UsageError(
+            f"`{where}` must be a tensor, number, text, None, dict, list or tuple (a checkpoint "
+            f"must load without running code); got {type(value).__name__}."
+        )

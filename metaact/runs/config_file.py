@@ -1,0 +1,53 @@
+"""`config.json`: what a directory says it is, and whether that is what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from metaact.errors import RunError
+
+from .jsons import Json, document, read_document
+
+NAME = "config.json"
+
+
+def content(kind: str, name: str, identity: str, config: Mapping[str, Json]) -> bytes:
+    """The file's bytes."""
+    return document({"kind": kind, "name": name, "identity": identity, "config": dict(config)})
+
+
+def check(directory: Path, kind: str, identity: str, config: Mapping[str, Json]) -> None:
+    """Compare a directory's config, if there is one, with the one asked for.
+
+    Raises:
+        RunError: If they differ, with the names of the fields, or if the file is damaged.
+    """
+    path = directory / NAME
+    if not path.exists():
+        return
+    stored = read_document(path)
+    stored.pop("name", None)  # a readable name is no part of what a run is
+    there = stored.pop("config", None)
+    found = list(_differences(there, dict(config), ""))
+    found += _differences(stored, {"kind": kind, "identity": identity}, "")
+    if found:
+        raise RunError(
+            f"`{path}` must hold the config that its directory is named after; it differs: "
+            f"{'; '.join(found[:5])}. Delete that directory or choose another results folder."
+        )
+
+
+def _differences(there: object, asked: object, where: str) -> Iterator[str]:
+    """Name every field in which two JSON values differ, with both values."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        for key in sorted(there.keys() | asked.keys()):
+            name = f"{where}.{key}" if where else key
+            if key not in there:
+                yield f"`{name}` is missing there"
+            elif key not in asked:
+                yield f"`{name}` is {there[key]!r} there and not asked for"
+            else:
+                yield from _differences(there[key], asked[key], name)
+    elif type(there) is not type(asked) or there != asked:
+        yield f"`{where or 'config'}` is {there!r} there, {asked!r} asked"

@@ -1,0 +1,291 @@
+"""One run: its directory, its lock, and the way from start to result."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from metaact.errors import RunError
+
+from . import checkpoint, config_file
+from .files import extend, make_folder, remove_leftovers, write_atomically
+from .identity import identity
+from .jsons import Json, damaged, document, line, plain, read_document, read_lines
+
+ENVIRONMENT, RESULT = "environment.json", "result.json"
+METRICS, EPISODES = "metrics.jsonl", "episodes.jsonl"
+
+
+class RunBusyError(RunError):
+    """Another process works on this run."""
+
+
+class Run:
+    """One arm with one seed, kept in a directory; get one from `RunStore.open`.
+
+    The way through it, which continues where a killed process stopped:
+
+        with run.lock():
+            run.start(environment)
+            state = run.resume()
+            for iteration in range(state["iteration"] if state else 0, iterations):
+                run.append({"iteration": iteration, "loss": loss})
+                run.checkpoint({"iteration": iteration + 1, "weights": weights})
+            run.finish({"accuracy": accuracy}, episodes)
+
+    Everything that writes needs the lock; everything that reads does not.
+
+    Attributes:
+        directory: Where its files are, or will be.
+        kind: Kind of experiment.
+        name: Readable name, no part of the identity.
+        config: Every field that makes the run what it is.
+        identity: 64 hex digits over kind and config.
+    """
+
+    def __init__(
+        self, directory: Path, *, kind: str, name: str, config: Mapping[str, object]
+    ) -> None:
+        self.directory = directory
+        self.kind = kind
+        self.name = name
+        self.config: dict[str, Json] = {key: plain(config[key], key) for key in config}
+        self.identity = identity(kind, self.config)
+        self._locked = False
+        self._pending: list[bytes] = []
+        self._metrics_end: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory)!r})"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `result.json` is there and readable."""
+        try:
+            self.result()
+        except RunError:
+            return False
+        return True
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the directory holds this run's config."""
+        return (self.directory / config_file.NAME).exists()
+
+    def result(self) -> dict[str, Json]:
+        """What `finish` was given.
+
+        Raises:
+            RunError: If the run is not complete or the file is damaged.
+        """
+        path = self.directory / RESULT
+        if not path.exists():
+            raise RunError(
+                f"`{self.directory}` holds no result (the run is not complete); "
+                "run the same command again to continue it."
+            )
+        return read_document(path)
+
+    def environment(self) -> dict[str, Json]:
+        """What `start` was given.
+
+        Raises:
+            RunError: If the run was never started or the file is damaged.
+        """
+        return read_document(self.directory / ENVIRONMENT)
+
+    def episodes(self) -> list[dict[str, Json]]:
+        """One record per test episode, or [] before the end.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        return read_lines(self.directory / EPISODES, unfinished=False)
+
+    def metrics(self) -> list[dict[str, Json]]:
+        """The records appended so far; what a killed process left half-written is dropped.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        return read_lines(self.directory / METRICS, unfinished=not self.is_complete)
+
+    def state(self) -> dict[str, Any] | None:
+        """The last checkpoint's state on the CPU, or None; nothing is changed.
+
+        Raises:
+            RunError: If the checkpoint is damaged or belongs to another run.
+        """
+        path = self.directory / checkpoint.NAME
+        return checkpoint.load(path, identity=self.identity)[0] if path.exists() else None
+
+    def weights(self) -> dict[str, Any]:
+        """What `save_weights` was given, on the CPU.
+
+        Raises:
+            RunError: If the file is missing or damaged.
+        """
+        return checkpoint.load_weights(self.directory / checkpoint.WEIGHTS)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[Run]:
+        """Hold the run for this process; the system lets go of it when the process dies.
+
+        Raises:
+            RunBusyError: If another process (or another `Run` in this one) holds it.
+            RunError: If the directory cannot be written.
+        """
+        make_folder(self.directory)
+        lock = FileLock(self.directory / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunBusyError(
+                f"`{self.directory}` is in use (another process works on this run); "
+                "wait for it or stop it."
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"`{self.directory}` could not be locked ({error.strerror or error}); "
+                "choose a results folder that can be written."
+            ) from error
+        self._locked = True
+        try:
+            remove_leftovers(self.directory)
+            yield self
+        finally:
+            self._locked = False
+            self._pending.clear()
+            self._metrics_end = None
+            lock.release()
+
+    def start(self, environment: Mapping[str, object]) -> None:
+        """Write `config.json` and `environment.json`; call it before every (re)start.
+
+        Where the run continues in another environment, the earlier ones are kept under
+        "earlier": a result of two machines says so.
+
+        Raises:
+            RunError: If the run is complete, holds another config, or cannot be written.
+            UsageError: If the environment is not strict JSON.
+        """
+        self._require_lock()
+        if self.is_complete:
+            raise RunError(f"`{self.directory}` is complete; read it with `result()`.")
+        self.check_config()
+        now = {key: plain(environment[key], key) for key in environment}
+        path = self.directory / ENVIRONMENT
+        if self.is_started and path.exists():
+            now = _with_earlier(now, read_document(path))
+        write_atomically(path, document(now))
+        if not self.is_started:
+            stored = config_file.content(self.kind, self.name, self.identity, self.config)
+            write_atomically(self.directory / config_file.NAME, stored)
+
+    def check_config(self) -> None:
+        """Compare the directory's config, if there is one, with this run's.
+
+        Raises:
+            RunError: If they differ, with the names of the fields, or if the file is damaged.
+        """
+        config_file.check(self.directory, self.kind, self.identity, self.config)
+
+    def resume(self) -> dict[str, Any] | None:
+        """The state to go on from, or None at the start; later metrics are cut off.
+
+        Returns:
+            What the last `checkpoint` was given, on the CPU.
+
+        Raises:
+            RunError: If the checkpoint or the metrics are damaged; the message names the mend.
+        """
+        self._require_lock()
+        path, metrics = self.directory / checkpoint.NAME, self.directory / METRICS
+        state, end = None, 0
+        if path.exists():
+            state, end = checkpoint.load(path, identity=self.identity)
+        length = metrics.stat().st_size if metrics.exists() else 0
+        if length < end:
+            raise damaged(metrics, f"{length} bytes, {end} at the last checkpoint")
+        self._pending.clear()
+        self._metrics_end = extend(metrics, b"", at=end)
+        return state
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Add a metrics record; it reaches the disk with the next `checkpoint` or `finish`.
+
+        Raises:
+            UsageError: If it is not strict JSON (see `runs.finite`).
+            RunError: If the lock is not held.
+        """
+        self._require_lock()
+        self._pending.append(line(plain(record, "record")))
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Write the metrics, then the state, so that a kill at any moment loses neither.
+
+        Args:
+            state: Tensors, numbers, texts, None, and dicts, lists and tuples of these. To end
+                bit for bit where an uninterrupted run would, it holds every generator's state.
+
+        Raises:
+            UsageError: If the state holds anything else.
+            RunError: If it cannot be written, or `resume` was not called.
+        """
+        self._flush()
+        path = self.directory / checkpoint.NAME
+        checkpoint.save(path, state, identity=self.identity, metrics_bytes=self._require_resumed())
+
+    def save_weights(self, state: Mapping[str, Any]) -> None:
+        """Write a model's final `state_dict()` as a file that `torch.load` reads anywhere.
+
+        Raises:
+            UsageError: If it holds anything but tensors and plain values.
+            RunError: If it cannot be written, or the lock is not held.
+        """
+        self._require_lock()
+        checkpoint.save_weights(self.directory / checkpoint.WEIGHTS, state)
+
+    def finish(
+        self, result: Mapping[str, object], episodes: Iterable[Mapping[str, object]] = ()
+    ) -> None:
+        """Write the metrics, the episodes, and last `result.json`: the run is complete.
+
+        Raises:
+            UsageError: If anything is not strict JSON; nothing is written then.
+            RunError: If it cannot be written, or `resume` was not called.
+        """
+        content = document(plain(result, "result"))
+        lines = b"".join(line(plain(record, "episode")) for record in episodes)
+        self._flush()
+        write_atomically(self.directory / EPISODES, lines)
+        write_atomically(self.directory / RESULT, content)
+
+    def _flush(self) -> None:
+        end = self._require_resumed()
+        path = self.directory / METRICS
+        self._metrics_end = extend(path, b"".join(self._pending), at=end)
+        self._pending.clear()
+
+    def _require_lock(self) -> None:
+        if not self._locked:
+            raise RunError(f"`{self.directory}` must be locked before it is written: `run.lock()`.")
+
+    def _require_resumed(self) -> int:
+        self._require_lock()
+        if self._metrics_end is None:
+            raise RunError(f"`{self.directory}` must be resumed first: call `run.resume()`.")
+        return self._metrics_end
+
+
+def _with_earlier(now: dict[str, Json], before: dict[str, Json]) -> dict[str, Json]:
+    earlier = before.pop("earlier", [])
+    if not isinstance(earlier, list):
+        earlier = [earlier]
+    if before != now:
+        earlier = [*earlier, before]
+    return {**now, "earlier": earlier} if earlier else now

@@ -1,0 +1,166 @@
+"""A folder of runs: opening one by its config, reading all of them back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaact.errors import RunError, UsageError
+
+from .config_file import NAME as CONFIG
+from .identity import SHORT, check_kind, folder_name, identity
+from .jsons import damaged, read_document
+from .run import ENVIRONMENT, RESULT, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A directory that cannot be read as a run.
+
+    Attributes:
+        directory: Which.
+        reason: One sentence: what is wrong and how to mend it.
+    """
+
+    directory: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a store holds.
+
+    Attributes:
+        runs: Complete and incomplete runs, by kind and directory name.
+        damaged: What could not be read; a caller must show it.
+    """
+
+    runs: tuple[Run, ...]
+    damaged: tuple[Damaged, ...]
+
+
+class RunStore:
+    """A folder of runs, `<path>/<kind>/<name>-<first 10 hex of the identity>/`.
+
+    Nothing is created before the first write.
+
+    Args:
+        path: The folder; it need not exist.
+
+    Raises:
+        UsageError: If the path is a file or is itself a run.
+
+    Example:
+        >>> run = RunStore("results").open(kind="maml", name="arelu-seed0", config={"seed": 0})
+        >>> run.directory.name
+        'arelu-seed0-8067e3d18c'
+        >>> run.is_complete
+        False
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            _check_place(self.path)
+        except OSError as error:
+            raise RunError(
+                f"`{self.path}` could not be read ({error.strerror or error}); "
+                "choose another results folder."
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"RunStore({str(self.path)!r})"
+
+    def open(self, *, kind: str, name: str, config: Mapping[str, object]) -> Run:
+        """Return the run of this config, new, unfinished or complete.
+
+        Args:
+            kind: Kind of experiment ("maml"): lower-case letters, digits, hyphens.
+            name: Readable name ("arelu-seed0"); no part of the identity.
+            config: Every field that the result depends on, the seed included; leave out the
+                device and paths.
+
+        Raises:
+            UsageError: If the kind or the config cannot be stored.
+            RunError: If the directory holds another config (it was edited), with the fields.
+        """
+        digest = identity(check_kind(kind), config)
+        directory = self.path / kind / folder_name(name, digest)
+        run = Run(directory, kind=kind, name=name, config=config)
+        run.check_config()
+        return run
+
+    def runs(self, kind: str | None = None) -> list[Run]:
+        """All runs, complete and incomplete, by kind and directory name.
+
+        Raises:
+            RunError: If any directory is damaged, naming each; `scan` reads past them.
+        """
+        listing = self.scan(kind)
+        if listing.damaged:
+            raise RunError(" ".join(item.reason for item in listing.damaged))
+        return list(listing.runs)
+
+    def scan(self, kind: str | None = None) -> Listing:
+        """All runs, and beside them every directory that cannot be read as one.
+
+        A run directory is one that holds `config.json` or is named like one; a run that was
+        locked but never started holds nothing and is left out.
+        """
+        runs, broken = [], []
+        for directory in self._directories(kind):
+            try:
+                run = read_run(directory)
+                if (directory / RESULT).exists():
+                    run.result()
+            except RunError as error:
+                broken.append(Damaged(directory=directory, reason=str(error)))
+            else:
+                runs.append(run)
+        return Listing(runs=tuple(runs), damaged=tuple(broken))
+
+    def _directories(self, kind: str | None) -> Iterator[Path]:
+        kinds = [self.path / kind] if kind is not None else sorted(_folders(self.path))
+        for folder in kinds:
+            for directory in sorted(_folders(folder)):
+                named = re.search(rf"-[0-9a-f]{{{SHORT}}}$", directory.name)
+                begun = any(not path.name.startswith(".") for path in directory.iterdir())
+                if (directory / CONFIG).exists() or (named and begun):
+                    yield directory
+
+
+def read_run(directory: str | Path) -> Run:
+    """Read one run back from its directory.
+
+    Raises:
+        RunError: If its config is missing, damaged or edited.
+    """
+    directory = Path(directory)
+    path = directory / CONFIG
+    if not path.is_file():
+        raise RunError(f"`{directory}` is no run directory (it holds no {CONFIG}).")
+    stored = read_document(path)
+    kind, name, config = (stored.get(key) for key in ("kind", "name", "config"))
+    if not (isinstance(kind, str) and isinstance(name, str) and isinstance(config, dict)):
+        raise damaged(path, "kind, name or config is missing")
+    run = Run(directory, kind=kind, name=name, config=config)
+    run.check_config()
+    return run
+
+
+def _check_place(path: Path) -> None:
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            what = "a file" if place == path else f"inside `{place}`, which is a file"
+            raise UsageError(f"`{path}` must be a folder for results; it is {what}.")
+    if (path / CONFIG).exists() and (path / ENVIRONMENT).exists():
+        raise UsageError(
+            f"`{path}` must be a folder of runs; it is itself one run. "
+            f"Name its results folder, `{path.parent.parent}`, or another."
+        )
+
+
+def _folders(path: Path) -> list[Path]:
+    return [place for place in path.iterdir() if place.is_dir()] if path.is_dir() else []

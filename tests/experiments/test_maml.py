@@ -1,0 +1,219 @@
+"""`metaact maml` end to end on a small pack: outcome, resume, divergence, pairing, reuse."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from metaact.experiments import maml, maml_report
+from metaact.experiments.config import MamlConfig
+from metaact.experiments.sweep import Job, sweep
+from metaact.runs import RunStore
+
+
+@pytest.fixture(scope="module")
+def config(pack: Path) -> MamlConfig:
+    return MamlConfig(
+        dataset=str(pack),
+        tasks=4,
+        iterations=6,
+        inner_lr=0.05,
+        queries=2,
+        test_queries=5,
+        test_episodes=12,
+        validation_episodes=4,
+        validation_every=2,
+        ways=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(config: MamlConfig) -> maml.Study:
+    return maml.study(config)
+
+
+def _sweep(configs: list[MamlConfig], shared: maml.Study, store: RunStore) -> dict[str, object]:
+    jobs = [maml.job(c, shared, store) for c in configs]
+    report = sweep(jobs, tick=lambda n: None, say=lambda line: None)
+    return maml_report.summarise(configs, shared, store, report)
+
+
+def test_a_run_learns_and_leaves_what_it_must(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    longer = replace(config, iterations=30)
+    summary = _sweep([longer], shared, RunStore(tmp_path))
+    (arm,) = summary["arms"]
+    assert arm["held_out"]["mean"] > 0.6
+    assert arm["held_out"]["low"] < arm["held_out"]["mean"] < arm["held_out"]["high"]
+    run = maml.open_run(longer, shared, RunStore(tmp_path))
+    assert len(run.metrics()) == 30
+    assert len(run.episodes()) == 12
+    assert set(run.metrics()[0]["attention"]) == {"act1", "act2", "act3"}
+    assert "validation_accuracy" in run.metrics()[-1]
+    assert json.loads((run.directory / "environment.json").read_text())["data"]
+
+
+def test_resume_ends_bit_equal(config: MamlConfig, shared: maml.Study, tmp_path: Path) -> None:
+    """RReLU draws in training: its noise must be the same after a resume."""
+    config = replace(config, activation="rrelu")
+    whole = maml.open_run(config, shared, RunStore(tmp_path / "whole"))
+    with whole.lock():
+        maml.train(config, shared, whole)
+
+    class Stop(Exception):
+        pass
+
+    ticks = 0
+
+    def stop_at_four() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 4:
+            raise Stop
+
+    parts = maml.open_run(config, shared, RunStore(tmp_path / "parts"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maml, "CHECKPOINT_SECONDS", 0.0)
+        with parts.lock(), pytest.raises(Stop):
+            maml.train(config, shared, parts, tick=stop_at_four)
+    with parts.lock():
+        maml.train(config, shared, parts)
+    assert parts.result() == whole.result()
+    assert parts.metrics() == whole.metrics()
+    assert parts.episodes() == whole.episodes()
+
+
+@pytest.mark.slow
+def test_kill_nine_at_random_moments(pack: Path, tmp_path: Path) -> None:
+    def command(out: str) -> list[str]:
+        options = "--iterations 60 --tasks 4 --test-episodes 8 --activation arelu"
+        program = (
+            "from metaact.experiments import maml; maml.CHECKPOINT_SECONDS = 0.05\n"
+            "from metaact.cli import main; main()"
+        )
+        return [sys.executable, "-c", program, "maml", *options.split(), "--dataset", str(pack)] + [
+            "--out",
+            str(tmp_path / out),
+        ]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    moments = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(
+            command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        runs = tmp_path / "killed" / "maml"
+        deadline = time.monotonic() + 60
+        while not list(runs.glob("*/checkpoint.pt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command("killed"), check=True, capture_output=True)
+    (whole,) = (tmp_path / "whole" / "maml").iterdir()
+    (killed,) = (tmp_path / "killed" / "maml").iterdir()
+    for name in ("config.json", "metrics.jsonl", "episodes.jsonl", "result.json"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def test_divergence_is_an_outcome(config: MamlConfig, shared: maml.Study, tmp_path: Path) -> None:
+    wild = replace(config, inner_lr=1e12, inner_steps=5, activation="slaf-paper")
+    summary = _sweep([wild, config], shared, RunStore(tmp_path))
+    diverged, fine = summary["arms"]
+    assert diverged["diverged"] == [0]
+    assert diverged["held_out"] is None
+    assert fine["held_out"] is not None
+    assert "diverged at iteration 0" in maml_report.table(summary)
+
+
+def test_arms_of_a_seed_start_from_the_same_weights(
+    config: MamlConfig, shared: maml.Study
+) -> None:
+    def weights(name: str, seed: int = 0) -> torch.Tensor:
+        return maml.build(replace(config, activation=name, seed=seed), shared).conv1.weight
+
+    assert torch.equal(weights("arelu"), weights("relu"))
+    assert not torch.equal(weights("arelu"), weights("arelu", seed=1))
+
+
+def test_comparison_is_paired_and_corrected(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    configs = [
+        replace(config, activation=name, seed=seed)
+        for name in ("arelu", "relu", "tanh")
+        for seed in (0, 1)
+    ]
+    summary = _sweep(configs, shared, RunStore(tmp_path))
+    reference, relu, tanh = summary["arms"]
+    assert "difference" not in reference
+    for row in (relu, tanh):
+        expected = row["held_out"]["mean"] - reference["held_out"]["mean"]
+        assert row["difference"]["interval"]["mean"] == pytest.approx(expected)
+        assert row["difference"]["p_holm"] >= row["difference"]["p_value"]
+    assert "seeds" in reference["held_out"]["varies"]
+    again = _sweep(configs, shared, RunStore(tmp_path))
+    assert again["reused_runs"] == 6
+    assert again["arms"] == summary["arms"]
+
+
+def test_several_inner_rates_are_chosen_on_validation(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    configs = [
+        replace(config, activation=name, inner_lr=rate)
+        for name in ("arelu", "relu")
+        for rate in (1e-9, 0.05)
+    ]
+    summary = _sweep(configs, shared, RunStore(tmp_path))
+    assert [row["activation"] for row in summary["tuned"]] == ["arelu", "relu"]
+    for row in summary["tuned"]:
+        mine = [r for r in summary["arms"] if r["activation"] == row["activation"]]
+        assert row["validation_accuracy"] == max(r["validation_accuracy"] for r in mine)
+
+
+def test_paper_protocol_prints_the_gap(pack: Path, tmp_path: Path) -> None:
+    config = MamlConfig(
+        dataset=str(pack), protocol="paper", ways=3, tasks=4, iterations=4, test_episodes=8
+    )
+    assert config.queries == config.shots
+    shared = maml.study(config)
+    summary = _sweep([config], shared, RunStore(tmp_path))
+    (arm,) = summary["arms"]
+    run = maml.open_run(config, shared, RunStore(tmp_path))
+    best = max(m["train_accuracy"] for m in run.metrics())
+    assert arm["paper_protocol"] == pytest.approx(best)
+    assert arm["gap"] == pytest.approx(best - arm["held_out"]["mean"])
+    assert "gap" in maml_report.table(summary)
+
+
+def test_a_failed_and_a_busy_run_are_named(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    store = RunStore(tmp_path)
+    busy = maml.job(replace(config, seed=7), shared, store)
+    other = maml.open_run(replace(config, seed=7), shared, RunStore(tmp_path))
+    broken = maml.open_run(replace(config, seed=8), shared, store)
+
+    def fail(tick: object) -> None:
+        from metaact.errors import RunError
+
+        raise RunError("no space left.")
+
+    jobs = [busy, Job(label="broken", run=broken, steps=1, work=fail)]
+    with other.lock():
+        report = sweep(jobs, tick=lambda n: None, say=lambda line: None)
+    assert not report.is_complete
+    assert report.busy == (busy.label,)
+    assert report.failed == (("broken", "no space left."),)
+    assert len(report.complaints()) == 2
