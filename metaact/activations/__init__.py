@@ -3,6 +3,8 @@
 from .apl import APL as APL
 from .arelu import AReLU as AReLU
 from .arelu import arelu as arelu
+from .attention import attention_values as attention_values
+from .attention import stuck_count as stuck_count
 from .call_sites import CallSites as CallSites
 from .comb import Comb as Comb
 from .controls import FrozenAReLU as FrozenAReLU

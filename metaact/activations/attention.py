@@ -25,7 +25,7 @@ def attention_values(model: nn.Module) -> dict[str, dict[str, float]]:
         2.0
     """
     return {
-        path: {"alpha": float(module.alpha), "beta": float(module.beta)}
+        path: {"alpha": module.alpha.item(), "beta": module.beta.item()}
         for path, module in model.named_modules()
         if isinstance(module, AReLU | ELSA | UnitAReLU)
     }

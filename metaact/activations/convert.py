@@ -100,7 +100,8 @@ def examine(
     model: nn.Module, paths: Sequence[str], example: Tensor | tuple[Any, ...] | None
 ) -> tuple[dict[str, int], Calls]:
     """Calls of each path in one forward, and what else was seen."""
-    examined = copy.deepcopy(model)
+    # The weights are only read: sharing them saves the time and memory of a second copy.
+    examined = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
     probes = {path: Probe(examined.get_submodule(path)) for path in paths}
     for path, probe in probes.items():
         examined.set_submodule(path, probe)
@@ -170,7 +171,7 @@ def check_kept(keep: Sequence[str], places: dict[str, nn.Module]) -> None:
     """Refuse a path to keep that is none of the places."""
     for path in keep:
         if path not in places:
-            found = ", ".join(places) or "none"
+            found = listed(list(places)) or "none"
             raise UsageError(
                 f"`keep` must hold paths of activations of the network ({found}); got {path!r}."
             )
@@ -198,17 +199,17 @@ def check_calls(calls: Calls, *, functional: str) -> None:
     if calls.functions and functional == "refuse":
         raise UsageError(
             "`model` must call its activations as modules (a function cannot be swapped); got "
-            f"{'; '.join(calls.functions)}. Make each an `nn` module of the network, or pass "
+            f"{listed(calls.functions)}. Make each an `nn` module of the network, or pass "
             "functional='keep' to leave these as they are and swap only the modules."
         )
     if calls.discarded:
         raise UsageError(
             "`model` must use the results of its activations (the new ones do not overwrite "
-            f"their input); got {', '.join(calls.discarded)} called for the overwriting alone."
+            f"their input); got {listed(calls.discarded)} called for the overwriting alone."
         )
     if calls.overwritten:
         warnings.warn(
-            f"The network reads the input of {', '.join(calls.overwritten)} after it was "
+            f"The network reads the input of {listed(calls.overwritten)} after it was "
             "overwritten in place; with the new activation it reads the original instead.",
             UserWarning,
             stacklevel=3,
@@ -223,10 +224,16 @@ def check_calls(calls: Calls, *, functional: str) -> None:
         )
 
 
+def listed(items: Sequence[str], *, at_most: int = 8) -> str:
+    """The items in one line, a long list cut short with its length."""
+    more = f" and {len(items) - at_most} more" if len(items) > at_most else ""
+    return "; ".join(items[:at_most]) + more
+
+
 def nothing_found(model: nn.Module, *, gates: bool) -> UsageError:
     """The error for a network without an activation to swap."""
     left = [] if gates else [path for path, _ in find(model, GATES)]
-    hint = f" Left alone as gates or outputs: {', '.join(left)}; gates=True swaps them." * bool(
+    hint = f" Left alone as gates or outputs: {listed(left)}; gates=True swaps them." * bool(
         left
     )
     return UsageError(

@@ -39,7 +39,7 @@ class Maxout(nn.Module):
                 f"The input of Maxout must be [n, channels, ...] with channels a multiple of "
                 f"{self.pool} (it takes the maximum over so many); got shape {list(x.shape)}."
             )
-        groups = x.reshape(len(x), -1, self.pool, *x.shape[2:])
+        groups = x.reshape(len(x), x.shape[1] // self.pool, self.pool, *x.shape[2:])
         return groups.amax(dim=2)
 
     def extra_repr(self) -> str:

@@ -174,8 +174,9 @@ def make_with_elsa(base: Callable[[], nn.Module], start: dict[str, Any]) -> nn.M
 def count(factory: Callable[[], nn.Module], *, name: str) -> int:
     """Learnable scalars of one instance; building and calling it also checks the arguments."""
     try:
-        made = factory().eval()
-        with torch.no_grad():
+        # A user's own module may draw its start values: only to look at it, so it is undone.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            made = factory().eval()
             usable = bool(made(torch.linspace(-1, 1, 8).reshape(2, 4)).isfinite().all())
     except (TypeError, RuntimeError) as error:
         raise bad_arguments(name, f"{type(error).__name__}: {error}") from error

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from metaact.errors import UsageError
 
-# The paper's range [0.01, 0.99] in float32's own numbers, so that an α of 0.01 stays inside it
-# when a float32 network is turned to float64.
-ALPHA_MIN: float = torch.tensor(0.01, dtype=torch.float32).item()
-ALPHA_MAX: float = torch.tensor(0.99, dtype=torch.float32).item()
+# The paper's range [0.01, 0.99], one float32 step wider. An α of exactly 0.01 or 0.99 then learns,
+# as the paper has it, in float32 and float64 and with any version of `torch.clamp`, which has
+# changed its gradient at the very edge.
+ALPHA_MIN = 0.009999998845160007
+ALPHA_MAX = 0.9900000691413879
 
 ALPHA_START = 0.9
 BETA_START = 2.0

@@ -29,9 +29,9 @@ def user_entry(spec: str) -> Entry:
     Raises:
         UsageError: If it cannot be imported, called or used.
     """
-    factory = load(spec)
     # Only to look at it: whatever the user's code draws is undone.
     with torch.random.fork_rng(devices=[]):
+        factory = load(spec)
         first, second = build(spec, factory), build(spec, factory)
         tied = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         if first is second or tied:

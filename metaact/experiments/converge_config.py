@@ -101,9 +101,7 @@ def check_training(optimizer: str, decay: str, momentum: float, weight_decay: fl
         raise UsageError(f"`weight_decay` must be a finite number >= 0; got {weight_decay!r}.")
 
 
-def check_layers(
-    train_layers: tuple[str, ...], layer_lrs: tuple[tuple[str, float], ...]
-) -> None:
+def check_layers(train_layers: tuple[str, ...], layer_lrs: tuple[tuple[str, float], ...]) -> None:
     """Refuse an empty list of layers and rates out of range; names need the network.
 
     Raises:

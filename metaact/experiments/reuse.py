@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from metaact.runs import Run, RunStore
+from metaact.runs import Json, Run, RunStore
 
 LOOSE = ("epochs", "first_epoch_points")
 """Settings that change how long a run is watched, not what is computed up to an epoch."""
@@ -59,7 +59,7 @@ def _key(kind: str, config: Mapping[str, object]) -> str:
     return json.dumps([kind, kept], sort_keys=True, default=list)
 
 
-def records_until(run: Run, epochs: int) -> list[dict[str, object]]:
+def records_until(run: Run, epochs: int) -> list[dict[str, Json]]:
     """The run's metrics up to and with the end of that epoch."""
     return [record for record in run.metrics() if _number(record["epoch"]) <= epochs]
 

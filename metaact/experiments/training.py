@@ -12,14 +12,8 @@ from typing import Any
 from torch import nn
 
 from metaact import activations
-from metaact.adaptation import (
-    EpochLoss,
-    Labelled,
-    Trainer,
-    evaluate,
-    stacked_epoch,
-    stacking_refusal,
-)
+from metaact.adaptation.stacked import refusal, stacked_epoch
+from metaact.adaptation.supervised import EpochLoss, Labelled, Trainer, evaluate
 from metaact.errors import MetaactError, RunError
 from metaact.runs import Run, finite
 
@@ -88,7 +82,7 @@ def _work(task: Task, others: Sequence[Task], stack: int, tick: Callable[[], Non
     with ExitStack() as held:
         members = [_Member(task)]
         first = members[0].trainer
-        if stack > 1 and stacking_refusal(first.model, first.images) is None:
+        if stack > 1 and refusal(first.model, first.images) is None:
             for other in others:
                 joined = _join(held, other, first.epochs) if len(members) < stack else None
                 members += [joined] if joined else []
@@ -205,12 +199,12 @@ class _Member:
         """Record an epoch; False if the run diverged in it and is finished."""
         sound = outcome.diverged_at is None and self.record(train_loss=outcome.loss)
         if not sound:
-            in_epoch = self.trainer.steps if outcome.diverged_at is None else outcome.diverged_at + 1
+            steps, bad = self.trainer.steps, outcome.diverged_at
             self.run.finish(
                 {
                     "outcome": "diverged",
                     "epoch": self.trainer.epochs,
-                    "step": (self.trainer.epochs - 1) * self.trainer.steps + in_epoch,
+                    "step": (self.trainer.epochs - 1) * steps + (steps if bad is None else bad + 1),
                     **counts(self.trainer.model),
                 }
             )
@@ -246,6 +240,6 @@ def counts(model: nn.Module) -> dict[str, object]:
     return {
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "attention": finite(values),
-        "stuck_alpha": sum(activations.is_stuck(v["alpha"]) for v in values.values()),
+        "stuck_alpha": sum(bool(activations.is_stuck(v["alpha"])) for v in values.values()),
         "attention_layers": len(values),
     }

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from metaact import activations
 from metaact.errors import check_choice, check_int
 
-from .initialise import initialise
+from .initialise import built
 
 BATCH_NORM_MODES = ("batch", "off")
 
@@ -91,14 +91,14 @@ def conv4(
     """
     check_int("size", size, minimum=16, why="conv4 halves the image four times")
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
-    model = Conv4(
-        entry,
-        classes=check_int("classes", classes, minimum=2),
-        channels=check_int("channels", channels, minimum=1),
-        filters=check_int("filters", filters, minimum=1),
-        batch_norm=check_choice("batch_norm", batch_norm, BATCH_NORM_MODES),
+    check_int("classes", classes, minimum=2)
+    check_int("channels", channels, minimum=1)
+    check_int("filters", filters, minimum=1)
+    check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
+    return built(
+        lambda: Conv4(
+            entry, classes=classes, channels=channels, filters=filters, batch_norm=batch_norm
+        ),
+        generator=generator,
+        gain=entry.init_gain,
     )
-    if generator is None:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
-    initialise(model, generator=generator, gain=entry.init_gain, head="head")
-    return model

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def built(make: Callable[[], Model], *, generator: torch.Generator | None, gain: float) -> Model:
+    """Build a network with a linear layer `head` and draw its weights from `generator`.
+
+    Args:
+        make: Builds it; what PyTorch's layers draw on the way is thrown away and leaves the
+            global stream as it was.
+        generator: Source of the weights; None draws one seed from the global stream.
+        gain: Factor for every layer that feeds an activation.
+    """
+    if generator is None:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
+    with torch.random.fork_rng(devices=[]):
+        model = make()
+    initialise(model, generator=generator, gain=gain, head="head")
+    return model
 
 
 def initialise(model: nn.Module, *, generator: torch.Generator, gain: float, head: str) -> None:

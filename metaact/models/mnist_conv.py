@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from metaact import activations
 from metaact.errors import UsageError, check_int
 
-from .initialise import initialise
+from .initialise import built
 
 
 class MNISTConv(nn.Module):
@@ -82,12 +82,10 @@ def mnist_conv(
             "Use --model conv4 for other sizes."
         )
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
-    model = MNISTConv(
-        entry,
-        classes=check_int("classes", classes, minimum=2),
-        channels=check_int("channels", channels, minimum=1),
+    check_int("classes", classes, minimum=2)
+    check_int("channels", channels, minimum=1)
+    return built(
+        lambda: MNISTConv(entry, classes=classes, channels=channels),
+        generator=generator,
+        gain=entry.init_gain,
     )
-    if generator is None:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
-    initialise(model, generator=generator, gain=entry.init_gain, head="head")
-    return model

@@ -55,7 +55,7 @@ def distort(
     edge = uniform(count, how.ink, generator).view(-1, 1, 1)
     soft = soften(bitmaps)
     chunks = []
-    for part in torch.arange(count).split(_CHUNK):
+    for part in torch.split(torch.arange(count), _CHUNK):
         bent = grid(size) + bending(knots[part], size)
         where = warp(bent, matrix[part], shift[part])
         ink = stroke(sample(soft[which[part]], where), edge[part])

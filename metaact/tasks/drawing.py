@@ -63,7 +63,9 @@ def _font(name: str) -> Any:
     from matplotlib.ft2font import FT2Font
 
     # Before 3.11 outlines were stretched 8 times across and rounded, unless told not to.
-    options = {} if matplotlib.__version_info__ >= (3, 11) else {"hinting_factor": 1}
+    options: dict[str, Any] = (
+        {} if matplotlib.__version_info__ >= (3, 11) else {"hinting_factor": 1}
+    )
     return FT2Font(str(font_path(name)), **options)
 
 
@@ -121,7 +123,8 @@ def _fill(glyphs: Sequence[tuple[str, int]]) -> Bitmaps:
     winding = np.cumsum(steps, axis=1, out=steps)
     ink = np.minimum(np.abs(winding, out=winding), 1.0, out=winding)
     lines = ink.reshape(len(glyphs), CANVAS, _ROWS, CANVAS + 1)[..., :CANVAS]
-    return lines.mean(axis=2)
+    bitmaps: Bitmaps = lines.mean(axis=2)
+    return bitmaps
 
 
 def _segments(

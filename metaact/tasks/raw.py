@@ -18,9 +18,8 @@ from metaact.errors import DataError
 from metaact.tasks._images import Images, Provenance
 from metaact.tasks.idx import MNIST_MD5, read_idx
 
-_FASHION = tuple(
-    "T-shirt/top,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
-)
+_FASHION: tuple[str, ...] = ("T-shirt/top", "trouser", "pullover", "dress", "coat")
+_FASHION += ("sandal", "shirt", "sneaker", "bag", "ankle boot")
 _KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 

@@ -29,15 +29,20 @@ _CHUNK = 1000  # pictures made at once; part of the recipe, as each chunk draws 
 _CAMERA = Distortion(turn=6.0, slant=0.12, scale=(0.7, 1.1), shift=0.06, bend=0.0, ink=(0.25, 0.55))
 _TILT = 0.12  # standard deviation of the perspective's two terms
 _NEIGHBOUR = 0.65  # how often there is one, on each side
-_CONTRAST = 0.3  # least difference in brightness between digit and ground, where it can be had
-_LIGHT = 0.65  # how often the digit is lighter than its ground
-_RANGE = 0.75  # how much of the range from black to white the ground's colours have
+_CONTRAST = 0.4  # least difference in brightness between digit and ground, where it can be had
+_LIGHT = 0.8  # how often the digit is lighter than its ground
+_RANGE = 0.5  # how much of the range from black to white the ground's colours have
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fonts:
-    """What the pictures are made from: soft bitmaps [characters, h, w], half widths [characters]"""
+    """What the pictures are made from.
+
+    Attributes:
+        soft: Softened bitmaps, float32 [characters, side, side].
+        half_width: Half the width of each, [characters], where the canvas reaches from -1 to 1.
+    """
 
     soft: Tensor
     half_width: Tensor
@@ -56,7 +61,7 @@ def street_pictures(bitmaps: Tensor, which: Tensor, generator: torch.Generator) 
     """
     columns = (bitmaps.amax(dim=1) > 0.2).sum(dim=1)
     fonts = _Fonts(soft=soften(bitmaps), half_width=columns / bitmaps.shape[-1])
-    chunks = [_pictures(fonts, part, generator) for part in which.split(_CHUNK)]
+    chunks = [_pictures(fonts, part, generator) for part in torch.split(which, _CHUNK)]
     return torch.cat(chunks)
 
 
@@ -141,7 +146,7 @@ def _photograph(picture: Tensor, generator: torch.Generator) -> Tensor:
     flat = F.conv2d(flat, kernel.view(-1, 1, 1, 7), groups=count * 3)
     flat = F.conv2d(flat, kernel.view(-1, 1, 7, 1), groups=count * 3)
     picture = flat.view(count, 3, SIZE, SIZE)
-    contrast = uniform(count, (0.6, 1.1), generator).view(-1, 1, 1, 1)
+    contrast = uniform(count, (0.7, 1.2), generator).view(-1, 1, 1, 1)
     brightness = uniform(count, (-0.12, 0.12), generator).view(-1, 1, 1, 1)
     noise = torch.randn(picture.shape, generator=generator)
     grain = uniform(count, (0.0, 0.06), generator).view(-1, 1, 1, 1)

@@ -26,7 +26,7 @@ def test_mnist_conv_has_the_published_size(channels: int, weights: int) -> None:
 @pytest.mark.parametrize("name", activations.names())
 def test_every_activation_adds_its_parameters_at_three_places(name: str) -> None:
     entry = activations.resolve(name)
-    model = models.mnist_conv(name, classes=5, generator=_generator())
+    model = models.mnist_conv(name, classes=5, generator=_generator()).eval()
     images = torch.rand(2, 1, 28, 28, generator=_generator())
     assert model(images).shape == (2, 5)
     own = [p for part in (model.act1, model.act2, model.act3) for p in part.parameters()]

@@ -1,0 +1,117 @@
+"""Plain-text tables for the terminal."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from metaact.errors import UsageError
+
+_GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its heading, and the key of its cells where rows are mappings.
+        align: "left", "right", or "auto": right where all cells read as numbers.
+    """
+
+    name: str
+    align: str = "auto"
+
+
+def render_table(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[object] | Mapping[str, object]],
+    *,
+    title: str = "",
+    footnotes: Sequence[str] = (),
+) -> str:
+    """Lay out a table in plain text.
+
+    Args:
+        columns: Headings from left to right.
+        rows: Each a sequence with one cell per column, or a mapping from column names (other
+            keys are ignored, missing ones are blank). None is shown as "–".
+        title: A line above.
+        footnotes: Sentences below, wrapped.
+
+    Returns:
+        Lines without trailing blanks, no newline at the end.
+
+    Raises:
+        UsageError: If a row has the wrong number of cells.
+
+    Example:
+        >>> rows = [("arelu", "92.5 ± 1.0 %"), ("relu", None)]
+        >>> print(render_table([Column("arm"), Column("accuracy")], rows))
+        arm    accuracy
+        -----  ------------
+        arelu  92.5 ± 1.0 %
+        relu   –
+    """
+    cells = [_cells(columns, row) for row in rows]
+    widths = [
+        max(len(text) for text in (column.name, *(row[i] for row in cells)))
+        for i, column in enumerate(columns)
+    ]
+    right = [_is_right(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
+    body = [
+        [column.name for column in columns],
+        ["-" * width for width in widths],
+        *cells,
+    ]
+    lines = [title, ""] if title else []
+    for row in body:
+        texts = [
+            text.rjust(width) if at_right else text.ljust(width)
+            for text, width, at_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append(_GAP.join(texts).rstrip())
+    if footnotes:
+        lines.append("")
+        width = max(72, min(100, sum(widths) + len(_GAP) * (len(widths) - 1)))
+        lines += [line for note in footnotes for line in textwrap.wrap(note, width)]
+    return "\n".join(lines)
+
+
+def _cells(columns: Sequence[Column], row: Sequence[object] | Mapping[str, object]) -> list[str]:
+    if isinstance(row, Mapping):
+        values: Sequence[object] = [row.get(column.name, "") for column in columns]
+    else:
+        values = row
+    if len(values) != len(columns):
+        raise UsageError(
+            f"`rows` must have {len(columns)} cells each (one per column); got {len(values)}."
+        )
+    return ["–" if value is None else " ".join(str(value).split()) for value in values]
+
+
+def _is_right(column: Column, texts: Sequence[str]) -> bool:
+    if column.align != "auto":
+        return column.align == "right"
+    shown = [text for text in texts if text not in ("", "–")]
+    return bool(shown) and all(_is_number(text) for text in shown)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.removesuffix("%").strip())
+    except ValueError:
+        return False
+    return True
+
+
+def short_hash(parts: Iterable[str], *, digits: int = 8) -> str:
+    """A few hex digits over texts in any order: names a picture after the runs it shows.
+
+    Example:
+        >>> short_hash(["a", "b"]) == short_hash(["b", "a"])
+        True
+    """
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:digits]

@@ -1,0 +1,152 @@
+"""`metaact converge`: train each activation at small learning rates and compare the curves."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metaact.experiments.config import PROTOCOLS
+from metaact.experiments.converge_config import ConvergeConfig
+
+from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .progress import progress
+from .training_options import training_options
+
+DEFAULT = defaults(ConvergeConfig)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--activation",
+    type=Names(),
+    default=DEFAULT["activation"],
+    show_default=True,
+    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
+    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
+)
+@click.option(
+    "--dataset",
+    default=DEFAULT["dataset"],
+    show_default=True,
+    help="A name from `metaact data list`, a folder of class folders, or an .npz pack.",
+)
+@click.option(
+    "--lr",
+    type=Numbers(float),
+    default=str(DEFAULT["lr"]),
+    show_default=True,
+    help="Learning rates; every arm is trained at each.",
+)
+@click.option(
+    "--optimizer",
+    type=Names(),
+    default=DEFAULT["optimizer"],
+    show_default=True,
+    help="Optimizers: sgd (with momentum), adam.",
+)
+@click.option(
+    "--epochs", type=int, default=DEFAULT["epochs"], show_default=True, help="Training epochs."
+)
+@click.option(
+    "--first-epoch-points",
+    type=int,
+    help="Evaluations within the first epoch. [default: 4 at rates of 1e-3 or below, else 0]",
+)
+@click.option(
+    "--alpha", "alphas", type=Numbers(float), help="Start values of α: a grid with --beta (figure 2a)."
+)
+@click.option("--beta", "betas", type=Numbers(float), help="Start values of β, likewise.")
+@click.option(
+    "--to",
+    "thresholds",
+    type=Numbers(float),
+    default="50,90",
+    show_default=True,
+    help="Accuracies in percent whose first reaching is reported.",
+)
+@training_options(DEFAULT)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default=DEFAULT["protocol"],
+    show_default=True,
+    help="held-out: a validation part is taken out of training and the best epoch chosen there. "
+    "paper: all training images train, the best test accuracy over epochs is reported by that "
+    "name, and gelu, maxout, pau and slaf take the authors' forms.",
+)
+@common_options
+def converge(
+    activation: tuple[str, ...],
+    lr: tuple[float, ...],
+    optimizer: tuple[str, ...],
+    alphas: tuple[float, ...] | None,
+    betas: tuple[float, ...] | None,
+    thresholds: tuple[float, ...],
+    seeds: int,
+    device: str,
+    data_root: Path | None,
+    out: Path,
+    as_json: bool,
+    stack: int | None,
+    **settings: Any,
+) -> None:
+    """Train each activation from scratch, and compare how fast it gets anywhere.
+
+    Every arm, learning rate, optimizer and seed is one run in the store. All arms of a seed see the
+    same batches in the same order and, where shapes agree, start from the same weights, so that
+    differences are paired. A killed command continues where it was when it is given again, and
+    several processes may share one sweep.
+
+    \b
+        metaact converge --activation arelu,relu,arelu-frozen
+        metaact converge --dataset mnist --lr 1e-4,1e-5 --optimizer sgd,adam --activation all
+        metaact converge --activation arelu --alpha 0.25,0.5,0.75 --beta 0,1,2
+    """
+    arms = [
+        ConvergeConfig(activation=name, optimizer=o, lr=rate, seed=seed, **settings)
+        for o, rate, name, seed in itertools.product(optimizer, lr, activation, seed_range(seeds))
+    ]
+    goals = percentages(thresholds)
+    chosen = pick_device(device)
+
+    from metaact.experiments import converge as experiment
+    from metaact.experiments import converge_figures, converge_report
+    from metaact.experiments.reuse import Library
+    from metaact.experiments.sweep import sweep
+    from metaact.runs import RunStore
+
+    configs = experiment.expand(arms, alphas=alphas or (), betas=betas or ())
+    library = Library(RunStore(out), experiment.KIND)
+    shared = experiment.study(configs, root=data_root, device=chosen)
+    jobs = experiment.jobs_of(configs, shared, library, stack=stack)
+    with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
+        report = sweep(jobs, tick=tick, say=say)
+    summary = converge_report.summarise(configs, shared, library, report, thresholds=goals)
+    figures = converge_figures.draw(configs, shared, library, out / "figures")
+    for path in figures:
+        click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
+    else:
+        click.echo(converge_report.table(summary))
+    for line in report.complaints():
+        click.echo(f"metaact: {line}", err=True)
+    if not report.is_complete:
+        raise click.exceptions.Exit(1)
+
+
+def percentages(values: tuple[float, ...]) -> list[float]:
+    """Thresholds in 0..1 from percentages."""
+    for value in values:
+        if not 0 < value <= 100:
+            raise click.BadParameter(
+                f"an accuracy must be a number in (0, 100] (percent); got {value:g}.",
+                param_hint="--to",
+            )
+    return [value / 100 for value in values]
+
+

@@ -1,0 +1,251 @@
+"""Train one activation from scratch at one learning rate, and watch how fast it gets anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from metaact import activations, models, tasks
+from metaact.adaptation.optimizers import Recipe, make_optimizer
+from metaact.adaptation.stacked import stacks_by_default
+from metaact.adaptation.supervised import Trainer
+from metaact.errors import UsageError
+from metaact.randomness import derived_seed
+from metaact.runs import Run, environment
+from metaact.tasks.transfer import match
+
+from .converge_config import ConvergeConfig
+from .reuse import Library
+from .sweep import Job
+from .training import Task, jobs
+
+KIND = "converge"
+
+STACK = 32
+"""Runs in one vectorised call where stacking pays at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """The data that every arm and seed of one comparison share.
+
+    Attributes:
+        train: Images to train on, on the device.
+        validation: Images for choices, or None.
+        test: Images for the reported figure.
+        data: Provenance of all parts, for the record.
+        pipeline: What was done to them so that they fit the network, in words.
+        device: Where everything is computed.
+        identity: Hashes that enter every run's identity: other data, other run.
+    """
+
+    train: tasks.Images
+    validation: tasks.Images | None
+    test: tasks.Images
+    data: dict[str, object]
+    pipeline: str
+    device: str
+    identity: dict[str, str]
+
+
+def expand(
+    configs: Sequence[ConvergeConfig],
+    *,
+    alphas: Sequence[float] = (),
+    betas: Sequence[float] = (),
+) -> list[ConvergeConfig]:
+    """Configs with canonical activation names; "all" stands for the paper's nineteen.
+
+    Under the paper's protocol a name stands for what the paper's own code computes.
+
+    Args:
+        configs: The runs asked for.
+        alphas: Start values of α: each arm that has one is tried with each (figure 2a).
+        betas: Start values of β, likewise.
+
+    Returns:
+        The runs, without repeats.
+
+    Raises:
+        UsageError: If a name is unknown, or start values are given and no arm takes them.
+    """
+    expanded = []
+    for config in configs:
+        names = activations.PAPER if config.activation == "all" else (config.activation,)
+        for name in names:
+            entry = activations.resolve(name, config.protocol)
+            expanded += [replace(config, activation=n) for n in _grid(entry, alphas, betas)]
+    if (alphas or betas) and not any("(" in config.activation for config in expanded):
+        raise UsageError(
+            "`alpha` and `beta` need an arm that has them, such as arelu; got "
+            f"{', '.join(dict.fromkeys(c.activation for c in configs))}."
+        )
+    return list(dict.fromkeys(expanded))
+
+
+def _grid(
+    entry: activations.Entry, alphas: Sequence[float], betas: Sequence[float]
+) -> list[str]:
+    """The arm at each combination of start values; itself if it has none or they are given."""
+    fixed = not {"alpha", "beta"} <= set(entry.options) or "(" in entry.name
+    if fixed or not (alphas or betas):
+        return [entry.name]
+    starts = [
+        ",".join(f"{k}={v:g}" for k, v in (("alpha", a), ("beta", b)) if v is not None)
+        for a in (alphas or (None,))
+        for b in (betas or (None,))
+    ]
+    return [activations.resolve(f"{entry.name}({start})").name for start in starts]
+
+
+def study(
+    configs: Sequence[ConvergeConfig], *, root: Path | None = None, device: str = "cpu"
+) -> Study:
+    """Load and verify the data, and try every arm's network and optimizer once.
+
+    Args:
+        configs: The runs of the comparison; they share data set and protocol.
+        root: Data root; None for the default.
+        device: Where the images are to reside.
+
+    Returns:
+        What all runs share.
+
+    Raises:
+        UsageError: If an activation or a layer is unknown, or the network does not fit the images.
+        DataError: If the data cannot be had.
+    """
+    first = configs[0]
+    split = tasks.split(
+        first.dataset,
+        root=root,
+        hold_out="images",
+        validation=0 if first.protocol == "paper" else None,
+    )
+    parts, pipeline = _fitted(split, first.model)
+    shared = Study(
+        train=parts["train"].to(device),
+        validation=parts["validation"].to(device) if "validation" in parts else None,
+        test=parts["test"].to(device),
+        data=split.provenance(),
+        pipeline=pipeline,
+        device=device,
+        identity={f"{name}_sha256": parts[name].sha256() for name in ("train", "test")},
+    )
+    for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
+        make_optimizer(build(config, shared), recipe(config))
+    return shared
+
+
+def _fitted(split: tasks.Split, model: str) -> tuple[dict[str, tasks.Images], str]:
+    """The parts in the size that the network takes: MNIST-Conv takes 28x28 only."""
+    if model != "mnist-conv" or split.train.size == (28, 28):
+        return split.parts(), ""
+    pipeline, _ = match(split.train, split.train, size=28)
+    return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
+
+
+def recipe(config: ConvergeConfig) -> Recipe:
+    """The settings of training."""
+    return Recipe(
+        lr=config.lr,
+        optimizer=config.optimizer,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        decay=config.decay,
+        batch_size=config.batch_size,
+        train_layers=config.train_layers,
+        layer_lrs=config.layer_lrs,
+        freeze_activations=config.freeze_activations,
+    )
+
+
+def build(config: ConvergeConfig, shared: Study) -> nn.Module:
+    """The network of one seed before training, on the study's device.
+
+    All arms of a seed draw from the same generator state, so where shapes agree they start from
+    the same weights.
+    """
+    train = shared.train
+    return models.create(
+        config.model,
+        activations.resolve(config.activation, config.protocol),
+        classes=train.classes,
+        channels=train.channels,
+        size=train.size[0],
+        batch_norm=config.batch_norm,
+        generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
+    ).to(shared.device)
+
+
+def open_run(config: ConvergeConfig, shared: Study, library: Library) -> Run:
+    """The run of `config`, or a complete longer one; every setting and the data name it."""
+    arm = config.activation.replace(":", ".")
+    stem = Path(config.dataset).stem
+    return library.open(
+        kind=KIND,
+        name=f"{stem}-{config.optimizer}-lr{config.lr:g}-{arm}-seed{config.seed}",
+        config={**config.fields(), **shared.identity},
+    )
+
+
+def jobs_of(
+    configs: Sequence[ConvergeConfig],
+    shared: Study,
+    library: Library,
+    *,
+    stack: int | None = None,
+) -> list[Job]:
+    """The runs of `configs` as jobs of a sweep.
+
+    Args:
+        configs: The runs.
+        shared: The data, from `study`.
+        library: The run store.
+        stack: Most runs trained in one vectorised call; None decides by the device.
+
+    Returns:
+        One job per config, in the same order.
+    """
+    if stack is None:
+        stack = STACK if stacks_by_default(shared.device) else 1
+    about = environment(device=shared.device, data=shared.data)
+    return jobs([task(c, shared, library, about) for c in configs], stack=stack)
+
+
+def task(
+    config: ConvergeConfig, shared: Study, library: Library, about: Mapping[str, object]
+) -> Task:
+    """The run of `config` as a supervised task."""
+    evaluate_on = {"test": shared.test}
+    if shared.validation is not None:
+        evaluate_on["validation"] = shared.validation
+    return Task(
+        label=f"{config.activation} {config.optimizer} lr {config.lr:g} seed {config.seed}",
+        run=open_run(config, shared, library),
+        build=partial(trainer, config, shared),
+        epochs=config.epochs,
+        evaluate_on=evaluate_on,
+        observe_at=points(config, len(shared.train)),
+        environment=about,
+        group=replace(config, seed=0, lr=1.0, first_epoch_points=config.first_epoch_points),
+    )
+
+
+def trainer(config: ConvergeConfig, shared: Study) -> Trainer:
+    """The trainer of `config` before its first epoch."""
+    model = build(config, shared)
+    return Trainer(model, shared.train, recipe=recipe(config), seed=config.seed)
+
+
+def points(config: ConvergeConfig, images: int) -> tuple[int, ...]:
+    """Updates of the first epoch after which the run is evaluated: evenly spaced in its inside."""
+    assert config.first_epoch_points is not None
+    updates = -(-images // config.batch_size)
+    parts = config.first_epoch_points + 1
+    return tuple(sorted({round(updates * i / parts) for i in range(1, parts)} - {0, updates}))

@@ -1,0 +1,101 @@
+"""The user's own activation, `module:factory`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from metaact.activations import create, resolve
+from metaact.errors import UsageError
+
+SOURCE = '''
+import torch
+from torch import nn
+
+class Bend(nn.Module):
+    """x plus a learned bend.
+
+    More.
+    """
+    def __init__(self, start=0.5):
+        super().__init__()
+        self.bend = nn.Parameter(torch.tensor(start))
+        self.noise = torch.rand(())
+    def forward(self, x):
+        return x + self.bend * x.abs()
+
+class Namespace:
+    Bend = Bend
+
+SHARED = Bend()
+def shared():
+    return SHARED
+def tied():
+    module = Bend()
+    module.bend = SHARED.bend
+    return module
+def needs(argument):
+    return Bend()
+def number():
+    return 3
+def narrow():
+    return nn.Flatten()
+def fails():
+    return nn.Linear(7, 7)
+CONSTANT = 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "bends.py").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "broken.py").write_text("def f(:\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("bends", None)
+
+
+def test_a_class_is_a_factory() -> None:
+    entry = resolve("bends:Bend")
+    assert (entry.name, entry.title, entry.kind) == ("bends:Bend", "Bend", "user")
+    assert (entry.learnable, entry.formula) == (1, "x plus a learned bend.")
+
+
+def test_it_is_used_with_elsa_and_a_dotted_path() -> None:
+    entry = resolve("bends:Namespace.Bend+elsa")
+    assert (entry.name, entry.learnable, entry.kind) == ("bends:Namespace.Bend+elsa", 3, "user")
+
+
+@pytest.mark.draws_globally
+def test_creating_it_makes_a_fresh_one_that_computes() -> None:
+    module = create("bends:Bend")
+    assert module is not create("bends:Bend")
+    assert module(torch.tensor([-1.0, 1.0])).tolist() == [-0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere:Bend", "ModuleNotFoundError"),
+        ("broken:f", "SyntaxError"),
+        ("bends:Bent", "AttributeError"),
+        ("bends:", "AttributeError"),
+        (":Bend", "ValueError"),
+        ("bends:CONSTANT", "cannot be called"),
+        ("bends:needs", "TypeError"),
+        ("bends:number", "returned a int"),
+        ("bends:shared", "the same instance"),
+        ("bends:tied", "the same instance or parameters"),
+        ("bends:narrow", "keep the shape"),
+        ("bends:fails", "RuntimeError"),
+        ("bends:Bend(start=1)", "takes no arguments"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        resolve(spec)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metaact.errors import DataError, UsageError
+from metaact.tasks import read_folder
+
+MakeFolder = Callable[..., Path]
+
+
+def test_classes_are_sorted_folders_and_images_resized(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=3, images=4)
+    images = read_folder(folder)
+    assert images.pixels.shape == (12, 1, 28, 28)
+    assert images.class_names == ("class00", "class01", "class02")
+    assert images.class_groups == ()
+    assert images.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert images.pixels.float().mean(dim=(1, 2, 3)).tolist() == list(range(12))
+    assert images.provenance.dataset == "own"
+    assert not images.provenance.official
+    small = read_folder(folder, size=9, channels=3)
+    assert small.pixels.shape == (12, 3, 9, 9)
+
+
+def test_two_levels_are_groups_and_classes(tmp_path: Path) -> None:
+    for name in ("latin/a", "latin/b", "greek/a"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("L", (5, 5)).save(tmp_path / name / "1.png")
+    images = read_folder(tmp_path)
+    assert images.class_names == ("greek/a", "latin/a", "latin/b")
+    assert images.class_groups == ("greek", "latin", "latin")
+
+
+def test_other_files_are_left_alone(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    (folder / "README.txt").write_text("hello", encoding="utf-8")
+    (folder / "class00" / "Thumbs.db").write_bytes(b"x")
+    (folder / "class00" / "._0.png").write_bytes(b"x")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "x.png").write_bytes(b"x")
+    (folder / "empty").mkdir()
+    Image.new("RGB", (5, 5), "red").save(folder / "class01" / "PHOTO.JPEG")
+    images = read_folder(folder)
+    assert len(images) == 5
+    assert images.classes == 2
+
+
+def _one(tmp_path: Path, image: Image.Image, *, channels: int = 1, size: int = 4) -> np.ndarray:
+    (tmp_path / "a").mkdir()
+    image.save(tmp_path / "a" / "1.png")
+    pixels: np.ndarray = read_folder(tmp_path, size=size, channels=channels).pixels[0].numpy()
+    return pixels
+
+
+def test_colours_stay_in_their_channels(tmp_path: Path) -> None:
+    pixels = _one(tmp_path, Image.new("RGB", (8, 8), (10, 100, 200)), channels=3)
+    assert pixels[:, 0, 0].tolist() == [10, 100, 200]
+
+
+def test_transparent_parts_become_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 4, 8))
+    pixels = _one(tmp_path, image, size=8)
+    assert pixels[0, 4].tolist() == [0] * 4 + [255] * 4
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 16).astype(np.uint16).reshape(4, 4)
+    pixels = _one(tmp_path, Image.fromarray(ramp))
+    assert pixels.reshape(-1).tolist() == (ramp >> 8).reshape(-1).tolist()
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+    image = Image.new("L", (8, 8), 0)
+    image.paste(255, (0, 0, 8, 4))  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 3  # taken upside down
+    (tmp_path / "a").mkdir()
+    image.save(tmp_path / "a" / "1.jpg", exif=exif, quality=100)
+    pixels = read_folder(tmp_path, size=8).pixels[0, 0]
+    assert int(pixels[1, 4]) < 20
+    assert int(pixels[6, 4]) > 235
+
+
+@pytest.mark.parametrize("kind", ["no image at all", "truncated", "empty"])
+def test_one_broken_image_is_named(make_folder: MakeFolder, kind: str) -> None:
+    folder = make_folder(classes=2, images=3, side=40)
+    broken = folder / "class01" / "1.png"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    Image.fromarray(noise).save(broken)
+    content = broken.read_bytes()
+    broken.write_bytes(
+        {"no image at all": b"hello", "truncated": content[: len(content) // 2], "empty": b""}[kind]
+    )
+    with pytest.raises(DataError, match=r"class01/1\.png cannot be read as an image") as caught:
+        read_folder(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(classes=2, images=1, side=40)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"0\.png cannot be read as an image"):
+        read_folder(folder)
+
+
+def test_folders_without_images_or_missing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a folder"):
+        read_folder(tmp_path / "none")
+    file = tmp_path / "file"
+    file.write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match="is not a folder"):
+        read_folder(file)
+    empty = tmp_path / "empty"
+    (empty / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"holds no images; .*empty/<class>/<image>\.png"):
+        read_folder(empty)
+    Image.new("L", (4, 4)).save(empty / "loose.png")
+    with pytest.raises(DataError, match="holds no images"):
+        read_folder(empty)
+
+
+def test_size_and_channels_are_checked(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=1)
+    with pytest.raises(UsageError, match="`size` must be an int in"):
+        read_folder(folder, size=0)
+    with pytest.raises(UsageError, match="`channels` must be 1"):
+        read_folder(folder, channels=4)
