@@ -54,9 +54,9 @@ def check_int(
         UsageError: If it is anything else.
     """
     allowed = f">= {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    if is_int and value >= minimum and (maximum is None or value <= maximum):
-        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if minimum <= value and (maximum is None or value <= maximum):
+            return value
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
 
@@ -67,9 +67,9 @@ def check_rate(name: str, value: object, *, maximum: float = math.inf, why: str 
     Raises:
         UsageError: If it is zero, negative, NaN, infinite, too large or no number.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and 0 < value <= maximum:
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value) and 0 < value <= maximum:
+            return float(value)
     allowed = "> 0" if maximum == math.inf else f"in (0, {maximum:g}]"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be a finite number {allowed}{reason}; got {value!r}.")

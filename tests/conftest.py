@@ -56,7 +56,5 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = (255 * (0.8 * prototypes[labels] + 0.2 * noise)).astype(np.uint8)
     provenance = {"dataset": "blobs", "split": "all", "official": False, "note": "made by a test"}
     path = tmp_path_factory.mktemp("pack") / "blobs.npz"
-    np.savez(
-        path, images=images, labels=labels.astype(np.int64), provenance=json.dumps(provenance)
-    )
+    np.savez(path, images=images, labels=labels.astype(np.int64), provenance=json.dumps(provenance))
     return path

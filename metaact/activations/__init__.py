@@ -28,4 +28,3 @@ from .registry import resolve as resolve
 from .rrelu import RReLU as RReLU
 from .slaf import SLAF as SLAF
 from .slopes import is_stuck as is_stuck
-from .specs import split as split

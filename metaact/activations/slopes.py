@@ -43,7 +43,7 @@ def clamped(alpha: Tensor) -> Tensor:
 
 
 def is_stuck(alpha: Tensor | float) -> Tensor:
-    """Whether α lies outside [0.01, 0.99], where its gradient is zero for good.
+    """Whether α lies outside [0.01, 0.99], where its gradient is zero.
 
     Args:
         alpha: One α or many.

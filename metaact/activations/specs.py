@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from metaact.errors import UsageError
+from metaact.lists import cut
 
 Value = float | tuple[float, ...]
 
@@ -29,16 +30,6 @@ class Spec:
 
     base: Part
     elsa: Part | None
-
-
-def split(text: str) -> tuple[str, ...]:
-    """Cut a comma-separated list of specs, leaving commas in brackets alone.
-
-    Example:
-        >>> split("relu, arelu(alpha=0.25,beta=1), swish+elsa")
-        ('relu', 'arelu(alpha=0.25,beta=1)', 'swish+elsa')
-    """
-    return tuple(part.strip() for part in cut(text, ","))
 
 
 def parse(text: str) -> Spec:
@@ -106,18 +97,6 @@ def number(value: object, *, whole: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     raise malformed(whole, "values are finite numbers or tuples of them")
-
-
-def cut(text: str, separator: str) -> list[str]:
-    """Split at a separator outside brackets."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts
 
 
 def render(part: Part) -> str:

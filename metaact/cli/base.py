@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from metaact.errors import MetaactError, check_int
+from metaact.lists import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,19 +41,6 @@ class Command(click.Command):
 def defaults(config: type) -> dict[str, Any]:
     """The defaults of a config dataclass by field name: written once, shown in every help."""
     return {field.name: field.default for field in fields(config)}
-
-
-def split_list(text: str) -> list[str]:
-    """The non-empty parts of a comma-separated list, in order, without repeats."""
-    depth, part, parts = 0, "", []
-    for character in text + ",":
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            parts.append(part.strip())
-            part = ""
-        else:
-            part += character
-    return list(dict.fromkeys(p for p in parts if p))
 
 
 class Numbers(click.ParamType):
@@ -111,7 +99,9 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
         option = known.get(key.replace("_", "-"))
         if option is None or option is param:
             allowed = ", ".join(sorted(set(known) - {"config"}))
-            raise click.BadParameter(f"{value}: unknown key {key!r}; allowed: {allowed}.", ctx, param)
+            raise click.BadParameter(
+                f"{value}: unknown key {key!r}; allowed: {allowed}.", ctx, param
+            )
         taken[option.name or key] = entry
     ctx.default_map = taken
 
@@ -157,7 +147,7 @@ def common_options(command: F) -> F:
 
 
 def pick_device(name: str) -> str:
-    """"cpu" or "cuda[:n]"; "auto" takes CUDA where there is one.
+    """ "cpu" or "cuda[:n]"; "auto" takes CUDA where there is one.
 
     Raises:
         Failure: If the device is unknown or not there.

@@ -57,7 +57,10 @@ DEFAULT = defaults(ConvergeConfig)
     help="Evaluations within the first epoch. [default: 4 at rates of 1e-3 or below, else 0]",
 )
 @click.option(
-    "--alpha", "alphas", type=Numbers(float), help="Start values of α: a grid with --beta (figure 2a)."
+    "--alpha",
+    "alphas",
+    type=Numbers(float),
+    help="Start values of α: a grid with --beta (figure 2a).",
 )
 @click.option("--beta", "betas", type=Numbers(float), help="Start values of β, likewise.")
 @click.option(
@@ -94,7 +97,7 @@ def converge(
     stack: int | None,
     **settings: Any,
 ) -> None:
-    """Train each activation from scratch, and compare how fast it gets anywhere.
+    r"""Train each activation from scratch, and compare how fast it gets anywhere.
 
     Every arm, learning rate, optimizer and seed is one run in the store. All arms of a seed see the
     same batches in the same order and, where shapes agree, start from the same weights, so that
@@ -148,5 +151,3 @@ def percentages(values: tuple[float, ...]) -> list[float]:
                 param_hint="--to",
             )
     return [value / 100 for value in values]
-
-

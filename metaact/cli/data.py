@@ -79,5 +79,7 @@ def show(
     from metaact.experiments.data_sets import pictures
 
     target = out or Path(Path(name).stem)
-    for path in pictures(name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed):
+    for path in pictures(
+        name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed
+    ):
         click.echo(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import click
 
@@ -35,6 +36,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
+    sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -18,7 +18,12 @@ DEFAULT = defaults(MamlConfig)
 
 def _count(flag: str, name: str, help: str) -> Any:
     return click.option(
-        flag, name, type=int, default=DEFAULT[name], show_default=DEFAULT[name] is not None, help=help
+        flag,
+        name,
+        type=int,
+        default=DEFAULT[name],
+        show_default=DEFAULT[name] is not None,
+        help=help,
     )
 
 
@@ -43,7 +48,11 @@ def _count(flag: str, name: str, help: str) -> Any:
     help="What test and training do not share. [default: what suits the data set]",
 )
 @click.option(
-    "--model", type=click.Choice(MODELS), default=DEFAULT["model"], show_default=True, help="Network."
+    "--model",
+    type=click.Choice(MODELS),
+    default=DEFAULT["model"],
+    show_default=True,
+    help="Network.",
 )
 @click.option(
     "--batch-norm",
@@ -89,7 +98,10 @@ def _count(flag: str, name: str, help: str) -> Any:
     "forms of gelu, maxout, pau and slaf, as many queries as shots, and the gap between the two.",
 )
 @click.option(
-    "--engine", type=click.Choice(ENGINES), default=DEFAULT["engine"], show_default=True,
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=DEFAULT["engine"],
+    show_default=True,
     help="How tasks are adapted; all engines compute the same.",
 )
 @_count("--test-episodes", "test_episodes", "Frozen test episodes.")
@@ -128,7 +140,11 @@ def maml(
     """
     arms = [
         MamlConfig(
-            activation=name, inner_lr=rate, seed=seed, replacement=not without_replacement, **settings
+            activation=name,
+            inner_lr=rate,
+            seed=seed,
+            replacement=not without_replacement,
+            **settings,
         )
         for name in activation
         for rate in inner_lr

@@ -10,7 +10,9 @@ import click
 
 
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+def progress(
+    total: int, unit: str
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """A progress bar with the time left, and a way to speak past it.
 
     Where stderr is no terminal (a log file, a test) there is no bar, only the spoken lines.

@@ -96,7 +96,7 @@ def training_options(default: Mapping[str, Any]) -> Callable[[F], F]:
             "--layer-lrs",
             type=LayerRates(),
             default="",
-            help="Learning rates that differ: head=1e-3,activations=1e-4. The first that fits wins.",
+            help="Rates that differ from --lr: head=1e-3,activations=1e-4; the first that fits wins.",
         ),
         click.option(
             "--freeze-activations",

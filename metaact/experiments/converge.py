@@ -88,9 +88,7 @@ def expand(
     return list(dict.fromkeys(expanded))
 
 
-def _grid(
-    entry: activations.Entry, alphas: Sequence[float], betas: Sequence[float]
-) -> list[str]:
+def _grid(entry: activations.Entry, alphas: Sequence[float], betas: Sequence[float]) -> list[str]:
     """The arm at each combination of start values; itself if it has none or they are given."""
     fixed = not {"alpha", "beta"} <= set(entry.options) or "(" in entry.name
     if fixed or not (alphas or betas):

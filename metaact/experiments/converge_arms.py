@@ -122,7 +122,8 @@ def _layers(record: Record) -> dict[str, dict[str, float]]:
     found = {}
     for layer, values in layers.items():
         assert isinstance(values, dict)
-        found[layer] = {k: math.nan if number(v) is None else float(v) for k, v in values.items()}
+        numbers = {name: number(value) for name, value in values.items()}
+        found[layer] = {k: math.nan if v is None else v for k, v in numbers.items()}
     return found
 
 

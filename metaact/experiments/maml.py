@@ -264,9 +264,7 @@ def _finish(config: MamlConfig, shared: Study, run: Run, maml: MAML, best: float
     )
 
 
-def _validate(
-    config: MamlConfig, shared: Study, maml: MAML, iteration: int
-) -> dict[str, float]:
+def _validate(config: MamlConfig, shared: Study, maml: MAML, iteration: int) -> dict[str, float]:
     done = iteration + 1
     due = done % config.validation_every == 0 or done == config.iterations
     if shared.validation is None or not due:
@@ -308,9 +306,7 @@ def _checkpoint(
     )
 
 
-def _resume(
-    run: Run, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
+def _resume(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
     """Put the checkpointed state back; the first iteration to do and the best accuracy so far."""
     state = run.resume()
     if state is None:

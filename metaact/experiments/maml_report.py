@@ -178,7 +178,10 @@ def _tuned(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, An
     tuned = [{k: v for k, v in rows[i].items() if k != "difference"} for i in chosen]
     if tuned:
         _add_differences(
-            [(row, arms[i], arms[chosen[0]]) for row, i in list(zip(tuned, chosen, strict=True))[1:]]
+            [
+                (row, arms[i], arms[chosen[0]])
+                for row, i in list(zip(tuned, chosen, strict=True))[1:]
+            ]
         )
     return tuned
 

@@ -35,7 +35,7 @@ class Task:
         evaluate_on: The parts it is evaluated on after every epoch, by name.
         observe_at: Updates of the first epoch after which it is evaluated, too.
         evaluate_start: Whether it is evaluated before the first update.
-        keep: Epochs whose weights are kept, beside the last one's.
+        keep_all: Whether the weights after every epoch are kept, not only the last.
         environment: What `run.start` records.
         group: Runs of an equal group may be stacked; None forbids it.
     """
@@ -47,7 +47,7 @@ class Task:
     evaluate_on: Mapping[str, Labelled]
     observe_at: tuple[int, ...] = ()
     evaluate_start: bool = False
-    keep: tuple[int, ...] = ()
+    keep_all: bool = False
     environment: Mapping[str, object]
     group: object = None
 
@@ -210,7 +210,7 @@ class _Member:
             )
             return False
         epochs = self.trainer.epochs
-        if epochs in self.task.keep:
+        if self.task.keep_all:
             state = self.trainer.model.state_dict()
             self.kept[f"epoch-{epochs}"] = {k: v.detach().clone() for k, v in state.items()}
         last = epochs == self.task.epochs
@@ -222,7 +222,7 @@ class _Member:
     def finish(self) -> None:
         """Write weights and result: the run is complete."""
         model = self.trainer.model
-        self.run.save_weights({**self.kept, "last": dict(model.state_dict())})
+        self.run.save_weights(self.kept if self.task.keep_all else model.state_dict())
         last = self.run.metrics()[-1]
         figures = {k: v for k, v in last.items() if k.endswith(("_loss", "_accuracy"))}
         sizes = {f"{name}_images": len(i.labels) for name, i in self.task.evaluate_on.items()}

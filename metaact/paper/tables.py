@@ -44,9 +44,7 @@ TABLES: dict[int, _Table] = {
         caption="MNIST-Conv on MNIST, best test accuracy of 20 epochs, mean of 5 runs",
     ),
     7: _Table(file="table7_cifar100.csv", caption="CIFAR-100, test accuracy, mean of 5 runs"),
-    8: _Table(
-        file="table8_cifar10.csv", caption="CIFAR-10, test accuracy of 5 runs"
-    ),
+    8: _Table(file="table8_cifar10.csv", caption="CIFAR-10, test accuracy of 5 runs"),
 }
 
 

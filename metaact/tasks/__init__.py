@@ -7,7 +7,6 @@ from ._images import Images as Images
 from ._images import Provenance as Provenance
 from .datasets import is_path as is_path
 from .datasets import split as split
-from .datasets import with_rotations as with_rotations
 from .digits import printed_digits as printed_digits
 from .digits import street_digits as street_digits
 from .duplicates import shared_images as shared_images
@@ -21,9 +20,12 @@ from .learn2learn import from_taskset as from_taskset
 from .learn2learn import to_taskset as to_taskset
 from .meta_batch import MetaBatch as MetaBatch
 from .normalisation import statistics as statistics
+from .omniglot import with_rotations as with_rotations
 from .packs import read_pack as read_pack
 from .packs import write_pack as write_pack
 from .roots import data_root as data_root
 from .sources import is_here as is_here
 from .sources import load as load
 from .splits import Split as Split
+from .transfer import TransferPair as TransferPair
+from .transfer import pair as pair

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from metaact import catalogue
-from metaact.catalogue import HoldOut
 from metaact.errors import DataError, UsageError, check_choice, check_int
-from metaact.tasks import carving
 from metaact.tasks._images import Images
+from metaact.tasks.dividing import carve, named, split_classes, split_images, split_pool
 from metaact.tasks.folders import read_folder
+from metaact.tasks.omniglot import split_omniglot
 from metaact.tasks.packs import read_pack
 from metaact.tasks.sources import load, source_name
-from metaact.tasks.splits import HOLD_OUTS, Split, noted, without_shared
+from metaact.tasks.splits import HOLD_OUTS, Split
 
-# Of all 1,623 Omniglot characters: those that train (100 of them to validate) in the split of
-# Vinyals et al. (2016) and Finn et al. (2017). Shares, so that a part of Omniglot splits alike.
-_ROTATED_TRAIN = 1200 / 1623
-_ROTATED_VALIDATION = 100 / 1623
-_OMNIGLOT_VALIDATION = 150 / 964
-_TEST = 0.2
-_MAX_VALIDATION = 5000
 _PARTS = ("train", "validation", "test")
 
 
@@ -70,7 +60,7 @@ def split(
         DataError: If the data are missing or damaged, or parts share a class or an image.
 
     Example:
-        >>> split("omniglott")
+        >>> split("omniglott")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         metaact.errors.UsageError: ... got 'omniglott'. Did you mean 'omniglot'? ...
@@ -81,7 +71,7 @@ def split(
         check_int("validation", validation, minimum=0)
     if is_path(dataset):
         pool = _own(Path(dataset).expanduser(), size, channels)
-        return _split_pool(str(dataset), pool, hold_out or "classes", validation)
+        return split_pool(str(dataset), pool, hold_out or "classes", validation)
     if size is not None or channels is not None:
         raise UsageError(
             "`size` and `channels` must be left out (only a folder of images can be "
@@ -92,11 +82,11 @@ def split(
     if entry.name == "glyphs":
         return _split_glyphs(root, held_out, validation)
     if source_name(entry.name) == "omniglot":
-        return _split_omniglot(entry.name, root, held_out, validation)
+        return split_omniglot(entry.name, root, held_out, validation)
     train, test = _published(entry.name, root)
     if held_out == "images":
-        return _split_images(entry.name, train, test, validation)
-    return _split_classes(entry.name, train, test, validation)
+        return split_images(entry.name, train, test, validation)
+    return split_classes(entry.name, train, test, validation)
 
 
 def is_path(dataset: str | Path) -> bool:
@@ -158,143 +148,14 @@ def _split_glyphs(root: Path | str | None, held_out: str, validation: int | None
 
     pool = glyphs(root=_path(root))
     if held_out == "images":
-        return _split_pool("glyphs", pool, held_out, validation)
+        return split_pool("glyphs", pool, held_out, validation)
     if validation is None:
         train, chosen, test = (_scripts(pool, GLYPH_SPLIT[p]) for p in _PARTS)
-        return _named("glyphs", train, chosen, test, "classes")
+        return named("glyphs", train, chosen, test, "classes")
     rest = _scripts(pool, GLYPH_SPLIT["train"] + GLYPH_SPLIT["validation"])
-    train, carved = _carve(rest, validation, by="groups")
-    return _named("glyphs", train, carved, _scripts(pool, GLYPH_SPLIT["test"]), "classes")
+    train, carved = carve(rest, validation, by="groups")
+    return named("glyphs", train, carved, _scripts(pool, GLYPH_SPLIT["test"]), "classes")
 
 
 def _scripts(pool: Images, scripts: tuple[str, ...]) -> Images:
     return pool.take_classes([c for c, group in enumerate(pool.class_groups) if group in scripts])
-
-
-def _split_pool(dataset: str, pool: Images, held_out: str, validation: int | None) -> Split:
-    if held_out == "images":
-        rest, test = carving.carve_images(pool, _share(pool), name="the test part")
-        count = _share(pool) if validation is None else validation
-        train, chosen = _carve(rest, count, by="images")
-        return _named(dataset, train, chosen, test, "images")
-    carving.check_enough_classes(pool, validation)
-    share = carving.fraction(pool.classes, _TEST)
-    rest, test = carving.carve_classes(pool, share)
-    count = min(share, rest.classes - 1) if validation is None else validation
-    train, chosen = _carve(rest, count, by="classes")
-    return _named(dataset, train, chosen, test, "classes")
-
-
-def _split_images(dataset: str, train: Images, test: Images, validation: int | None) -> Split:
-    train = without_shared(train, test)
-    default = max(train.classes, min(_MAX_VALIDATION, len(train) // 10))
-    rest, chosen = _carve(train, default if validation is None else validation, by="images")
-    return _noted(dataset, rest, chosen, test, "images")
-
-
-def _split_classes(dataset: str, train: Images, test: Images, validation: int | None) -> Split:
-    carving.check_enough_classes(train, validation)
-    share = carving.fraction(train.classes, _TEST)
-    rest, held = carving.carve_classes(without_shared(train, test), share)
-    kept = [c for c, name in enumerate(test.class_names) if name in held.class_names]
-    rest, chosen = _carve(rest, share if validation is None else validation, by="classes")
-    return _noted(dataset, rest, chosen, test.take_classes(kept), "classes")
-
-
-def _split_omniglot(
-    dataset: str, root: Path | str | None, held_out: str, validation: int | None
-) -> Split:
-    if held_out != "classes":
-        raise UsageError(
-            f"`hold_out` must be 'classes' for {dataset} (its parts hold out characters, as "
-            f"published); got {held_out!r}."
-        )
-    background = load("omniglot", "background", root=root)
-    evaluation = load("omniglot", "evaluation", root=root)
-    if dataset == "omniglot":
-        count = round(_OMNIGLOT_VALIDATION * background.classes)
-        count = count if validation is None else validation
-        train, chosen = _carve(without_shared(background, evaluation), count, by="groups")
-        return _noted(dataset, train, chosen, evaluation, "classes")
-    pool = _joined(background, evaluation)
-    tested = pool.classes - round(_ROTATED_TRAIN * pool.classes)
-    rest, test = carving.carve_classes(pool, max(1, tested))
-    count = max(1, round(_ROTATED_VALIDATION * pool.classes))
-    train, chosen = _carve(rest, count if validation is None else validation, by="classes")
-    turned = None if chosen is None else with_rotations(chosen)
-    return _named(dataset, with_rotations(train), turned, with_rotations(test), "classes")
-
-
-def with_rotations(images: Images) -> Images:
-    """`images` turned by 0, 90, 180 and 270 degrees, each turn of a class a class of its own.
-
-    Args:
-        images: Square images.
-
-    Returns:
-        Four times the classes; "name@90" is class "name" turned by 90 degrees counter-clockwise.
-    """
-    turns = range(4)
-    names = images.class_names
-    return replace(
-        images,
-        pixels=torch.cat([images.pixels.rot90(turn, (2, 3)) for turn in turns]),
-        labels=torch.cat([images.labels + turn * images.classes for turn in turns]),
-        class_names=tuple(f"{name}@{90 * turn}" for turn in turns for name in names),
-        class_groups=images.class_groups * 4,
-    )
-
-
-def _joined(background: Images, evaluation: Images) -> Images:
-    both = f"{background.provenance.split} and {evaluation.provenance.split}"
-    return Images(
-        pixels=torch.cat([background.pixels, evaluation.pixels]),
-        labels=torch.cat([background.labels, evaluation.labels + background.classes]),
-        class_names=background.class_names + evaluation.class_names,
-        class_groups=background.class_groups + evaluation.class_groups,
-        provenance=replace(
-            background.provenance,
-            split=both,
-            official=background.provenance.official and evaluation.provenance.official,
-        ),
-    )
-
-
-def _share(pool: Images) -> int:
-    return max(pool.classes, round(_TEST * len(pool)))
-
-
-def _carve(images: Images, count: int, *, by: str) -> tuple[Images, Images | None]:
-    """The rest and the validation part; None for `count` 0."""
-    if count == 0:
-        return images, None
-    if by == "images":
-        return carving.carve_images(images, count)
-    carving.check_class_count("validation", count, images.classes)
-    if by == "groups" and images.class_groups:
-        return carving.carve_groups(images, count)
-    return carving.carve_classes(images, count)
-
-
-def _named(
-    dataset: str, train: Images, validation: Images | None, test: Images, held_out: HoldOut
-) -> Split:
-    """A split of one pool: its parts are ours, and named so."""
-    return Split(
-        dataset=dataset,
-        train=noted(train, "", split="train"),
-        validation=None if validation is None else noted(validation, "", split="validation"),
-        test=noted(test, "", split="test"),
-        held_out=held_out,
-    )
-
-
-def _noted(
-    dataset: str, train: Images, validation: Images | None, test: Images, held_out: HoldOut
-) -> Split:
-    """A split of published parts, which keep their names."""
-    if validation is not None:
-        left = f"the rest ({len(validation)} images) is the validation part"
-        taken = f"{len(validation)} images taken out of {train.provenance.split} to validate"
-        train, validation = noted(train, left), noted(validation, taken)
-    return Split(dataset=dataset, train=train, validation=validation, test=test, held_out=held_out)

@@ -108,7 +108,7 @@ def _digits(name: str, draw: _Draw, split: str, seed: int, root: Path | str | No
     check_choice("split", split, COUNTS)
     check_int("seed", seed, minimum=0)
     fonts = drawing.fonts_hash([font for font, _ in FACES[split]])
-    key = f"{name}, {split}, recipe {RECIPE}, seed {seed}, fonts {fonts}"
+    key = f"{name}, {split}, recipe {RECIPE}, {COUNTS[split]}, {PRINT}, seed {seed}, fonts {fonts}"
 
     def draw_all() -> Images:
         glyphs = [(font, zero + digit) for font, zero in FACES[split] for digit in range(10)]

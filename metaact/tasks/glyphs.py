@@ -42,7 +42,7 @@ FACES = (
 """Fonts whose files are the same in matplotlib 3.8 to 3.11."""
 
 HANDWRITING = Distortion(
-    turn=8.0, slant=0.12, scale=(0.75, 1.15), shift=0.07, bend=0.035, ink=(0.25, 0.5)
+    turn=9.0, slant=0.14, scale=(0.75, 1.15), shift=0.05, bend=0.042, ink=(0.25, 0.5)
 )
 
 
@@ -72,7 +72,8 @@ def glyphs(*, seed: int = 0, root: Path | None = None) -> Images:
         (1019, 20380, 'latin')
     """
     check_int("seed", seed, minimum=0)
-    key = f"glyphs, recipe {RECIPE}, seed {seed}, fonts {drawing.fonts_hash(FACES)}"
+    fonts = drawing.fonts_hash(FACES)
+    key = f"glyphs, recipe {RECIPE}, {HANDWRITING}, {CHARACTERS}, seed {seed}, fonts {fonts}"
     return cached(lambda: _draw(seed), name=f"glyphs-seed{seed}", key=key, root=root)
 
 

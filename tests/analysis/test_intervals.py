@@ -33,7 +33,7 @@ def test_in_the_middle_it_is_the_t_interval() -> None:
     values = generator.binomial(75, generator.beta(14, 6, 600)) / 75
     found = episode_interval(values, trials_per_episode=75)
     low, high = stats.t.interval(0.95, 599, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
     assert found.n == 600
 
 

@@ -19,9 +19,7 @@ QUICK = ["--iterations", "2", "--tasks", "2", "--test-episodes", "4"]
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Call the program in-process; returns exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 

@@ -136,9 +136,7 @@ def test_divergence_is_an_outcome(config: MamlConfig, shared: maml.Study, tmp_pa
     assert "diverged at iteration 0" in maml_report.table(summary)
 
 
-def test_arms_of_a_seed_start_from_the_same_weights(
-    config: MamlConfig, shared: maml.Study
-) -> None:
+def test_arms_of_a_seed_start_from_the_same_weights(config: MamlConfig, shared: maml.Study) -> None:
     def weights(name: str, seed: int = 0) -> torch.Tensor:
         return maml.build(replace(config, activation=name, seed=seed), shared).conv1.weight
 

@@ -11,7 +11,8 @@ from PIL import Image
 from metaact import tasks
 from metaact.errors import DataError, UsageError
 from metaact.tasks import Images, Split, read_pack, shared_images, write_pack
-from metaact.tasks.datasets import is_path, with_rotations
+from metaact.tasks.datasets import is_path
+from metaact.tasks.omniglot import with_rotations
 
 MakeImages = Callable[..., Images]
 MakeFolder = Callable[..., Path]
@@ -109,9 +110,12 @@ def test_too_few_classes_to_hold_out(make_folder: MakeFolder) -> None:
 
 
 def test_a_class_too_small_to_hold_out_images_is_named(make_folder: MakeFolder) -> None:
-    folder = make_folder(classes=3, images=1)
-    with pytest.raises(DataError, match="class 'class00' of own must have at least 2 images"):
+    folder = make_folder(classes=3, images=2)
+    with pytest.raises(
+        DataError, match=r"every class of own must have at least 3 .*'class00' has 2"
+    ):
         tasks.split(folder, hold_out="images")
+    assert tasks.split(folder, hold_out="images", validation=0).validation is None
 
 
 def test_omniglot_holds_out_evaluation_and_whole_alphabets(omniglot_root: Path) -> None:

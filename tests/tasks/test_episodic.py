@@ -94,8 +94,6 @@ def test_resuming_needs_only_the_position(make_images: MakeImages) -> None:
 
 
 def test_long_runs_and_many_workers_repeat_no_meta_batch(make_images: MakeImages) -> None:
-    # A 32-bit seed per draw would repeat one here with a chance of 1 - exp(-2e4^2 / 2^33) = 5 %,
-    # and a constant stream for sure.
     episodes = Episodes(make_images([40] * 12), ways=5, shots=2, queries=3, seed=0)
     seen = {identity(episodes.sample(1, index=i).support).numpy().tobytes() for i in range(3000)}
     assert len(seen) == 3000

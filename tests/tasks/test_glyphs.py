@@ -42,7 +42,7 @@ def test_every_drawing_has_ink_that_stays_in_the_picture(images: Images) -> None
     assert strong.max() <= 28 * 28 * 0.75
     border = images.pixels.clone()
     border[:, :, 1:-1, 1:-1] = 0
-    assert (border > 127).flatten(1).any(dim=1).float().mean() < 0.05
+    assert (border > 127).flatten(1).any(dim=1).float().mean() < 0.08
 
 
 def test_no_two_drawings_are_the_same(images: Images) -> None:

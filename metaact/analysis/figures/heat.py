@@ -1,0 +1,88 @@
+"""Accuracy over a grid of two settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metaact.errors import UsageError
+
+from .canvas import new_figure, style, text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def heat_grid(
+    values: ArrayLike,
+    *,
+    rows: Sequence[float],
+    columns: Sequence[float],
+    row_name: str = "initial α",
+    column_name: str = "initial β",
+    value_name: str = "test accuracy",
+    title: str = "",
+    marked: tuple[float, float] | None = None,
+    percent: bool = True,
+) -> Figure:
+    """Draw a grid of cells, each coloured by and labelled with its value.
+
+    Args:
+        values: Values [rows, columns]; NaN where a run is missing or diverged (hatched).
+        rows: Setting of each row, shown from bottom to top.
+        columns: Setting of each column.
+        row_name: Name of the rows' setting.
+        column_name: Name of the columns' setting.
+        value_name: What the values are.
+        title: Line above.
+        marked: Row and column setting of the cell that is framed (the default).
+        percent: Whether values in 0..1 are shown in percent.
+
+    Returns:
+        The figure, for `save_figure`.
+
+    Raises:
+        UsageError: If the values do not fit the settings.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(rows), len(columns)) or array.size == 0:
+        raise UsageError(
+            f"`values` must be [rows, columns], here {[len(rows), len(columns)]}; "
+            f"got shape {list(array.shape)}."
+        )
+    scale = 100 if percent else 1
+    with style():
+        from matplotlib.patches import Rectangle
+
+        figure = new_figure(0.62 * len(columns) + 2.4, 0.46 * len(rows) + 1.7)
+        axes = figure.subplots()
+        axes.grid(False)
+        axes.set_facecolor("0.85")
+        image = axes.imshow(
+            scale * np.ma.masked_invalid(array), origin="lower", cmap="cividis", aspect="auto"
+        )
+        low, high = image.get_clim()
+        for (i, j), value in np.ndenumerate(array):
+            if np.isfinite(value):
+                dark = scale * value < (low + high) / 2
+                shade = "white" if dark else "black"
+                shown = f"{scale * value:.1f}" if percent else f"{value:.3g}"
+                axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=7.5)
+            else:
+                axes.add_patch(
+                    Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="///", linewidth=0)
+                )
+        if marked is not None and marked[0] in rows and marked[1] in columns:
+            i, j = list(rows).index(marked[0]), list(columns).index(marked[1])
+            axes.add_patch(
+                Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="#D55E00", lw=2.2)
+            )
+        axes.set_xticks(range(len(columns)), [f"{v:g}" for v in columns])
+        axes.set_yticks(range(len(rows)), [f"{v:g}" for v in rows])
+        axes.set(xlabel=text(column_name), ylabel=text(row_name))
+        axes.set_title(text(title, 70))
+        figure.colorbar(image, ax=axes, label=text(value_name) + (" (%)" if percent else ""))
+    return figure

@@ -1,0 +1,191 @@
+"""Pictures of data: a contact sheet of a data set, and one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metaact.errors import UsageError
+
+from .canvas import new_figure, style, text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GAP = 2  # pixels between images
+
+
+def contact_sheet(
+    images: ArrayLike,
+    labels: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    per_class: int = 10,
+    max_classes: int = 20,
+    title: str = "",
+) -> Figure:
+    """Draw the first images of each class, one class per row.
+
+    Where there are more than `max_classes` classes, evenly spaced ones are shown, and the title
+    says how many there are.
+
+    Args:
+        images: Bytes [images, channels, height, width], 1 or 3 channels.
+        labels: Class of each image [images].
+        class_names: Name of each class.
+        per_class: Images shown per class.
+        max_classes: Rows at most.
+        title: Line above.
+
+    Returns:
+        The figure, for `save_figure`.
+
+    Raises:
+        UsageError: If the arrays do not fit together.
+    """
+    pictures = _pictures("images", images)
+    classes = np.asarray(labels)
+    if classes.shape != pictures.shape[:1]:
+        raise UsageError(
+            f"`labels` must have one entry per image, here {len(pictures)}; "
+            f"got shape {list(classes.shape)}."
+        )
+    count = len(class_names)
+    shown = np.unique(np.linspace(0, count - 1, min(count, max_classes)).round().astype(int))
+    rows = [pictures[np.flatnonzero(classes == c)[:per_class]] for c in shown]
+    if len(shown) < count:
+        title = f"{title + ': ' if title else ''}{len(shown)} of {count} classes"
+    mosaic = _mosaic(rows, max(len(row) for row in rows))
+    names = [text(class_names[c], 24) for c in shown]
+    with style():
+        figure = new_figure(*_inches(mosaic, names))
+        axes = figure.subplots()
+        _show(axes, mosaic)
+        step = pictures.shape[1] + _GAP
+        axes.set_yticks(
+            [i * step + pictures.shape[1] / 2 for i in range(len(shown))],
+            names,
+        )
+        axes.set_title(text(title, 60))
+    return figure
+
+
+def episode_sheet(
+    support: ArrayLike,
+    support_labels: ArrayLike,
+    query: ArrayLike,
+    query_labels: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    max_queries: int = 10,
+    title: str = "",
+) -> Figure:
+    """Draw one episode: a row per way, its support images left, its query images right.
+
+    Args:
+        support: Images [ways·shots, channels, height, width]: bytes, or normalised floats, which
+            are scaled to the range that the episode has.
+        support_labels: Way of each support image.
+        query: Images [ways·queries, channels, height, width].
+        query_labels: Way of each query image.
+        class_names: Name of each way; numbers if None.
+        max_queries: Query images shown per way at most.
+        title: Line above.
+
+    Returns:
+        The figure, for `save_figure`.
+
+    Raises:
+        UsageError: If the arrays do not fit together.
+    """
+    raw = [np.asarray(support), np.asarray(query)]
+    low, high = min(float(r.min()) for r in raw), max(float(r.max()) for r in raw)
+    left, right = (
+        _pictures(name, array if array.dtype == np.uint8 else _bytes(array, low, high))
+        for name, array in zip(("support", "query"), raw, strict=True)
+    )
+    first, second = np.asarray(support_labels), np.asarray(query_labels)
+    if first.shape != left.shape[:1] or second.shape != right.shape[:1]:
+        raise UsageError(
+            "`support_labels` and `query_labels` must have one entry per image; got shapes "
+            f"{list(first.shape)} and {list(second.shape)}."
+        )
+    ways = sorted(set(first.tolist()) | set(second.tolist()))
+    shots = max(int((first == way).sum()) for way in ways)
+    queries = min(max_queries, max(int((second == way).sum()) for way in ways))
+    blocks = [
+        _mosaic([left[first == way] for way in ways], shots),
+        _mosaic([right[second == way][:queries] for way in ways], queries),
+    ]
+    height = blocks[0].shape[0]
+    gap = np.full((height, max(6, left.shape[1] // 3), 3), 255, dtype=np.uint8)
+    mosaic = np.concatenate([blocks[0], gap, blocks[1]], axis=1)
+    names = [text(name, 24) for name in class_names or [f"way {way}" for way in ways]]
+    with style():
+        figure = new_figure(*_inches(mosaic, names))
+        axes = figure.subplots()
+        _show(axes, mosaic)
+        step = left.shape[1] + _GAP
+        axes.set_yticks(
+            [i * step + left.shape[1] / 2 for i in range(len(ways))],
+            names,
+        )
+        middles = [
+            blocks[0].shape[1] / 2,
+            blocks[0].shape[1] + gap.shape[1] + blocks[1].shape[1] / 2,
+        ]
+        axes.set_xticks(middles, ["support", "query"])
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.set_title(text(title, 60))
+    return figure
+
+
+def _bytes(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    scaled = (array.astype(np.float64) - low) / max(high - low, 1e-12)
+    return (255 * scaled).round().astype(np.uint8)
+
+
+def _pictures(name: str, images: ArrayLike) -> np.ndarray:
+    """Bytes [images, channels, height, width] as colour pictures [images, height, width, 3]."""
+    array = np.asarray(images)
+    if array.ndim != 4 or array.dtype != np.uint8 or array.shape[1] not in (1, 3) or not len(array):
+        raise UsageError(
+            f"`{name}` must be uint8 [images, 1 or 3 channels, height, width] with at least one "
+            f"image; got {array.dtype} {list(array.shape)}."
+        )
+    return np.broadcast_to(array.transpose(0, 2, 3, 1), (len(array), *array.shape[2:], 3))
+
+
+def _mosaic(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Rows of pictures on white, as one picture [height, width, 3]."""
+    height, width = rows[0].shape[1:3]
+    full = np.full(
+        (len(rows) * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), 255, np.uint8
+    )
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row[:columns]):
+            top, left = i * (height + _GAP), j * (width + _GAP)
+            full[top : top + height, left : left + width] = picture
+    return full
+
+
+def _inches(mosaic: np.ndarray, names: Sequence[str]) -> tuple[float, float]:
+    """A size at which the pictures are readable and a page holds them and their names."""
+    height, width = mosaic.shape[:2]
+    scale = min(7.0 / width, 9.0 / height, 0.02)
+    left = 0.3 + 0.075 * max(len(name) for name in names)
+    return max(width * scale + left, 4.2), height * scale + 0.6
+
+
+def _show(axes: Axes, mosaic: np.ndarray) -> None:
+    axes.imshow(mosaic, interpolation="nearest")
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

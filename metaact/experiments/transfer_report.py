@@ -1,0 +1,269 @@
+"""From the runs of `metaact transfer` to one summary and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaact import analysis
+
+from .replication import over_seeds
+from .reuse import Library, at_epoch, records_until
+from .sweep import SweepReport
+from .transfer import Stage, Study, source_run, stages, target_run
+from .transfer_config import TransferConfig
+
+_VARYING = ("activation", "seed", "lr")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One figure of an arm: test accuracy on the target at one point of the study.
+
+    Attributes:
+        name: "target only", "never fine-tuned", or a number of epochs.
+        test: Test accuracy by seed, of the seeds that have it.
+        validation: The same on the validation part; empty where there is none.
+        diverged: Seeds whose run diverged before this point.
+    """
+
+    name: str
+    test: dict[int, float]
+    validation: dict[int, float]
+    diverged: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One activation at one fine-tuning rate, over seeds.
+
+    Attributes:
+        config: Its settings; the seed is the first one's.
+        cells: Its figures, in the order of the paper's table 2.
+        source: Test accuracy on the source after pre-training, by seed.
+        asked: How many seeds were asked for.
+    """
+
+    config: TransferConfig
+    cells: tuple[Cell, ...]
+    source: dict[int, float]
+    asked: int
+
+    def cell(self, name: str) -> Cell:
+        """The figure of that name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+
+def points(config: TransferConfig) -> list[tuple[str, Stage, int]]:
+    """Name, fine-tuning and epoch of every reported figure."""
+    *tuned, only = stages(config)
+    found = [("target only", only, only.epochs), ("never fine-tuned", tuned[-1], 0)]
+    if config.protocol == "paper-text":
+        return found + [(f"{s.pretrained} epochs", s, s.epochs) for s in tuned]
+    return found + [(f"{n} epochs", tuned[0], n) for n in config.epochs]
+
+
+def collect(configs: Sequence[TransferConfig], shared: Study, library: Library) -> list[Arm]:
+    """The arms of a comparison, in the order in which they were asked for."""
+    groups: dict[TransferConfig, list[TransferConfig]] = {}
+    for config in configs:
+        groups.setdefault(replace(config, seed=0), []).append(config)
+    return [_arm(group, shared, library) for group in groups.values()]
+
+
+def _arm(group: Sequence[TransferConfig], shared: Study, library: Library) -> Arm:
+    source = {}
+    for config in group:
+        run = source_run(config, shared, library)
+        if run.is_complete:
+            record = at_epoch(run.metrics(), config.pretrain_epochs)
+            source |= {} if record is None else {config.seed: float(str(record["test_accuracy"]))}
+    cells = [_cell(name, s, epoch, group, shared, library) for name, s, epoch in points(group[0])]
+    return Arm(config=group[0], cells=tuple(cells), source=source, asked=len(group))
+
+
+def _cell(
+    name: str,
+    stage: Stage,
+    epoch: int,
+    group: Sequence[TransferConfig],
+    shared: Study,
+    library: Library,
+) -> Cell:
+    test: dict[int, float] = {}
+    validation: dict[int, float] = {}
+    diverged = []
+    for config in group:
+        run = target_run(config, stage, shared, library)
+        if not run.is_complete:
+            continue
+        record = at_epoch(records_until(run, stage.epochs), epoch)
+        if record is None:
+            diverged.append(config.seed)
+            continue
+        for part, found in (("test", test), ("validation", validation)):
+            value = record.get(f"{part}_accuracy")
+            if isinstance(value, int | float):
+                found[config.seed] = float(value)
+    return Cell(name=name, test=test, validation=validation, diverged=tuple(diverged))
+
+
+def summarise(
+    configs: Sequence[TransferConfig], shared: Study, library: Library, report: SweepReport
+) -> dict[str, Any]:
+    """Everything the table shows as one JSON document."""
+    arms = collect(configs, shared, library)
+    rows = [_row(arm, shared) for arm in arms]
+    _compare(rows, arms)
+    config = configs[0]
+    return {
+        "experiment": "transfer",
+        "source": config.source,
+        "target": config.target,
+        "reading": config.reading,
+        "protocol": config.protocol,
+        "data": shared.data,
+        "settings": {k: v for k, v in config.fields().items() if k not in _VARYING},
+        "chance": 1 / shared.pair.target.train.classes,
+        "arms": rows,
+        "tuned": _tuned(rows, arms),
+        "reused_runs": report.reused,
+        "missing": report.complaints(),
+    }
+
+
+def _row(arm: Arm, shared: Study) -> dict[str, Any]:
+    images, source = len(shared.pair.target.test), len(shared.pair.source.test)
+    return {
+        "activation": arm.config.activation,
+        "lr": arm.config.lr,
+        "seeds": arm.asked,
+        "source_test": _interval(arm.source, source),
+        "figures": {
+            cell.name: {
+                "test": _interval(cell.test, images),
+                "by_seed": cell.test,
+                "validation": _mean(cell.validation),
+                "complete": len(cell.test) + len(cell.diverged),
+                "diverged": len(cell.diverged),
+            }
+            for cell in arm.cells
+        },
+    }
+
+
+def _interval(values: Mapping[int, float], images: int) -> dict[str, Any] | None:
+    return asdict(over_seeds(list(values.values()), images)) if values else None
+
+
+def _mean(values: Mapping[int, float]) -> float | None:
+    return float(np.mean(list(values.values()))) if values else None
+
+
+def _compare(rows: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> None:
+    """Add each arm's paired difference from the first arm at the same rate, at the last figure."""
+    found = []
+    for row, arm in zip(rows, arms, strict=True):
+        reference = next(a for a in arms if a.config.lr == arm.config.lr)
+        mine, theirs = arm.cells[-1].test, reference.cells[-1].test
+        seeds = sorted(mine.keys() & theirs.keys())
+        if reference is arm or len(seeds) < 2:
+            continue
+        difference = analysis.paired_difference(
+            [mine[s] for s in seeds], [theirs[s] for s in seeds], unit="training seeds"
+        )
+        found.append((row, reference, difference))
+    adjusted = analysis.holm([difference.p_value for _, _, difference in found])
+    for (row, reference, difference), p in zip(found, adjusted, strict=True):
+        row["difference"] = {
+            "reference": reference.config.activation,
+            "at": reference.cells[-1].name,
+            **asdict(difference),
+            "p_holm": float(p),
+        }
+
+
+def _tuned(rows: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Each arm at the fine-tuning rate that was best on the target's validation part."""
+    groups: dict[str, list[tuple[float, int]]] = {}
+    for i, arm in enumerate(arms):
+        validation = arm.cells[-1].validation
+        if len(validation) == arm.asked:
+            score = float(np.mean(list(validation.values())))
+            groups.setdefault(arm.config.activation, []).append((score, i))
+    several = len({arm.config.lr for arm in arms}) > 1
+    chosen = [max(group)[1] for group in groups.values()] if several else []
+    return [{k: v for k, v in rows[i].items() if k != "difference"} for i in chosen]
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """The summary as a plain-text table with its footnotes."""
+    figures = list(summary["arms"][0]["figures"])
+    names = ["activation", "lr", "seeds", "source test", *figures]
+    if any("difference" in row for row in summary["arms"]):
+        names += ["difference", "p (Holm)"]
+    columns = [analysis.Column(name) for name in names]
+    title = (
+        f"{summary['settings']['model']} from {Path(summary['source']).name} to "
+        f"{Path(summary['target']).name}: accuracy on the target's test part in %. "
+        f"Reading of the paper: {summary['reading']}."
+    )
+    rows = [_cells(row) for row in summary["arms"]]
+    shown = analysis.render_table(columns, rows, title=title, footnotes=_notes(summary))
+    if summary["tuned"]:
+        shown += "\n\n" + analysis.render_table(
+            columns,
+            [_cells(row) for row in summary["tuned"]],
+            title="Each arm at its best fine-tuning rate, chosen on the target's validation part",
+        )
+    return shown
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    cells = {
+        "activation": row["activation"],
+        "lr": f"{row['lr']:g}",
+        "seeds": str(row["seeds"]),
+        "source test": _shown(row["source_test"]),
+    }
+    for name, figure in row["figures"].items():
+        cells[name] = _shown(figure["test"])
+        if figure["diverged"]:
+            cells[name] += f" ({figure['diverged']} diverged)"
+        if figure["complete"] < row["seeds"]:
+            cells[name] += f" ({row['seeds'] - figure['complete']} missing)"
+    if difference := row.get("difference"):
+        interval = analysis.Interval(**difference["interval"])
+        cells["difference"] = (
+            f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+        )
+        cells["p (Holm)"] = f"{difference['p_holm']:.2g}"
+    return cells
+
+
+def _shown(interval: Mapping[str, Any] | None) -> str:
+    return str(analysis.Interval(**interval)) if interval else "–"
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    intervals = [f["test"] for row in summary["arms"] for f in row["figures"].values()]
+    varies = sorted({interval["varies"] for interval in intervals if interval})
+    notes = [f"95 % intervals over {' / '.join(varies)}."] if varies else []
+    notes.append(
+        "Target only: trained from scratch with the fine-tuning settings, as many epochs. Never "
+        "fine-tuned: the pre-trained network on the target as it is."
+    )
+    if any("difference" in row for row in summary["arms"]):
+        reference = summary["arms"][0]
+        last = list(reference["figures"])[-1]
+        notes.append(
+            f"Difference: at {last}, paired with {reference['activation']} at the same rate over "
+            "seeds, which share weights and batches."
+        )
+    for side in ("source", "target"):
+        notes.append(" ".join(str(summary["data"][f"{side}_pipeline"]).split()))
+    return notes + [str(note) for note in summary["data"]["notes"]]
