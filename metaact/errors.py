@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable
 
 
@@ -54,9 +55,9 @@ def check_int(
         UsageError: If it is anything else.
     """
     allowed = f">= {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
-    if isinstance(value, int) and not isinstance(value, bool):
-        if minimum <= value and (maximum is None or value <= maximum):
-            return value
+    highest = math.inf if maximum is None else maximum
+    if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= highest:
+        return value
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
 
@@ -67,9 +68,13 @@ def check_rate(name: str, value: object, *, maximum: float = math.inf, why: str 
     Raises:
         UsageError: If it is zero, negative, NaN, infinite, too large or no number.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value) and 0 < value <= maximum:
-            return float(value)
+    is_bool = isinstance(value, bool)
+    if (
+        isinstance(value, int | float)
+        and not is_bool
+        and 0 < value <= min(maximum, sys.float_info.max)
+    ):
+        return float(value)
     allowed = "> 0" if maximum == math.inf else f"in (0, {maximum:g}]"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be a finite number {allowed}{reason}; got {value!r}.")

@@ -1,4 +1,4 @@
-"""What all commands share: errors in one line, lists, the config file, the options of every verb."""
+"""What all commands share: errors in one line, lists, the config file, common options."""
 
 from __future__ import annotations
 

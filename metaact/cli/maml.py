@@ -128,7 +128,7 @@ def maml(
     chunk_size: int | None,
     **settings: Any,
 ) -> None:
-    """Meta-learn with each activation and compare them on held-out episodes.
+    r"""Meta-learn with each activation and compare them on held-out episodes.
 
     Every arm and seed is one run in the store. All are tested on the same frozen episodes, so that
     differences are paired. A killed command continues where it was when it is given again.

@@ -198,9 +198,9 @@ def table(summary: Mapping[str, Any]) -> str:
         names.append("stuck α")
     columns = [analysis.Column(name) for name in names]
     title = (
-        f"MAML on {Path(summary['dataset']).name}: {settings['ways']}-way {settings['shots']}-shot, "
-        f"{settings['test_episodes']} frozen test episodes, {settings['model']}, "
-        f"{settings['iterations']} iterations, {summary['protocol']} protocol"
+        f"MAML on {Path(summary['dataset']).name}: {settings['ways']}-way "
+        f"{settings['shots']}-shot, {settings['test_episodes']} frozen test episodes, "
+        f"{settings['model']}, {settings['iterations']} iterations, {summary['protocol']} protocol"
     )
     shown = analysis.render_table(
         columns, [_cells(row) for row in summary["arms"]], title=title, footnotes=_notes(summary)

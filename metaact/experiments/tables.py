@@ -1,21 +1,31 @@
-"""`metaact table`: our figures beside the paper's tables 1, 2, 4, 5 and 6."""
+"""`metaact table`: the runs behind the paper's tables 1, 2, 4, 5 and 6, and ours beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from metaact import activations, analysis, paper
+from metaact import paper
 from metaact.errors import UsageError
+from metaact.runs import RunStore
 
 from . import converge, converge_arms, transfer, transfer_report
+from .comparison import Line, line
 from .converge_config import ConvergeConfig
-from .replication import Agreement, agreement_of_best, agreement_of_mean, over_seeds
+from .replication import Agreement, agreement_of_best, agreement_of_mean
 from .reuse import Library
+from .sweep import Job
 from .transfer_config import TransferConfig
 
-NUMBERS = (1, 2, 4, 5, 6)
+QUICK = ("arelu", "relu", "selu", "prelu")
+"""Rows of a first look."""
+
+QUICK_RATES = (1e-3, 1e-4)
+"""Its columns: where the paper sees the largest differences."""
+
+QUICK_PRETRAINING = 2
+"""Epochs of pre-training of a first look at table 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,71 +34,103 @@ class _Kind:
 
     epochs: int
     compare: Callable[..., Agreement]
-    figure: str
+    note: str
 
 
 _KINDS = {
-    1: _Kind(epochs=1, compare=agreement_of_mean, figure="mean after epoch 1"),
-    4: _Kind(epochs=1, compare=agreement_of_best, figure="best run after epoch 1"),
-    5: _Kind(epochs=20, compare=agreement_of_best, figure="best run's best test accuracy"),
-    6: _Kind(epochs=20, compare=agreement_of_mean, figure="mean of best test accuracies"),
+    1: _Kind(epochs=1, compare=agreement_of_mean, note="Mean over runs after epoch 1."),
+    4: _Kind(epochs=1, compare=agreement_of_best, note="Best run after epoch 1."),
+    5: _Kind(
+        epochs=20,
+        compare=agreement_of_best,
+        note="Best test accuracy of 20 epochs, best run: selected on the test set twice.",
+    ),
+    6: _Kind(
+        epochs=20,
+        compare=agreement_of_mean,
+        note="Best test accuracy of 20 epochs, mean over runs: the epoch is selected on the test "
+        "set.",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One cell of a table of the paper: ours beside it.
+class Prepared:
+    """A table that is ready to be run.
 
     Attributes:
-        activation: The arm.
-        column: The paper's column ("sgd_1e-3").
-        accuracies: Ours, one per seed that has the figure.
-        asked: Seeds asked for.
-        diverged: Seeds whose run diverged before.
-        interval: Ours with its interval; None if no seed has the figure.
-        agreement: The comparison; None where the paper has no such cell or we have no figure.
+        number: The table.
+        jobs: Its runs.
+        lines: Reads ours back beside the paper's, after the runs.
+        notes: What a reader must know.
     """
 
-    activation: str
-    column: str
-    accuracies: tuple[float, ...]
-    asked: int
-    diverged: int
-    interval: analysis.Interval | None
-    agreement: Agreement | None
+    number: int
+    jobs: list[Job]
+    lines: Callable[[], list[Line]]
+    notes: tuple[str, ...]
 
 
-def convergence_configs(
+def prepare(
     number: int,
+    store: RunStore,
     *,
-    names: Sequence[str],
+    names: Sequence[str] = ("all",),
     lrs: Sequence[float] | None = None,
     optimizers: Sequence[str] | None = None,
-    seeds: Sequence[int],
-) -> list[ConvergeConfig]:
-    """The runs behind table 1, 4, 5 or 6, under the paper's protocol.
+    seeds: Sequence[int] = (0,),
+    text: bool = False,
+    quick: bool = False,
+    root: Path | None = None,
+    device: str = "cpu",
+) -> Prepared:
+    """Find the runs behind a table and load their data.
 
     Args:
-        number: The table.
-        names: Arms; "all" is the paper's nineteen.
-        lrs: Learning rates; None for all of the table's.
-        optimizers: Optimizers, likewise.
-        seeds: Training seeds.
+        number: 1, 2, 4, 5 or 6.
+        store: The run store; what is complete there is not run again.
+        names: Rows; "all" is the paper's.
+        lrs: Columns, by learning rate; None for the table's.
+        optimizers: Columns, by optimizer; None for the table's.
+        seeds: Training seeds; the paper took five.
+        text: Whether table 2 takes the reading of the paper's text and not of its caption.
+        quick: A first look: fewer rows and columns, and for table 2 fewer epochs.
+        root: Data root; None for the default.
+        device: Where to compute.
+
+    Returns:
+        The table, not yet run.
 
     Raises:
-        UsageError: If a name is unknown or a rate or optimizer is not in the table.
+        UsageError: If an argument is not allowed.
+        DataError: If the data cannot be had.
     """
+    if number not in (2, *_KINDS):
+        raise UsageError(f"`number` must be 1, 2, 4, 5 or 6 (the tables that run); got {number!r}.")
+    if quick and tuple(names) == ("all",):
+        names = QUICK[:2] if number in (5, 6) else QUICK
+    if number == 2:
+        if optimizers is not None:
+            raise UsageError("`optimizer` must be left out (table 2 is SGD throughout).")
+        if lrs is not None and len(lrs) != 1:
+            raise UsageError(f"`lr` must be one rate (table 2 has one); got {len(lrs)}.")
+        rate = lrs[0] if lrs else paper.TRANSFER.lr
+        arms = _transfer_configs(names, lr=rate, seeds=seeds, text=text, quick=quick)
+        return _prepare_transfer(arms, store, root, device)
+    if quick:
+        lrs, optimizers = lrs or QUICK_RATES, optimizers or ("sgd",)
+    configs = _convergence_configs(number, names, lrs, optimizers, seeds)
+    return _prepare_convergence(number, configs, store, root, device)
+
+
+def _convergence_configs(
+    number: int,
+    names: Sequence[str],
+    lrs: Sequence[float] | None,
+    optimizers: Sequence[str] | None,
+    seeds: Sequence[int],
+) -> list[ConvergeConfig]:
     settings = paper.CONVERGENCE
-    for option, given, known in (
-        ("lr", lrs or (), settings.lrs),
-        ("optimizer", optimizers or (), settings.optimizers),
-    ):
-        for value in given:
-            if value not in known:
-                shown = ", ".join(f"{k:g}" if isinstance(k, float) else k for k in known)
-                raise UsageError(
-                    f"`{option}` must be of {shown} (the table's columns); got {value}."
-                )
     return converge.expand(
         [
             ConvergeConfig(
@@ -112,6 +154,24 @@ def convergence_configs(
     )
 
 
+def _prepare_convergence(
+    number: int, configs: list[ConvergeConfig], store: RunStore, root: Path | None, device: str
+) -> Prepared:
+    library = Library(store, converge.KIND)
+    shared = converge.study(configs, root=root, device=device)
+    return Prepared(
+        number=number,
+        jobs=converge.jobs_of(configs, shared, library),
+        lines=lambda: convergence_lines(number, configs, shared, library),
+        notes=(_KINDS[number].note, *_unofficial(shared)),
+    )
+
+
+def _unofficial(shared: converge.Study) -> tuple[str, ...]:
+    test = shared.test.provenance
+    return () if test.official else (f"Not official data: {test.note}",)
+
+
 def convergence_lines(
     number: int, configs: Sequence[ConvergeConfig], shared: converge.Study, library: Library
 ) -> list[Line]:
@@ -123,11 +183,10 @@ def convergence_lines(
             values = list(arm.values(1, "test_accuracy").values())
         else:
             values = [b[1] for t in arm.converged if (b := t.best("test_accuracy"))]
-        column = paper.column(arm.config.optimizer, arm.config.lr)
         lines.append(
-            _line(
+            line(
                 arm.config.activation,
-                column,
+                paper.column(arm.config.optimizer, arm.config.lr),
                 values,
                 published,
                 asked=arm.asked,
@@ -140,11 +199,11 @@ def convergence_lines(
     return lines
 
 
-def transfer_configs(
-    *, names: Sequence[str], lr: float, seeds: Sequence[int], text: bool, quick: bool
+def _transfer_configs(
+    names: Sequence[str], *, lr: float, seeds: Sequence[int], text: bool, quick: bool
 ) -> list[TransferConfig]:
-    """The runs behind table 2, under either reading of the paper."""
     settings = paper.TRANSFER
+    rows = [r for n in names for r in (tuple(paper.table(2)) if n == "all" else (n,))]
     return transfer.expand(
         [
             TransferConfig(
@@ -154,7 +213,7 @@ def transfer_configs(
                 target=settings.target,
                 model=settings.model,
                 pretrain_lr=settings.pretrain_lr,
-                pretrain_epochs=2 if quick else settings.pretrain_epochs,
+                pretrain_epochs=QUICK_PRETRAINING if quick else settings.pretrain_epochs,
                 lr=lr,
                 momentum=settings.momentum,
                 batch_size=settings.batch_size,
@@ -162,9 +221,22 @@ def transfer_configs(
                 text_epochs=settings.text_epochs,
                 protocol="paper-text" if text else "paper",
             )
-            for name in names
+            for name in rows
             for seed in seeds
         ]
+    )
+
+
+def _prepare_transfer(
+    configs: list[TransferConfig], store: RunStore, root: Path | None, device: str
+) -> Prepared:
+    library = Library(store, transfer.SOURCE, transfer.TARGET)
+    shared = transfer.study(configs, root=root, device=device)
+    return Prepared(
+        number=2,
+        jobs=transfer.jobs_of(configs, shared, library),
+        lines=lambda: transfer_lines(configs, shared, library),
+        notes=(f"Reading of the paper: {configs[0].reading}.", *shared.pair.notes),
     )
 
 
@@ -172,127 +244,24 @@ def transfer_lines(
     configs: Sequence[TransferConfig], shared: transfer.Study, library: Library
 ) -> list[Line]:
     """Ours beside table 2, one line per cell."""
-    published, lines = paper.table(2), []
-    for arm in transfer_report.collect(configs, shared, library):
-        for cell in arm.cells:
-            lines.append(
-                _line(
-                    arm.config.activation,
-                    _transfer_column(cell.name),
-                    list(cell.test.values()),
-                    published,
-                    asked=arm.asked,
-                    diverged=len(cell.diverged),
-                    images=len(shared.pair.target.test),
-                    compare=agreement_of_mean,
-                    runs=paper.TRANSFER.runs,
-                )
-            )
-    return lines
+    published = paper.table(2)
+    return [
+        line(
+            arm.config.activation,
+            _transfer_column(cell.name),
+            list(cell.test.values()),
+            published,
+            asked=arm.asked,
+            diverged=len(cell.diverged),
+            images=len(shared.pair.target.test),
+            compare=agreement_of_mean,
+            runs=paper.TRANSFER.runs,
+        )
+        for arm in transfer_report.collect(configs, shared, library)
+        for cell in arm.cells
+    ]
 
 
 def _transfer_column(name: str) -> str:
     fixed = {"target only": "no_pretrain", "never fine-tuned": "no_finetune"}
     return fixed.get(name) or f"finetune_{name.replace(' ', '_')}"
-
-
-def _line(
-    activation: str,
-    column: str,
-    values: Sequence[float],
-    published: Mapping[str, Mapping[str, float]],
-    *,
-    asked: int,
-    diverged: int,
-    images: int,
-    compare: Callable[..., Agreement],
-    runs: int,
-) -> Line:
-    percent = published.get(activations.resolve(activation).title, {}).get(column)
-    agreement = None
-    if values and percent is not None:
-        agreement = compare(values, percent / 100, images=images, runs=runs)
-    interval = over_seeds(values, images) if values else None
-    return Line(
-        activation=activation,
-        column=column,
-        accuracies=tuple(values),
-        asked=asked,
-        diverged=diverged,
-        interval=interval if agreement is None else agreement.interval,
-        agreement=agreement,
-    )
-
-
-def document(
-    number: int, lines: Sequence[Line], *, notes: Sequence[str], missing: Sequence[str]
-) -> dict[str, Any]:
-    """The comparison as strict JSON; all accuracies in 0..1."""
-    compared = [line.agreement for line in lines if line.agreement is not None]
-    judged = [a.plausible for a in compared if a.plausible is not None]
-    return {
-        "experiment": "table",
-        "table": number,
-        "caption": paper.TABLES[number].caption,
-        "cells": [asdict(line) for line in lines],
-        "compared": len(compared),
-        "inside": sum(a.inside for a in compared),
-        "judged_for_new_runs": len(judged),
-        "plausible": sum(judged),
-        "notes": list(notes),
-        "missing": list(missing),
-    }
-
-
-def render(found: Mapping[str, Any]) -> str:
-    """The comparison as a plain-text table."""
-    names = ["column", "activation", "seeds", "ours", "paper", "difference", "inside"]
-    judged = bool(found["judged_for_new_runs"])
-    names += ["5 new runs of ours"] if judged else []
-    notes = [
-        f"Inside: whether the paper's figure lies in our interval: {found['inside']} of "
-        f"{found['compared']} cells."
-    ]
-    if judged:
-        notes.append(
-            "5 new runs of ours: where 95 % of such figures of five new runs would lie, which is "
-            "the fairer question, as the paper's figure has run-to-run noise of its own: "
-            f"{found['plausible']} of {found['judged_for_new_runs']} cells lie there."
-        )
-    intervals = (cell["interval"] for cell in found["cells"])
-    varies = sorted({interval["varies"] for interval in intervals if interval})
-    notes += [f"95 % intervals over {' / '.join(varies)}."] if varies else []
-    return analysis.render_table(
-        [analysis.Column(name) for name in names],
-        [_cells(cell) for cell in found["cells"]],
-        title=f"Table {found['table']}: {found['caption']} (paper), in %",
-        footnotes=[*notes, *found["notes"]],
-    )
-
-
-def _cells(cell: Mapping[str, Any]) -> dict[str, str]:
-    interval, agreement = cell["interval"], cell["agreement"]
-    ours = str(analysis.Interval(**interval)) if interval else "–"
-    if cell["diverged"]:
-        ours += f" ({cell['diverged']} diverged)"
-    lacking = cell["asked"] - len(cell["accuracies"]) - cell["diverged"]
-    if lacking:
-        ours += f" ({lacking} missing)"
-    shown = {
-        "column": cell["column"],
-        "activation": cell["activation"],
-        "seeds": str(cell["asked"]),
-        "ours": ours,
-    }
-    if agreement:
-        difference = agreement["ours"] - agreement["published"]
-        shown |= {
-            "paper": f"{100 * agreement['published']:.2f}",
-            "difference": f"{100 * difference:+.1f}",
-            "inside": "yes" if agreement["inside"] else "no",
-        }
-        if expected := agreement["expected"]:
-            low, high = expected
-            verdict = "yes" if agreement["plausible"] else "no"
-            shown["5 new runs of ours"] = f"{verdict} [{100 * low:.1f}, {100 * high:.1f}]"
-    return shown

@@ -8,8 +8,9 @@ import pytest
 from torch import nn
 
 from metaact import activations
-from metaact.activations import PAPER, AReLU, WithELSA, create, entries, names, resolve, split
+from metaact.activations import PAPER, AReLU, WithELSA, create, entries, names, resolve
 from metaact.errors import UsageError
+from metaact.lists import split_list
 
 # Table 1 of the paper, in its order; in brackets there, the learnable parameters per unit.
 TABLE_1 = {
@@ -155,7 +156,7 @@ def test_bad_specs_are_refused_in_one_line(spec: str, message: str) -> None:
 
 
 def test_split_keeps_brackets_together() -> None:
-    assert split("relu,arelu(alpha=.25,beta=1),slaf(coefficients=(1,1))") == (
+    assert split_list("relu,arelu(alpha=.25,beta=1),slaf(coefficients=(1,1))") == (
         "relu",
         "arelu(alpha=.25,beta=1)",
         "slaf(coefficients=(1,1))",

@@ -70,7 +70,7 @@ def test_resume_ends_bit_equal(config: MamlConfig, shared: maml.Study, tmp_path:
     with whole.lock():
         maml.train(config, shared, whole)
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     ticks = 0
@@ -79,12 +79,12 @@ def test_resume_ends_bit_equal(config: MamlConfig, shared: maml.Study, tmp_path:
         nonlocal ticks
         ticks += 1
         if ticks == 4:
-            raise Stop
+            raise StopError
 
     parts = maml.open_run(config, shared, RunStore(tmp_path / "parts"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(maml, "CHECKPOINT_SECONDS", 0.0)
-        with parts.lock(), pytest.raises(Stop):
+        with parts.lock(), pytest.raises(StopError):
             maml.train(config, shared, parts, tick=stop_at_four)
     with parts.lock():
         maml.train(config, shared, parts)
@@ -101,10 +101,8 @@ def test_kill_nine_at_random_moments(pack: Path, tmp_path: Path) -> None:
             "from metaact.experiments import maml; maml.CHECKPOINT_SECONDS = 0.05\n"
             "from metaact.cli import main; main()"
         )
-        return [sys.executable, "-c", program, "maml", *options.split(), "--dataset", str(pack)] + [
-            "--out",
-            str(tmp_path / out),
-        ]
+        paths = ["--dataset", str(pack), "--out", str(tmp_path / out)]
+        return [sys.executable, "-c", program, "maml", *options.split(), *paths]
 
     subprocess.run(command("whole"), check=True, capture_output=True)
     moments = random.Random(0)

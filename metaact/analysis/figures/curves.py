@@ -63,7 +63,7 @@ def learning_curves(
             (drawn,) = axes.plot(
                 x,
                 mean,
-                label=text(name),
+                label=text(name, 28),
                 linewidth=1.7 if few else 1.3,
                 markevery=(index * every // max(len(arms), 1), every),
                 **look,  # type: ignore[arg-type]  # all values are str, as plot takes them

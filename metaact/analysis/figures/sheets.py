@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import new_figure, style, text
+from .canvas import style, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,17 +61,8 @@ def contact_sheet(
         title = f"{title + ': ' if title else ''}{len(shown)} of {count} classes"
     mosaic = _mosaic(rows, max(len(row) for row in rows))
     names = [text(class_names[c], 24) for c in shown]
-    with style():
-        figure = new_figure(*_inches(mosaic, names))
-        axes = figure.subplots()
-        _show(axes, mosaic)
-        step = pictures.shape[1] + _GAP
-        axes.set_yticks(
-            [i * step + pictures.shape[1] / 2 for i in range(len(shown))],
-            names,
-        )
-        axes.set_title(text(title, 60))
-    return figure
+    middles = [i * (pictures.shape[1] + _GAP) + pictures.shape[1] / 2 for i in range(len(shown))]
+    return _sheet(mosaic, middles, names, columns=([], []), title=title)
 
 
 def episode_sheet(
@@ -125,24 +116,10 @@ def episode_sheet(
     gap = np.full((height, max(6, left.shape[1] // 3), 3), 255, dtype=np.uint8)
     mosaic = np.concatenate([blocks[0], gap, blocks[1]], axis=1)
     names = [text(name, 24) for name in class_names or [f"way {way}" for way in ways]]
-    with style():
-        figure = new_figure(*_inches(mosaic, names))
-        axes = figure.subplots()
-        _show(axes, mosaic)
-        step = left.shape[1] + _GAP
-        axes.set_yticks(
-            [i * step + left.shape[1] / 2 for i in range(len(ways))],
-            names,
-        )
-        middles = [
-            blocks[0].shape[1] / 2,
-            blocks[0].shape[1] + gap.shape[1] + blocks[1].shape[1] / 2,
-        ]
-        axes.set_xticks(middles, ["support", "query"])
-        axes.xaxis.tick_top()
-        axes.tick_params(length=0)
-        axes.set_title(text(title, 60))
-    return figure
+    middles = [i * (left.shape[1] + _GAP) + left.shape[1] / 2 for i in range(len(ways))]
+    starts = [0, blocks[0].shape[1] + gap.shape[1]]
+    centres = [start + block.shape[1] / 2 for start, block in zip(starts, blocks, strict=True)]
+    return _sheet(mosaic, middles, names, columns=(centres, ["support", "query"]), title=title)
 
 
 def _bytes(array: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -174,18 +151,42 @@ def _mosaic(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return full
 
 
-def _inches(mosaic: np.ndarray, names: Sequence[str]) -> tuple[float, float]:
-    """A size at which the pictures are readable and a page holds them and their names."""
+def _sheet(
+    mosaic: np.ndarray,
+    rows: Sequence[float],
+    names: Sequence[str],
+    *,
+    columns: tuple[Sequence[float], Sequence[str]],
+    title: str,
+) -> Figure:
+    """Draw a mosaic with names beside its rows and above its columns, just large enough."""
     height, width = mosaic.shape[:2]
-    scale = min(7.0 / width, 9.0 / height, 0.02)
-    left = 0.3 + 0.075 * max(len(name) for name in names)
-    return max(width * scale + left, 4.2), height * scale + 0.6
+    scale = min(7.0 / width, 9.0 / height, 0.02)  # inches per pixel: readable, and on one page
+    with style():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(width * scale, height * scale))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(mosaic, interpolation="nearest")
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.set_xticks(*columns)
+        axes.set_yticks(rows, names)
+        axes.set_title(text(title, 60))
+        drawn = axes.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        assert drawn is not None  # it is visible
+        _enclose(figure, axes, drawn.extents / figure.dpi)
+    return figure
 
 
-def _show(axes: Axes, mosaic: np.ndarray) -> None:
-    axes.imshow(mosaic, interpolation="nearest")
-    axes.grid(False)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _enclose(figure: Figure, axes: Axes, drawn: np.ndarray) -> None:
+    """Enlarge a figure that its axes fill to what the axes draw: x0, y0, x1, y1 in inches."""
+    edge = 0.1
+    width, height = figure.get_size_inches()
+    left, below = edge - min(drawn[0], 0), edge - min(drawn[1], 0)
+    full = left + max(drawn[2], width) + edge, below + max(drawn[3], height) + edge
+    figure.set_size_inches(*full)
+    axes.set_position((left / full[0], below / full[1], width / full[0], height / full[1]))

@@ -1,0 +1,143 @@
+"""`metaact transfer`: pre-train on a source, fine-tune on a target, beside two baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metaact.experiments.transfer_config import PROTOCOLS, TransferConfig
+
+from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .progress import progress
+from .training_options import training_options
+
+DEFAULT = defaults(TransferConfig)
+
+
+@click.command(cls=Command)
+@click.argument("source", default=DEFAULT["source"])
+@click.argument("target", default=DEFAULT["target"])
+@click.option(
+    "--activation",
+    type=Names(),
+    default=DEFAULT["activation"],
+    show_default=True,
+    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
+    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
+)
+@click.option(
+    "--epochs",
+    type=Numbers(int),
+    default=",".join(str(n) for n in DEFAULT["epochs"]),
+    show_default=True,
+    help="Fine-tuning epochs at which the target is tested; one run serves all. Under paper-text: "
+    "epochs of pre-training.",
+)
+@click.option(
+    "--lr",
+    type=Numbers(float),
+    default=str(DEFAULT["lr"]),
+    show_default=True,
+    help="Rates of fine-tuning. Several: each arm is tried at each, and its best on the target's "
+    "validation part is marked.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "adam"]),
+    default=DEFAULT["optimizer"],
+    show_default=True,
+    help="Of fine-tuning.",
+)
+@click.option(
+    "--pretrain-epochs",
+    type=int,
+    default=DEFAULT["pretrain_epochs"],
+    show_default=True,
+    help="Epochs on the source.",
+)
+@click.option(
+    "--pretrain-lr",
+    type=float,
+    default=DEFAULT["pretrain_lr"],
+    show_default=True,
+    help="Rate on the source, by SGD with momentum.",
+)
+@click.option(
+    "--text-epochs",
+    type=int,
+    default=DEFAULT["text_epochs"],
+    show_default=True,
+    help="Fine-tuning epochs of --protocol paper-text.",
+)
+@training_options(DEFAULT)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default=DEFAULT["protocol"],
+    show_default=True,
+    help="held-out: fine-tuned for --epochs, as table 2's caption says; a validation part is held "
+    "out. paper: the same on all training images. paper-text: pre-trained for --epochs, then "
+    "fine-tuned for --text-epochs, as the paper's text says.",
+)
+@common_options
+def transfer(
+    source: str,
+    target: str,
+    activation: tuple[str, ...],
+    lr: tuple[float, ...],
+    seeds: int,
+    device: str,
+    data_root: Path | None,
+    out: Path,
+    as_json: bool,
+    stack: int | None,
+    **settings: Any,
+) -> None:
+    r"""Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on TARGET.
+
+    Beside it stand two baselines: trained on the target only, and never fine-tuned. Pre-trained
+    networks are kept in the store and serve every later fine-tuning. Without arguments the pair is
+    the built-in one, which needs no download.
+
+    \b
+        metaact transfer --activation arelu,relu,arelu-frozen
+        metaact transfer mnist svhn --epochs 5,10,20 --seeds 3
+        metaact transfer mnist my-digits/ --lr 1e-3,1e-4,1e-5 --train-layers head
+    """
+    arms = [
+        TransferConfig(
+            activation=name, source=source, target=target, lr=rate, seed=seed, **settings
+        )
+        for rate in lr
+        for name in activation
+        for seed in seed_range(seeds)
+    ]
+    chosen = pick_device(device)
+
+    from metaact.experiments import transfer as experiment
+    from metaact.experiments import transfer_figures, transfer_report
+    from metaact.experiments.reuse import Library
+    from metaact.experiments.sweep import sweep
+    from metaact.runs import RunStore
+
+    configs = experiment.expand(arms)
+    library = Library(RunStore(out), experiment.SOURCE, experiment.TARGET)
+    shared = experiment.study(configs, root=data_root, device=chosen)
+    jobs = experiment.jobs_of(configs, shared, library, stack=stack)
+    with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
+        report = sweep(jobs, tick=tick, say=say)
+    summary = transfer_report.summarise(configs, shared, library, report)
+    figures = transfer_figures.draw(configs, shared, library, out / "figures")
+    for path in figures:
+        click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
+    else:
+        click.echo(transfer_report.table(summary))
+    for line in report.complaints():
+        click.echo(f"metaact: {line}", err=True)
+    if not report.is_complete:
+        raise click.exceptions.Exit(1)
