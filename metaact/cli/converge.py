@@ -97,7 +97,7 @@ def converge(
     stack: int | None,
     **settings: Any,
 ) -> None:
-    r"""Train each activation from scratch, and compare how fast it gets anywhere.
+    """Train each activation from scratch, and compare how fast it gets anywhere.
 
     Every arm, learning rate, optimizer and seed is one run in the store. All arms of a seed see the
     same batches in the same order and, where shapes agree, start from the same weights, so that
@@ -108,7 +108,7 @@ def converge(
         metaact converge --activation arelu,relu,arelu-frozen
         metaact converge --dataset mnist --lr 1e-4,1e-5 --optimizer sgd,adam --activation all
         metaact converge --activation arelu --alpha 0.25,0.5,0.75 --beta 0,1,2
-    """
+    """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
     arms = [
         ConvergeConfig(activation=name, optimizer=o, lr=rate, seed=seed, **settings)
         for o, rate, name, seed in itertools.product(optimizer, lr, activation, seed_range(seeds))

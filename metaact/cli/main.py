@@ -11,8 +11,12 @@ import click
 import metaact
 
 from .activations import activations
+from .converge import converge
 from .data import data
+from .figure import figure
 from .maml import maml
+from .table import table
+from .transfer import transfer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (maml, activations, data):
+for command in (maml, converge, transfer, table, figure, activations, data):
     cli.add_command(command)
 
 

@@ -51,7 +51,7 @@ def table(
     seeds: int,
     **settings: Any,
 ) -> None:
-    r"""Print table NUMBER of the paper with our figures beside it.
+    """Print table NUMBER of the paper with our figures beside it.
 
     Says for every cell whether the paper's figure lies in our interval and, with two seeds or
     more, whether five new runs of ours could have given it; the paper took five seeds. Runs that
@@ -61,7 +61,7 @@ def table(
         metaact table 1 --quick
         metaact table 1 --lr 1e-3,1e-4 --optimizer sgd --seeds 5
         metaact table 2 --activation arelu,relu,arelu-frozen,relu-gain --seeds 3
-    """
+    """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
     chosen, seed_list = pick_device(device), seed_range(seeds)
 
     from metaact.experiments import comparison, tables

@@ -9,8 +9,9 @@ import click
 
 from metaact.experiments.config import BATCH_NORM, MODELS
 from metaact.experiments.converge_config import DECAYS
+from metaact.lists import split_list
 
-from .base import Names, split_list
+from .base import Names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +97,7 @@ def training_options(default: Mapping[str, Any]) -> Callable[[F], F]:
             "--layer-lrs",
             type=LayerRates(),
             default="",
-            help="Rates that differ from --lr: head=1e-3,activations=1e-4; the first that fits wins.",
+            help="Rates other than --lr: head=1e-3,activations=1e-4; the first that fits wins.",
         ),
         click.option(
             "--freeze-activations",

@@ -96,7 +96,7 @@ def transfer(
     stack: int | None,
     **settings: Any,
 ) -> None:
-    r"""Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on TARGET.
+    """Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on TARGET.
 
     Beside it stand two baselines: trained on the target only, and never fine-tuned. Pre-trained
     networks are kept in the store and serve every later fine-tuning. Without arguments the pair is
@@ -106,7 +106,7 @@ def transfer(
         metaact transfer --activation arelu,relu,arelu-frozen
         metaact transfer mnist svhn --epochs 5,10,20 --seeds 3
         metaact transfer mnist my-digits/ --lr 1e-3,1e-4,1e-5 --train-layers head
-    """
+    """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
     arms = [
         TransferConfig(
             activation=name, source=source, target=target, lr=rate, seed=seed, **settings

@@ -34,6 +34,18 @@ class Line:
     agreement: Agreement | None
 
 
+def paper_row(activation: str) -> str:
+    """The name of an arm's row in the paper's tables: the authors' form has the plain name's.
+
+    Example:
+        >>> paper_row("slaf-paper"), paper_row("arelu-frozen") in paper.table(1)
+        ('SLAF', False)
+    """
+    entry = activations.resolve(activation)
+    plain = (e.title for e in activations.entries() if e.paper_form == entry.name)
+    return next(plain, entry.title)
+
+
 def line(
     activation: str,
     column: str,
@@ -46,7 +58,20 @@ def line(
     compare: Callable[..., Agreement],
     runs: int,
 ) -> Line:
-    percent = published.get(activations.resolve(activation).title, {}).get(column)
+    """One cell: ours, the published figure if there is one, and how they compare.
+
+    Args:
+        activation: The arm; its title names the row of the paper.
+        column: The paper's column.
+        values: Ours, one per seed that has the figure.
+        published: The paper's table, in percent.
+        asked: Seeds asked for.
+        diverged: Seeds whose run diverged before.
+        images: Size of the test set.
+        compare: `agreement_of_mean` or `agreement_of_best`.
+        runs: Runs behind the published figure.
+    """
+    percent = published.get(paper_row(activation), {}).get(column)
     agreement = None
     if values and percent is not None:
         agreement = compare(values, percent / 100, images=images, runs=runs)

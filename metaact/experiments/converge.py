@@ -82,7 +82,7 @@ def expand(
             expanded += [replace(config, activation=n) for n in _grid(entry, alphas, betas)]
     if (alphas or betas) and not any("(" in config.activation for config in expanded):
         raise UsageError(
-            "`alpha` and `beta` need an arm that has them, such as arelu; got "
+            "`alphas` and `betas` need an arm that has them, such as arelu; got "
             f"{', '.join(dict.fromkeys(c.activation for c in configs))}."
         )
     return list(dict.fromkeys(expanded))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ from .converge_config import ConvergeConfig
 from .reuse import Library
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CLAMP = (0.01, 0.99)
+"""Range of the slope left of 0."""
 
 
 def draw(
@@ -40,8 +42,8 @@ def draw(
     for arm in arms:
         layers = arm.attention()
         if layers:
-            name = folder / f"{stem}-{arm.label.replace(':', '.').replace(' ', '-')}"
-            written += _attention(arm, layers, name)
+            name = re.sub(r"[^\w.=,+-]+", "-", arm.label)
+            written += _attention(arm, layers, folder / f"{stem}-{name}")
     return written
 
 
@@ -72,36 +74,29 @@ def _learning(arms: Sequence[Arm], shared: Study, stem: Path) -> list[Path]:
 def _attention(
     arm: Arm, layers: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], stem: Path
 ) -> list[Path]:
-    from matplotlib.figure import Figure
-
+    """α and β per layer over epochs, and the curves they draw in the end."""
     picture = analysis.trajectories(layers, xlabel="epoch", title=f"{arm.label}: α and β per layer")
     written = analysis.save_figure(picture, stem.with_name(f"{stem.name}-attention"))
-    figure = Figure(figsize=(3 * len(layers), 3), layout="constrained")
-    axes = figure.subplots(1, len(layers), squeeze=False, sharey=True)[0]
-    for axis, (layer, (_, alpha, beta)) in zip(axes, layers.items(), strict=True):
-        learned_range(axis, alpha, beta)
-        axis.set_title(layer)
-    figure.suptitle(f"{arm.label}: learned AReLU, range over training and seeds")
-    return written + analysis.save_figure(figure, stem.with_name(f"{stem.name}-learned"))
+    learned = learned_curves(layers, title=f"{arm.label}: what was learned")
+    return written + analysis.save_figure(learned, stem.with_name(f"{stem.name}-learned"))
 
 
-def learned_range(axis: Axes, alpha: np.ndarray, beta: np.ndarray) -> None:
-    """Draw one layer's AReLU at the end of training, and the range of all curves on the way.
-
-    Args:
-        axis: Where.
-        alpha: α [seeds, points].
-        beta: β [seeds, points].
-    """
+def learned_curves(
+    layers: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], *, title: str
+) -> Figure:
+    """Each layer's slopes at the end of training, over all seeds, beside those of the start."""
     x = np.linspace(-2, 2, 81)
-    slopes = np.clip(alpha, *CLAMP)[..., None]
-    gains = 1 + 1 / (1 + np.exp(-beta))[..., None]
-    curves = np.where(x < 0, slopes, gains) * x
-    flat = curves.reshape(-1, len(x))
-    axis.fill_between(x, flat.min(axis=0), flat.max(axis=0), alpha=0.25, linewidth=0)
-    axis.plot(x, curves[:, -1].mean(axis=0))
-    axis.plot(x, curves[:, 0].mean(axis=0), linestyle=":", color="0.4")
-    axis.grid(alpha=0.3)
+
+    def curves(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        below = np.clip(alpha, *CLAMP)[:, None] * x
+        above = (1 + 1 / (1 + np.exp(-beta)))[:, None] * x
+        drawn: np.ndarray = np.where(x < 0, below, above)
+        return drawn
+
+    ends = {name: (x, curves(a[:, -1], b[:, -1])) for name, (_, a, b) in layers.items()}
+    _, alpha, beta = next(iter(layers.values()))
+    start = x, curves(alpha[:1, 0], beta[:1, 0])[0]
+    return analysis.activation_range(ends, start=start, title=title)
 
 
 def _stem(arms: Sequence[Arm]) -> str:

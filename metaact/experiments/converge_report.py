@@ -260,7 +260,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         notes.append("The best epoch is chosen on the validation part, which trained nothing.")
     else:
         notes.append(
-            "Best test accuracy: the paper's protocol. The epoch is selected on the test set, so the "
+            "Best test accuracy: the paper's protocol. The epoch is selected on the test set: the "
             "figure is optimistic."
         )
     if any("difference" in row for row in summary["arms"]):

@@ -131,6 +131,10 @@ def _convergence_configs(
     seeds: Sequence[int],
 ) -> list[ConvergeConfig]:
     settings = paper.CONVERGENCE
+    for lr in lrs or ():
+        if lr not in settings.lrs:
+            known = ", ".join(f"{rate:g}" for rate in settings.lrs)
+            raise UsageError(f"`lr` must be of {known} (the table's columns); got {lr:g}.")
     return converge.expand(
         [
             ConvergeConfig(

@@ -18,7 +18,7 @@ from metaact import activations, models
 from metaact.adaptation.optimizers import Recipe, make_optimizer
 from metaact.adaptation.stacked import stacks_by_default
 from metaact.adaptation.supervised import Trainer
-from metaact.errors import RunError
+from metaact.errors import DataError, RunError
 from metaact.randomness import derived_seed
 from metaact.runs import Run, environment
 from metaact.tasks import Images
@@ -120,7 +120,7 @@ def study(
     first = configs[0]
     if matched is None:
         validation = None if first.protocol == "held-out" else 0
-        matched = pair(first.source, first.target, root=root, validation=validation)
+        matched = _load(first, root, validation)
     source, target = matched.source, matched.target
     train = source.train.sha256()
     shared = Study(
@@ -137,6 +137,17 @@ def study(
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         make_optimizer(build(config, shared.pair.target.train, shared), recipe(config))
     return shared
+
+
+def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
+    try:
+        return pair(config.source, config.target, root=root, validation=validation)
+    except DataError as error:
+        default = TransferConfig()
+        raise DataError(
+            f"{error} A pair that needs no download works now: "
+            f"metaact transfer {default.source} {default.target}."
+        ) from error
 
 
 def _on(matched: TransferPair, device: str) -> TransferPair:

@@ -76,7 +76,7 @@ def collect(configs: Sequence[TransferConfig], shared: Study, library: Library) 
 
 
 def _arm(group: Sequence[TransferConfig], shared: Study, library: Library) -> Arm:
-    source = {}
+    source: dict[int, float] = {}
     for config in group:
         run = source_run(config, shared, library)
         if run.is_complete:

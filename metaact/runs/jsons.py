@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from metaact.errors import RunError, UsageError
 
@@ -92,7 +92,7 @@ def line(value: Json) -> bytes:
     return (json.dumps(value, allow_nan=False) + "\n").encode("ascii")
 
 
-def read_document(path: Path) -> dict[str, Json]:
+def read_document(path: Path) -> dict[str, Any]:
     """Read a `.json` file that holds one object.
 
     Raises:
@@ -107,7 +107,7 @@ def read_document(path: Path) -> dict[str, Json]:
     return value
 
 
-def read_lines(path: Path, *, unfinished: bool) -> list[dict[str, Json]]:
+def read_lines(path: Path, *, unfinished: bool) -> list[dict[str, Any]]:
     """Read a `.jsonl` file of objects; a missing file holds none.
 
     Args:

@@ -53,7 +53,7 @@ class Run:
         self.directory = directory
         self.kind = kind
         self.name = name
-        self.config: dict[str, Json] = {key: plain(config[key], key) for key in config}
+        self.config: dict[str, Any] = {key: plain(config[key], key) for key in config}
         self.identity = identity(kind, self.config)
         self._locked = False
         self._pending: list[bytes] = []
@@ -76,7 +76,7 @@ class Run:
         """Whether the directory holds this run's config."""
         return (self.directory / config_file.NAME).exists()
 
-    def result(self) -> dict[str, Json]:
+    def result(self) -> dict[str, Any]:
         """What `finish` was given.
 
         Raises:
@@ -90,7 +90,7 @@ class Run:
             )
         return read_document(path)
 
-    def environment(self) -> dict[str, Json]:
+    def environment(self) -> dict[str, Any]:
         """What `start` was given.
 
         Raises:
@@ -98,7 +98,7 @@ class Run:
         """
         return read_document(self.directory / ENVIRONMENT)
 
-    def episodes(self) -> list[dict[str, Json]]:
+    def episodes(self) -> list[dict[str, Any]]:
         """One record per test episode, or [] before the end.
 
         Raises:
@@ -106,7 +106,7 @@ class Run:
         """
         return read_lines(self.directory / EPISODES, unfinished=False)
 
-    def metrics(self) -> list[dict[str, Json]]:
+    def metrics(self) -> list[dict[str, Any]]:
         """The records appended so far; what a killed process left half-written is dropped.
 
         Raises:

@@ -161,9 +161,8 @@ def _sheet(
 ) -> Figure:
     """Draw a mosaic with names beside its rows and above its columns, just large enough."""
     height, width = mosaic.shape[:2]
-    scale = min(7.0 / width, 9.0 / height, 0.02)  # inches per pixel: readable, and on one page
+    scale = min(7.0 / width, 9.0 / height, 0.03)  # inches per pixel: readable, and on one page
     with style():
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(width * scale, height * scale))
@@ -176,9 +175,9 @@ def _sheet(
         axes.set_xticks(*columns)
         axes.set_yticks(rows, names)
         axes.set_title(text(title, 60))
-        drawn = axes.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        drawn = axes.get_tightbbox()
         assert drawn is not None  # it is visible
-        _enclose(figure, axes, drawn.extents / figure.dpi)
+        _enclose(figure, axes, np.asarray(drawn.extents) / figure.dpi)
     return figure
 
 

@@ -1,0 +1,187 @@
+"""Supervised training measured: `python benchmarks/training.py --data-root FOLDER`.
+
+1. One epoch of MNIST, ours against the usual loop (DataLoader, torchvision's ToTensor, the same
+   network, optimizer and threads), in turns, medians.
+2. Runs per minute of a table-1 sweep: build, one epoch, evaluation on the 10,000 test images.
+3. Two single-threaded processes side by side against one process with two threads.
+4. Independent models stacked in one vectorised call against one after the other, on this device.
+
+The arithmetic is the same on both sides: same initial weights, batches of 128 and SGD with
+momentum; only the batch order differs. Prints one table, or one JSON document with --json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from metaact import models, tasks
+from metaact.adaptation.optimizers import Recipe
+from metaact.adaptation.stacked import stacked_epoch
+from metaact.adaptation.supervised import Trainer, evaluate
+
+RECIPE = Recipe(lr=1e-3)
+SWEEP = ("relu", "arelu", "prelu", "elu", "swish", "pau-paper")
+
+
+def network(activation: str = "arelu", seed: int = 0) -> torch.nn.Module:
+    """MNIST-Conv, the same weights for the same seed."""
+    return models.mnist_conv(activation, generator=torch.Generator().manual_seed(seed))
+
+
+def seconds(work: Callable[[], object], device: str = "cpu") -> float:
+    """Wall time of one call, waiting for a GPU to finish."""
+    start = time.perf_counter()
+    work()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def dataloader_epoch(root: Path, steps: int) -> float:
+    """One epoch (or its first steps) as the tutorials write it."""
+    import torchvision
+
+    data = torchvision.datasets.MNIST(
+        str(root), train=True, transform=torchvision.transforms.ToTensor()
+    )
+    loader = torch.utils.data.DataLoader(data, batch_size=128, shuffle=True)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=RECIPE.lr, momentum=RECIPE.momentum)
+
+    def epoch() -> None:
+        for step, (images, labels) in enumerate(loader):
+            if step == steps:
+                return
+            optimizer.zero_grad()
+            functional.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    return seconds(epoch)
+
+
+def our_epoch(images: tasks.Images, steps: int) -> float:
+    """The same number of steps with the trainer."""
+    part = images.take(torch.arange(min(len(images), 128 * steps)))
+    trainer = Trainer(network(), part, recipe=RECIPE, seed=0)
+    return seconds(trainer.epoch)
+
+
+def sweep_rate(train: tasks.Images, test: tasks.Images) -> float:
+    """Runs per minute of a table-1 sweep, over cheap and dear activations."""
+
+    def runs() -> None:
+        for name in SWEEP:
+            trainer = Trainer(network(name), train, recipe=RECIPE, seed=0)
+            trainer.epoch()
+            evaluate(trainer.model, test)
+
+    return 60 * len(SWEEP) / seconds(runs)
+
+
+def side_by_side(root: Path, steps: int) -> tuple[float, float]:
+    """Seconds per epoch of one process with two threads, and of two with one thread each."""
+    command = [sys.executable, __file__, "--data-root", str(root), "--steps", str(steps)]
+
+    def run(threads: int, processes: int) -> float:
+        started = [
+            subprocess.Popen(
+                [*command, "--only-ours", "--threads", str(threads)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(processes)
+        ]
+        times = [float(process.communicate()[0]) for process in started]
+        return max(times) / processes
+
+    return run(2, 1), run(1, 2)
+
+
+def stacked_times(
+    images: tasks.Images, models_: int, steps: int, device: str
+) -> tuple[float, float]:
+    """Seconds for so many models, one after the other and stacked, after a warm-up."""
+    part = images.take(torch.arange(128 * steps)).to(device)
+
+    def team(size: int) -> list[Trainer]:
+        return [
+            Trainer(network(seed=seed).to(device), part, recipe=RECIPE, seed=seed)
+            for seed in range(size)
+        ]
+
+    stacked_epoch(team(models_))
+    together, apart = team(models_), team(models_)
+    apart[0].epoch()
+    alone = seconds(lambda: [trainer.epoch() for trainer in apart], device)
+    return alone, seconds(lambda: stacked_epoch(together), device)
+
+
+def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
+    """All figures, as JSON."""
+    split = tasks.split("mnist", root=root, validation=0)
+    epoch = -(-len(split.train) // 128)
+    our_epoch(split.train, 20)
+    usual, ours = [], []
+    for _ in range(repeats):
+        usual.append(dataloader_epoch(root, steps) * epoch / steps)
+        ours.append(our_epoch(split.train, steps) * epoch / steps)
+    found: dict[str, object] = {
+        "threads": torch.get_num_threads(),
+        "epoch_dataloader_s": statistics.median(usual),
+        "epoch_ours_s": statistics.median(ours),
+        "epoch_ratio": statistics.median(usual) / statistics.median(ours),
+        "epoch_ratios": [u / o for u, o in zip(usual, ours, strict=True)],
+        "sweep_runs_per_minute": sweep_rate(split.train, split.test),
+    }
+    one, two = side_by_side(root, steps)
+    found |= {"one_process_two_threads_s": one * epoch / steps}
+    found |= {"two_processes_one_thread_each_s": two * epoch / steps}
+    devices = {"cpu": (2, 4, 8)} | ({"cuda": (8, 32, 128)} if torch.cuda.is_available() else {})
+    for device, sizes in devices.items():
+        for size in sizes:
+            few = 20 if device == "cpu" else 100
+            alone, together = stacked_times(split.train, size, few, device)
+            found[f"stacked_{device}_{size}"] = {
+                "one_after_the_other_s": alone,
+                "stacked_s": together,
+                "ratio": alone / together,
+            }
+    return found
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=469, help="steps timed per epoch")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only-ours", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.only_ours:
+        split = tasks.split("mnist", root=arguments.data_root, validation=0)
+        our_epoch(split.train, 20)
+        print(our_epoch(split.train, arguments.steps))
+        return
+    found = measure(arguments.data_root, arguments.steps, arguments.repeats)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        print(f"{name:32} {value:.2f}" if isinstance(value, float) else f"{name:32} {value}")
+
+
+if __name__ == "__main__":
+    main()

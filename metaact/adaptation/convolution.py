@@ -1,0 +1,156 @@
+"""Convolutions of many tasks at once, each with its own weights, as matrix products.
+
+A grouped convolution (what `vmap` makes of per-task weights), and above all its double backward, is
+slow on a CPU. Here a convolution, its adjoint and its weight gradient are one batched matrix
+product each, with a matrix of patches. The three are closed under differentiation: the derivative
+of each is made of the other two, to any order.
+
+Patches are never kept. They are rebuilt for a few tasks at a time in one buffer that stays in the
+processor's cache, which is faster than reading them back from memory and needs almost none of it.
+
+Shapes: x [tasks, images, channels, height, width]; y and g [tasks, images, filters, out height,
+out width]; w [tasks, filters, channels, kernel height, kernel width]; b [tasks, filters].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from .geometry import Geometry
+
+
+def _patch_tiles(
+    x: Tensor, geometry: Geometry, *, ones: bool = False
+) -> Iterator[tuple[slice, Tensor]]:
+    """Patches [tile, rows (+ 1), columns] of x, tile by tile, in one buffer.
+
+    With `ones` there is a last row of ones, which makes a bias one more column of the weights.
+    """
+    tasks, rows = len(x), geometry.rows
+    buffer = x.new_empty(geometry.tile(tasks), rows + ones, geometry.columns)
+    buffer[:, rows:] = 1
+    patches, windows = geometry.patches(buffer), geometry.windows(geometry.laid_out(x))
+    for tile in geometry.tiles(tasks):
+        size = tile.stop - tile.start
+        patches[:size].copy_(windows[tile])
+        yield tile, buffer[:size]
+
+
+def _matrix(w: Tensor, b: Tensor | None) -> Tensor:
+    """Weights as [tasks, filters, rows], with the bias as one more column."""
+    w = w.flatten(2)
+    return w if b is None else torch.cat([w, b.unsqueeze(2)], dim=2)
+
+
+def _keep(ctx: Any, a: Tensor, b: Tensor) -> None:
+    """Save what a bilinear op's derivative needs: either factor serves the other's gradient."""
+    to_a, to_b = ctx.needs_input_grad[:2]
+    ctx.save_for_backward(a if to_b else None, b if to_a else None)
+
+
+class Convolution(Function):
+    """y = w * x + b."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, geometry: Geometry) -> Tensor:
+        """One product w · patches(x) per tile."""
+        _keep(ctx, x, w)
+        ctx.geometry, ctx.biased = geometry, b is not None
+        matrix = _matrix(w, b)
+        y = x.new_empty(len(x), w.shape[1], geometry.columns)
+        for tile, patches in _patch_tiles(x, geometry, ones=ctx.biased):
+            torch.bmm(matrix[tile], patches, out=y[tile])
+        return geometry.unflat(y)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """The adjoint in x, the weight gradient in w and b."""
+        x, w = ctx.saved_tensors
+        to_x, to_w = ctx.needs_input_grad[:2]
+        gx = Adjoint.apply(g, w, ctx.geometry) if to_x else None
+        gw, gb = WeightGradient.apply(x, g, ctx.geometry, ctx.biased) if to_w else (None, None)
+        return gx, gw, gb, None
+
+
+class Adjoint(Function):
+    """x = the sum of wᵀ · g over all patches that a pixel is part of."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+        """Fold down first: whole rows of the image are one run, and less is left to fold."""
+        _keep(ctx, g, w)
+        ctx.geometry = geometry
+        most, (down, right) = geometry.tile(len(g)), geometry.kernel
+        buffer = g.new_empty(most, geometry.rows, geometry.columns)
+        (height, width), (_, out_width) = geometry.size, geometry.out
+        strips = g.new_empty(most, geometry.channels, right, height, out_width, geometry.images)
+        x = g.new_zeros(len(g), geometry.channels, height, width, geometry.images)
+        transposed, flat = _matrix(w, None).transpose(1, 2), geometry.flat(g)
+        for tile in geometry.tiles(len(g)):
+            size = tile.stop - tile.start
+            torch.bmm(transposed[tile], flat[tile], out=buffer[:size])
+            patches, strip, image = geometry.patches(buffer[:size]), strips[:size], x[tile]
+            strip.zero_()
+            for point in range(down):
+                strip[:, :, :, geometry.met_by(0, point)].add_(patches[:, :, point])
+            for point in range(right):
+                image[:, :, :, geometry.met_by(1, point)].add_(strip[:, :, point])
+        return geometry.given_back(x)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """A convolution in g, a weight gradient in w, both of v."""
+        g, w = ctx.saved_tensors
+        to_g, to_w = ctx.needs_input_grad[:2]
+        if to_g and to_w and not torch.is_grad_enabled():
+            return *_convolution_and_gradient(v, w, g, ctx.geometry), None
+        gg = Convolution.apply(v, w, None, ctx.geometry) if to_g else None
+        gw, _ = WeightGradient.apply(v, g, ctx.geometry, False) if to_w else (None, None)
+        return gg, gw, None
+
+
+class WeightGradient(Function):
+    """(w, b) = (g · patches(x)ᵀ, the sums of g); b is None unless `biased`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, g: Tensor, geometry: Geometry, biased: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """One product g · patches(x)ᵀ per tile."""
+        _keep(ctx, x, g)
+        ctx.geometry, rows = geometry, geometry.rows
+        flat = geometry.flat(g)
+        wb = x.new_empty(len(x), flat.shape[1], rows + biased)
+        for tile, patches in _patch_tiles(x, geometry, ones=biased):
+            torch.bmm(flat[tile], patches.transpose(1, 2), out=wb[tile])
+        w = wb[:, :, :rows].view(*wb.shape[:2], geometry.channels, *geometry.kernel)
+        return w, wb[:, :, rows] if biased else None
+
+    @staticmethod
+    def backward(ctx: Any, vw: Tensor, vb: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The adjoint in x, a convolution in g, with vw and vb for weights and bias."""
+        x, g = ctx.saved_tensors
+        to_x, to_g = ctx.needs_input_grad[:2]
+        return (
+            Adjoint.apply(g, vw, ctx.geometry) if to_x else None,
+            Convolution.apply(x, vw, vb, ctx.geometry) if to_g else None,
+            None,
+            None,
+        )
+
+
+def _convolution_and_gradient(
+    v: Tensor, w: Tensor, g: Tensor, geometry: Geometry
+) -> tuple[Tensor, Tensor]:
+    """Both derivatives of the adjoint, from one set of patches."""
+    matrix, flat = _matrix(w, None), geometry.flat(g)
+    y, slope = torch.empty_like(flat), torch.empty_like(matrix)
+    for tile, patches in _patch_tiles(v, geometry):
+        torch.bmm(matrix[tile], patches, out=y[tile])
+        torch.bmm(flat[tile], patches.transpose(1, 2), out=slope[tile])
+    return geometry.unflat(y), slope.view_as(w)

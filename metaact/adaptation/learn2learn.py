@@ -1,0 +1,87 @@
+"""The same computation by learn2learn: the reference engine, if learn2learn is installed."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from metaact.errors import MissingDependencyError, UsageError
+
+from .problem import Batch, Outcome, Problem
+from .scoring import joined, score
+
+INSTALL = (
+    "pip install --no-deps learn2learn==0.2.0 -C--build-option=build_ext && "
+    "pip install gym requests tqdm"
+)
+
+
+def import_learn2learn() -> ModuleType:
+    """Import learn2learn, without the deprecation warnings of its own dependencies.
+
+    Raises:
+        MissingDependencyError: If it is not installed; the message holds the command.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("learn2learn")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the engine 'learn2learn' needs learn2learn 0.2.0 ({error}); install it by: {INSTALL}"
+        ) from error
+
+
+def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
+    """Adapt by clones of `learn2learn.algorithms.MAML`. See `Engine`.
+
+    Raises:
+        MissingDependencyError: If learn2learn is not installed.
+        UsageError: If the adapted parameters are not exactly those of one module.
+    """
+    algorithms: Any = import_learn2learn().algorithms
+    name, part = _adapted_module(problem)
+    exact = torch.is_grad_enabled() and not problem.first_order
+    wrapped = algorithms.MAML(
+        part, lr=problem.inner_lr, first_order=not exact, allow_unused=True, allow_nograd=True
+    )
+
+    def logits_of(learner: Any, images: Tensor) -> Tensor:
+        if not name:
+            whole: Tensor = learner(images)
+            return whole
+        own = {f"{name}.{n}": p for n, p in learner.module.named_parameters()}
+        logits: Tensor = functional_call(problem.model, own, (images,))
+        return logits
+
+    outcomes = []
+    for task in (batch[t : t + 1] for t in range(len(batch))):
+        with torch.enable_grad():
+            learner = wrapped.clone()
+            for _ in range(inner_steps):
+                logits = logits_of(learner, task.support[0])
+                learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
+        logits = logits_of(learner, task.query[0])
+        outcomes.append(score(logits.unsqueeze(0), task.query_labels))
+    return joined(outcomes)
+
+
+def _adapted_module(problem: Problem) -> tuple[str, nn.Module]:
+    """The module whose trainable parameters are exactly the adapted ones; "" is the model."""
+    for name, module in problem.model.named_modules():
+        own = [
+            f"{name}.{n}" if name else n for n, p in module.named_parameters() if p.requires_grad
+        ]
+        if tuple(own) == problem.adapted:
+            return name, module
+    raise UsageError(
+        "`head_only` must name all parameters of one module for the engine 'learn2learn' (it "
+        f"adapts whole modules); got {', '.join(problem.adapted)}."
+    )

@@ -1,0 +1,116 @@
+"""Max-pooling of many tasks at once, differentiable to any order by two cheap index moves.
+
+PyTorch finds the maxima; after that pooling is linear in its input: it picks one pixel per window.
+Picking and putting back are each other's derivative.
+
+Shapes: x [tasks, images, channels, height, width]; y [tasks, images, channels, out height, out
+width]. In memory the images come last, and a row is one channel of one task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooling:
+    """The arguments of `torch.max_pool2d`."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    ceil_mode: bool
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a pixel may be the maximum of two windows."""
+        return any(
+            stride < dilation * (kernel - 1) + 1
+            for stride, dilation, kernel in zip(
+                self.stride, self.dilation, self.kernel, strict=True
+            )
+        )
+
+
+def _rows(x: Tensor) -> Tensor:
+    """One channel of one task per row: [tasks * channels, height * width * images]."""
+    return x.permute(0, 2, 3, 4, 1).reshape(x.shape[0] * x.shape[2], -1)
+
+
+def _images(rows: Tensor, shape: torch.Size) -> Tensor:
+    """Undo `_rows`, as a view."""
+    tasks, images, channels, height, width = shape
+    return rows.view(tasks, channels, height, width, images).permute(0, 4, 1, 2, 3)
+
+
+class MaxPool(Function):
+    """y = the maxima of x, exactly as `torch.max_pool2d` finds them, ties and NaN included."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pooling: Pooling) -> Tensor:
+        """Pool all tasks in one call."""
+        tasks, images, channels, height, width = x.shape
+        planes = _rows(x).view(tasks * channels, height, width, images)
+        # With the images in the place of channels this is PyTorch's channels-last layout.
+        values, index = torch.ops.aten.max_pool2d_with_indices(
+            planes.permute(0, 3, 1, 2),
+            pooling.kernel,
+            pooling.stride,
+            pooling.padding,
+            pooling.dilation,
+            pooling.ceil_mode,
+        )
+        pixel = index.permute(0, 2, 3, 1).mul(images)
+        pixel.add_(torch.arange(images, device=x.device))
+        ctx.save_for_backward(pixel.reshape(len(planes), -1))
+        ctx.shape, ctx.overlaps = x.shape, pooling.overlaps
+        out = torch.Size((tasks, images, channels, *values.shape[2:]))
+        return _images(values.permute(0, 2, 3, 1), out)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        """Put every gradient where its maximum was."""
+        return Put.apply(g, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None
+
+
+class Put(Function):
+    """x = zeros, plus every element of y at its index."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, index: Tensor, shape: torch.Size, overlaps: bool) -> Tensor:
+        """Scatter; adding is needed only where windows overlap."""
+        ctx.save_for_backward(index)
+        ctx.shape, ctx.overlaps = y.shape, overlaps
+        rows = _rows(y)
+        x = rows.new_zeros(len(rows), shape[1] * shape[3] * shape[4])
+        x = x.scatter_add_(1, index, rows) if overlaps else x.scatter_(1, index, rows)
+        return _images(x, shape)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
+        """Pick."""
+        return Pick.apply(v, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None, None, None
+
+
+class Pick(Function):
+    """y = the elements of x at the indices."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, shape: torch.Size, overlaps: bool) -> Tensor:
+        """Gather."""
+        ctx.save_for_backward(index)
+        ctx.shape, ctx.overlaps = x.shape, overlaps
+        return _images(_rows(x).gather(1, index), shape)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
+        """Put back."""
+        return Put.apply(g, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None, None, None

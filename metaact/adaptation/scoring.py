@@ -1,0 +1,50 @@
+"""Loss and accuracy of classifiers, one of each per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metaact.errors import UsageError
+
+from .problem import Outcome
+
+
+def score(logits: Tensor, labels: Tensor) -> Outcome:
+    """Mean cross-entropy and share of right answers within each task.
+
+    Args:
+        logits: float [tasks, images, classes].
+        labels: int64 [tasks, images].
+
+    Returns:
+        Losses, differentiable in the logits, and accuracies; both [tasks].
+
+    Raises:
+        UsageError: If the model gives no logits per image, or fewer than there are classes.
+    """
+    if logits.ndim != 3 or logits.shape[:2] != labels.shape:
+        raise UsageError(
+            f"`model` must give logits [{labels.shape[1]}, classes] for {labels.shape[1]} images; "
+            f"got {list(logits.shape[1:])}."
+        )
+    # On a GPU this would wait for the device in every step, and a wrong label stops it anyway.
+    if labels.device.type == "cpu" and int(labels.max()) >= logits.shape[2]:
+        raise UsageError(
+            f"`model` must give a logit for each of the batch's {int(labels.max()) + 1} classes; "
+            f"got {logits.shape[2]} logits."
+        )
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    hits = (logits.detach().argmax(dim=2) == labels).to(logits.dtype)
+    return Outcome(losses.view_as(labels).mean(dim=1), hits.mean(dim=1))
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of several groups of tasks, one after the other."""
+    return Outcome(
+        torch.cat([outcome.losses for outcome in outcomes]),
+        torch.cat([outcome.accuracies for outcome in outcomes]),
+    )

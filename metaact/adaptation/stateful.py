@@ -1,0 +1,52 @@
+"""Modules that cannot be adapted task by task: refused by name, before anything runs."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from metaact.errors import UsageError
+
+
+def check_modules(model: nn.Module) -> None:
+    """Refuse modules whose state would leak between tasks or that have no parameters yet.
+
+    Layers that only draw random numbers (dropout, RReLU) are fine: in training mode every task
+    draws its own. BatchNorm is fine without running statistics (it then normalises every task by
+    the task's own images) and in eval mode (its statistics are constants).
+
+    Raises:
+        UsageError: If there is one; the message names it and says what to do.
+    """
+    for name, module in model.named_modules():
+        shown = f"`{name or 'model'}` ({type(module).__name__})"
+        if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
+            raise UsageError(f"{shown} has no parameters yet; run the model once on an image.")
+        if isinstance(module, nn.SyncBatchNorm):
+            raise UsageError(f"{shown} mixes the images of several processes, so of several tasks.")
+        if isinstance(module, _NormBase) and module.track_running_stats and module.training:
+            raise UsageError(
+                f"{shown} must not keep running statistics in training mode (they would leak from "
+                "task to task); build it with track_running_stats=False to use each task's own "
+                "statistics, or put it in eval mode to freeze them."
+            )
+
+
+def fresh_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the model's buffers, so that no forward pass can change the model."""
+    return {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+
+
+def check_unchanged(buffers: dict[str, Tensor]) -> None:
+    """Refuse a model whose forward pass wrote into one of its `fresh_buffers`.
+
+    Raises:
+        UsageError: If there is one; the message names it.
+    """
+    for name, buffer in buffers.items():
+        if buffer._version:
+            raise UsageError(
+                f"the buffer `{name}` of the model changes in every forward pass, so tasks would "
+                "not be independent; put its module in eval mode or remove it."
+            )

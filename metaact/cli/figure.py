@@ -1,0 +1,88 @@
+"""`metaact figure`: a figure of the paper from our runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .base import Command, Names, Numbers, common_options, pick_device, seed_range
+from .progress import progress
+
+
+@click.command(cls=Command)
+@click.argument("number", type=click.Choice(["2", "3", "7", "8"]))
+@click.option(
+    "--activation",
+    type=Names(),
+    default="all",
+    show_default=True,
+    help="Arms; `all` for the paper's. Figure 2 shows AReLU alone.",
+)
+@click.option(
+    "--lr", type=Numbers(float), help="Only panels at these rates. [default: the figure's]"
+)
+@click.option("--quick", is_flag=True, help="A first look in minutes: a few arms, 3 epochs.")
+@common_options
+def figure(
+    number: str,
+    activation: tuple[str, ...],
+    lr: tuple[float, ...] | None,
+    quick: bool,
+    seeds: int,
+    device: str,
+    data_root: Path | None,
+    out: Path,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Draw figure NUMBER of the paper from our runs, and print ours beside its numbers.
+
+    2: start values of α and β, their course, the learned curves. 3: test accuracy over epochs by
+    SGD at 1e-4 and 1e-5. 7 and 8: training loss and test accuracy at larger and smaller rates. The
+    paper's numbers (tables 1 and 6) are drawn as rings. Runs that are in the store are reused.
+
+    \b
+        metaact figure 3 --quick
+        metaact figure 3 --activation arelu,relu,selu,prelu,arelu-frozen --seeds 3
+    """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
+    chosen, seed_list = pick_device(device), seed_range(seeds)
+
+    from metaact.experiments import comparison, figures
+    from metaact.experiments.sweep import sweep
+    from metaact.runs import RunStore
+
+    prepared = figures.prepare(
+        int(number),
+        RunStore(out),
+        names=activation,
+        lrs=lr,
+        seeds=seed_list,
+        quick=quick,
+        root=data_root,
+        device=chosen,
+        **settings,
+    )
+    with progress(sum(job.steps for job in prepared.jobs), "epoch") as (tick, say):
+        report = sweep(prepared.jobs, tick=tick, say=say)
+    drawn = [str(path) for path in prepared.draw(out / "figures")]
+    tables = [
+        comparison.document(n, lines, notes=prepared.notes, missing=report.complaints())
+        for n, lines in prepared.tables()
+    ]
+    if as_json:
+        summary = {"experiment": "figure", "figure": prepared.number, "tables": tables}
+        click.echo(json.dumps({**summary, "notes": prepared.notes, "figures": drawn}, indent=2))
+    else:
+        for found in tables:
+            click.echo(comparison.render(found) + "\n")
+        for note in () if tables else prepared.notes:
+            click.echo(note)
+        for path in drawn:
+            click.echo(path)
+    for line in report.complaints():
+        click.echo(f"metaact: {line}", err=True)
+    if not report.is_complete:
+        raise click.exceptions.Exit(1)
