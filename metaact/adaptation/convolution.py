@@ -24,21 +24,35 @@ from torch.autograd import Function
 from .geometry import Geometry
 
 
-def _patch_tiles(
-    x: Tensor, geometry: Geometry, *, ones: bool = False
-) -> Iterator[tuple[slice, Tensor]]:
-    """Patches [tile, rows (+ 1), columns] of x, tile by tile, in one buffer.
+def _patch_tiles(x: Tensor, geometry: Geometry, *, ones: bool = False) -> Iterator[Tensor]:
+    """Patches [tile, rows (+ 1), columns] of x, tile by tile, always in the same buffer.
 
     With `ones` there is a last row of ones, which makes a bias one more column of the weights.
     """
-    tasks, rows = len(x), geometry.rows
-    buffer = x.new_empty(geometry.tile(tasks), rows + ones, geometry.columns)
+    step, rows = geometry.tile(len(x)), geometry.rows
+    buffer = x.new_empty(step, rows + ones, geometry.columns)
     buffer[:, rows:] = 1
-    patches, windows = geometry.patches(buffer), geometry.windows(geometry.laid_out(x))
-    for tile in geometry.tiles(tasks):
-        size = tile.stop - tile.start
-        patches[:size].copy_(windows[tile])
-        yield tile, buffer[:size]
+    patches = geometry.patches(buffer)
+    for windows in torch.split(geometry.windows(geometry.laid_out(x)), step):
+        size = len(windows)
+        (patches if size == step else patches[:size]).copy_(windows)
+        yield buffer if size == step else buffer[:size]
+
+
+def _tiled(
+    geometry: Geometry, patches: Iterator[Tensor], *others: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
+    """Tiles of patches with those of other tensors; splitting at once is cheaper than slicing."""
+    step = geometry.tile(len(others[0]))
+    return zip(patches, *(torch.split(other, step) for other in others), strict=True)
+
+
+def _down_folds(buffer: Tensor, strips: Tensor, geometry: Geometry) -> list[tuple[Tensor, Tensor]]:
+    """For each row of the kernel, the rows of the strips it adds to and the patches it adds."""
+    sources = geometry.patches(buffer).unbind(2)
+    return [
+        (strips[:, :, :, geometry.met_by(0, point)], source) for point, source in enumerate(sources)
+    ]
 
 
 def _matrix(w: Tensor, b: Tensor | None) -> Tensor:
@@ -63,8 +77,9 @@ class Convolution(Function):
         ctx.geometry, ctx.biased = geometry, b is not None
         matrix = _matrix(w, b)
         y = x.new_empty(len(x), w.shape[1], geometry.columns)
-        for tile, patches in _patch_tiles(x, geometry, ones=ctx.biased):
-            torch.bmm(matrix[tile], patches, out=y[tile])
+        tiles = _patch_tiles(x, geometry, ones=ctx.biased)
+        for patches, weights, out in _tiled(geometry, tiles, matrix, y):
+            torch.bmm(weights, patches, out=out)
         return geometry.unflat(y)
 
     @staticmethod
@@ -85,21 +100,28 @@ class Adjoint(Function):
         """Fold down first: whole rows of the image are one run, and less is left to fold."""
         _keep(ctx, g, w)
         ctx.geometry = geometry
-        most, (down, right) = geometry.tile(len(g)), geometry.kernel
-        buffer = g.new_empty(most, geometry.rows, geometry.columns)
-        (height, width), (_, out_width) = geometry.size, geometry.out
-        strips = g.new_empty(most, geometry.channels, right, height, out_width, geometry.images)
-        x = g.new_zeros(len(g), geometry.channels, height, width, geometry.images)
-        transposed, flat = _matrix(w, None).transpose(1, 2), geometry.flat(g)
-        for tile in geometry.tiles(len(g)):
-            size = tile.stop - tile.start
-            torch.bmm(transposed[tile], flat[tile], out=buffer[:size])
-            patches, strip, image = geometry.patches(buffer[:size]), strips[:size], x[tile]
-            strip.zero_()
-            for point in range(down):
-                strip[:, :, :, geometry.met_by(0, point)].add_(patches[:, :, point])
-            for point in range(right):
-                image[:, :, :, geometry.met_by(1, point)].add_(strip[:, :, point])
+        (height, width), n = geometry.size, geometry.images
+        step, flat = geometry.tile(len(g)), geometry.flat(g)
+        buffer = g.new_empty(step, geometry.rows, geometry.columns)
+        strips = g.new_empty(
+            step, geometry.channels, geometry.kernel[1], height, geometry.out[1], n
+        )
+        x = g.new_zeros(len(g), geometry.channels, height, width, n)
+        folds = _down_folds(buffer, strips, geometry)
+        across = [geometry.met_by(1, point) for point in range(geometry.kernel[1])]
+        transposed = _matrix(w, None).transpose(1, 2)
+        tiles = zip(*(torch.split(t, step) for t in (flat, transposed, x)), strict=True)
+        for slopes, weights, image in tiles:
+            size = len(image)
+            if size != step:
+                buffer, strips = buffer[:size], strips[:size]
+                folds = _down_folds(buffer, strips, geometry)
+            torch.bmm(weights, slopes, out=buffer)
+            strips.zero_()
+            for target, source in folds:
+                target.add_(source)
+            for positions, source in zip(across, strips.unbind(2), strict=True):
+                image[:, :, :, positions].add_(source)
         return geometry.given_back(x)
 
     @staticmethod
@@ -126,8 +148,9 @@ class WeightGradient(Function):
         ctx.geometry, rows = geometry, geometry.rows
         flat = geometry.flat(g)
         wb = x.new_empty(len(x), flat.shape[1], rows + biased)
-        for tile, patches in _patch_tiles(x, geometry, ones=biased):
-            torch.bmm(flat[tile], patches.transpose(1, 2), out=wb[tile])
+        tiles = _patch_tiles(x, geometry, ones=biased)
+        for patches, slopes, out in _tiled(geometry, tiles, flat, wb):
+            torch.bmm(slopes, patches.transpose(1, 2), out=out)
         w = wb[:, :, :rows].view(*wb.shape[:2], geometry.channels, *geometry.kernel)
         return w, wb[:, :, rows] if biased else None
 
@@ -150,7 +173,8 @@ def _convolution_and_gradient(
     """Both derivatives of the adjoint, from one set of patches."""
     matrix, flat = _matrix(w, None), geometry.flat(g)
     y, slope = torch.empty_like(flat), torch.empty_like(matrix)
-    for tile, patches in _patch_tiles(v, geometry):
-        torch.bmm(matrix[tile], patches, out=y[tile])
-        torch.bmm(flat[tile], patches.transpose(1, 2), out=slope[tile])
+    tiles = _patch_tiles(v, geometry)
+    for patches, weights, slopes, out, out_w in _tiled(geometry, tiles, matrix, flat, y, slope):
+        torch.bmm(weights, patches, out=out)
+        torch.bmm(slopes, patches.transpose(1, 2), out=out_w)
     return geometry.unflat(y), slope.view_as(w)

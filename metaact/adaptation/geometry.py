@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -114,11 +113,6 @@ class Geometry:
         """Number of tasks whose patches fit the buffer; at least one per thread."""
         per_thread = max(1, BUFFER_NUMBERS // max(1, self.rows * self.columns))
         return max(1, min(tasks, per_thread * torch.get_num_threads()))
-
-    def tiles(self, tasks: int) -> Iterator[slice]:
-        """Slices of tasks whose patches fit the buffer."""
-        step = self.tile(tasks)
-        return (slice(start, min(start + step, tasks)) for start in range(0, tasks, step))
 
     def met_by(self, axis: int, point: int) -> slice:
         """The input positions along an axis that one point of the kernel meets."""

@@ -38,7 +38,11 @@ def draw(
     stem = _stem(arms)
     for optimizer, lr in dict.fromkeys((a.config.optimizer, a.config.lr) for a in arms):
         group = [a for a in arms if (a.config.optimizer, a.config.lr) == (optimizer, lr)]
-        written += _learning(group, shared, folder / f"{stem}-{optimizer}-lr{lr:g}")
+        name = f"{stem}-{optimizer}-lr{lr:g}"
+        written += _learning(group, shared, folder / name)
+        grid = start_grid(group, title=f"{optimizer}, lr {lr:g}")
+        if grid is not None:
+            written += analysis.save_figure(grid, folder / f"{name}-start-values")
     for arm in arms:
         layers = arm.attention()
         if layers:
@@ -97,6 +101,42 @@ def learned_curves(
     _, alpha, beta = next(iter(layers.values()))
     start = x, curves(alpha[:1, 0], beta[:1, 0])[0]
     return analysis.activation_range(ends, start=start, title=title)
+
+
+def start_grid(arms: Sequence[Arm], *, title: str) -> Figure | None:
+    """Test accuracy after the last epoch over start values of α and β (figure 2a).
+
+    Returns:
+        The figure; None unless the arms differ in both start values.
+    """
+    starts = {start_of(arm): arm for arm in arms if arm.converged}
+    starts.pop(None, None)
+    alphas, betas = (sorted({s[i] for s in starts if s is not None}) for i in (0, 1))
+    if len(alphas) < 2 or len(betas) < 2:
+        return None
+    last = arms[0].config.epochs
+
+    def mean(arm: Arm | None) -> float:
+        values = [] if arm is None else list(arm.values(last, "test_accuracy").values())
+        return float(np.mean(values)) if values else float("nan")
+
+    return analysis.heat_grid(
+        [[mean(starts.get((a, b))) for b in betas] for a in alphas],
+        rows=alphas,
+        columns=betas,
+        value_name=f"test accuracy after epoch {last}",
+        title=title,
+        marked=(0.9, 2.0),
+    )
+
+
+def start_of(arm: Arm) -> tuple[float, float] | None:
+    """Start values of α and β in the first layer; None for an arm without them."""
+    layers = arm.attention()
+    if not layers:
+        return None
+    _, alpha, beta = next(iter(layers.values()))
+    return round(float(alpha[0, 0]), 6), round(float(beta[0, 0]), 6)
 
 
 def _stem(arms: Sequence[Arm]) -> str:

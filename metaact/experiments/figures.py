@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from metaact import analysis, paper
 from metaact.errors import UsageError
 from metaact.runs import RunStore
@@ -19,7 +17,7 @@ from metaact.runs import RunStore
 from . import converge, converge_arms
 from .comparison import Line, paper_row
 from .converge_config import ConvergeConfig
-from .converge_figures import learned_curves
+from .converge_figures import learned_curves, start_grid, start_of
 from .panels import Panel, draw_panels
 from .reuse import Library
 from .sweep import Job
@@ -225,19 +223,10 @@ def _draw_grid(arms: Sequence[converge_arms.Arm], stem: Path) -> list[Path]:
     if figure is None:
         return []
     written = analysis.save_figure(figure, stem.with_name(f"{stem.name}a-curves"))
-    starts = {_start(arm): arm for arm in arms if arm.converged}
-    alphas, betas = (sorted({s[i] for s in starts}) for i in (0, 1))
-    last = arms[0].config.epochs
-    cells = [[_mean(starts.get((a, b)), last) for b in betas] for a in alphas]
-    grid = analysis.heat_grid(
-        cells,
-        rows=alphas,
-        columns=betas,
-        value_name=f"test accuracy after epoch {last}",
-        title="Figure 2a, ours",
-        marked=(0.9, 2.0),
-    )
-    written += analysis.save_figure(grid, stem.with_name(f"{stem.name}a-grid"))
+    grid = start_grid(arms, title="Figure 2a, ours")
+    if grid is not None:
+        written += analysis.save_figure(grid, stem.with_name(f"{stem.name}a-grid"))
+    starts = {start_of(arm): arm for arm in arms if arm.converged}
     chosen = starts.get(FIGURE_2_START)
     if chosen is not None:
         layers = chosen.attention()
@@ -246,13 +235,3 @@ def _draw_grid(arms: Sequence[converge_arms.Arm], stem: Path) -> list[Path]:
         learned = learned_curves(layers, title="Figure 2c, ours")
         written += analysis.save_figure(learned, stem.with_name(f"{stem.name}c"))
     return written
-
-
-def _start(arm: converge_arms.Arm) -> tuple[float, float]:
-    _, alpha, beta = next(iter(arm.attention().values()))
-    return round(float(alpha[0, 0]), 6), round(float(beta[0, 0]), 6)
-
-
-def _mean(arm: converge_arms.Arm | None, epoch: int) -> float:
-    values = [] if arm is None else list(arm.values(epoch, "test_accuracy").values())
-    return float(np.mean(values)) if values else float("nan")

@@ -15,7 +15,7 @@ from metaact import activations, models, tasks
 from metaact.adaptation import MAML
 from metaact.errors import RunError
 from metaact.randomness import derived_seed, isolated_rng
-from metaact.runs import Run, RunStore, environment
+from metaact.runs import Run, RunStore, environment, finite
 
 from .config import MamlConfig
 from .sweep import Job
@@ -155,7 +155,12 @@ def expand(configs: Sequence[MamlConfig]) -> list[MamlConfig]:
 def job(
     config: MamlConfig, shared: Study, store: RunStore, *, chunk_size: int | None = None
 ) -> Job:
-    """The run of `config` as one job of a sweep."""
+    """The run of `config` as one job of a sweep.
+
+    Raises:
+        UsageError: If the network cannot be built with these settings; nothing has run by then.
+    """
+    build(config, shared)
     run = open_run(config, shared, store)
     return Job(
         label=f"{config.activation} inner lr {config.inner_lr:g} seed {config.seed}",
@@ -232,13 +237,9 @@ def train(
         best = max(best, accuracy)
         optimizer.step()
         record = {"iteration": iteration, "train_loss": loss, "train_accuracy": accuracy}
-        run.append(
-            {
-                **record,
-                "attention": activations.attention_values(model),
-                **_validate(config, shared, maml, iteration),
-            }
-        )
+        attention = finite(activations.attention_values(model))
+        validation = _validate(config, shared, maml, iteration)
+        run.append({**record, "attention": attention, **validation})
         tick()
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             _checkpoint(run, model, optimizer, iteration + 1, best)
@@ -287,7 +288,7 @@ def _counts(model: nn.Module) -> dict[str, object]:
     values = activations.attention_values(model)
     return {
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "attention": values,
+        "attention": finite(values),
         "stuck_alpha": activations.stuck_count(model),
         "attention_layers": len(values),
     }

@@ -134,7 +134,7 @@ def _compare(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> None:
     pairs = [
         (row, arm, references[arm.config.inner_lr])
         for row, arm in zip(rows, arms, strict=True)
-        if arm is not references[arm.config.inner_lr]
+        if references.get(arm.config.inner_lr, arm) is not arm
     ]
     _add_differences(pairs)
 
@@ -262,7 +262,8 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
             "training tasks, and has no interval. Gap: paper protocol minus held-out."
         )
     if not summary["data"]["official"]:
-        notes.append(f"Not official data: {summary['data']['note']}")
+        origin = summary["data"]["test"]
+        notes.append(f"Not official data: {origin['dataset']}. {origin['note']}".strip())
     return notes
 
 
@@ -281,7 +282,7 @@ def draw(configs: Sequence[MamlConfig], shared: Study, store: RunStore, folder: 
     curves = {}
     for arm in arms:
         steps, values = _series(arm, key)
-        mean, low, high = analysis.curve_band(values)
+        mean, low, high = analysis.curve_band(values, bounds=(0.0, 1.0))
         curves[_label(arm, arms)] = (steps, mean, low, high)
     figure = analysis.learning_curves(
         curves,

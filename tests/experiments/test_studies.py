@@ -36,7 +36,7 @@ def test_guide_runs_as_printed(
 
 def command(pack: Path, out: Path) -> list[str]:
     options = ["--dataset", str(pack), "--activation", "rrelu,arelu", "--lr", "0.01"]
-    options += ["--epochs", "25", "--seeds", "2", "--batch-size", "32", "--out", str(out)]
+    options += ["--epochs", "10", "--seeds", "2", "--batch-size", "32", "--out", str(out)]
     return [sys.executable, "-m", "metaact.cli", "converge", *options]
 
 
@@ -60,7 +60,7 @@ def test_killed_and_shared_sweeps_end_as_the_uninterrupted_one(
 
     killed = tmp_path / "killed"
     draw = random.Random(0)
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             command(pack, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
