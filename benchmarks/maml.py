@@ -18,13 +18,14 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -211,11 +212,18 @@ def report_peak(args: argparse.Namespace) -> None:
     theirs = Learn2Learn.__new__(Learn2Learn)
     theirs.args, theirs.maml = args, library.algorithms.MAML(model, lr=INNER_LR)
     theirs.optimizer = torch.optim.Adam(model.parameters(), META_LR)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = high_water()
     for _ in range(4):
         maml.backward(batch) if args.peak == "metaact" else theirs.compute(as_list(batch))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = high_water()
     print(json.dumps({"peak": peak, "above_start": peak - before}))
+
+
+def high_water() -> float:
+    """The most memory this process has held so far, in MiB (Linux)."""
+    # `ru_maxrss` would not do: a child inherits its parent's, and the parent is the larger one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def parsed() -> argparse.Namespace:
@@ -250,21 +258,19 @@ def main() -> None:
         same = check_same(ours, theirs, batch)
         print(f"\n{WAYS}-way {shots}-shot: meta-gradients in float64 differ by {same:.0e}")
         print(f"{'':10} {'metaact':>20} {'learn2learn':>20} {'ratio':>7}")
-        listed = as_list(batch)
         jobs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
             "sampling": (ours.sample, theirs.sample),
-            "compute": (lambda: ours.compute(batch), lambda: theirs.compute(listed)),
+            "compute": (partial(ours.compute, batch), partial(theirs.compute, as_list(batch))),
             "whole": (ours.whole, theirs.whole),
         }
         for job, pair in jobs.items():
             mine, other = alternate(*pair, args.repeats)
             show(job, mine, other)
         peaks = [peak_memory(engine, shots, args) for engine in ("metaact", "learn2learn")]
-        for key, label in (("peak", "peak RSS"), ("above_start", "of it ours")):
+        for key, label in (("peak", "peak RSS"), ("above_start", "- at start")):
             mine_mib, other_mib = (peak[key] for peak in peaks)
-            ratio = other_mib / max(mine_mib, 1e-9)
-            label = "peak" if key == "peak" else "  its work"
-            print(f"{label:10} {mine_mib:16.0f} MiB {other_mib:16.0f} MiB {ratio:7.2f}")
+            print(f"{label:10} {mine_mib:16.0f} MiB {other_mib:16.0f} MiB", end="")
+            print(f" {other_mib / max(mine_mib, 1e-9):6.1f}x")
 
 
 def show(job: str, mine: list[float], other: list[float]) -> None:

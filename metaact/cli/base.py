@@ -22,7 +22,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        setattr(self, "exit_code", exit_code)  # noqa: B010 - a class variable in click's types
 
 
 class Command(click.Command):
@@ -43,7 +43,7 @@ def defaults(config: type) -> dict[str, Any]:
     return {field.name: field.default for field in fields(config)}
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
     """A comma-separated list of numbers, as a tuple.
 
     Args:
@@ -70,7 +70,7 @@ class Numbers(click.ParamType):
         return tuple(dict.fromkeys(numbers))
 
 
-class Names(click.ParamType):
+class Names(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
     """A comma-separated list of names, as a tuple; commas inside brackets do not split."""
 
     name = "name,..."
@@ -147,7 +147,7 @@ def common_options(command: F) -> F:
 
 
 def pick_device(name: str) -> str:
-    """ "cpu" or "cuda[:n]"; "auto" takes CUDA where there is one.
+    """Return the device to use: cpu or cuda[:n]; auto takes CUDA where there is one.
 
     Raises:
         Failure: If the device is unknown or not there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import click
 
 from metaact.experiments.config import ENGINES, MODELS, PROTOCOLS, MamlConfig
 
-from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .base import Command, F, Names, Numbers, common_options, defaults, pick_device, seed_range
 from .progress import progress
 
 DEFAULT = defaults(MamlConfig)
 
 
-def _count(flag: str, name: str, help: str) -> Any:
+def _count(flag: str, name: str, help: str) -> Callable[[F], F]:
     return click.option(
         flag,
         name,

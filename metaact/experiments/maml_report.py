@@ -45,7 +45,8 @@ class Arm:
         if len(self.converged) < self.asked:
             return None
         last = [run.metrics()[-1].get("validation_accuracy") for run in self.converged]
-        return None if None in last else float(np.mean(last))
+        values = [value for value in last if isinstance(value, float)]
+        return float(np.mean(values)) if len(values) == len(last) else None
 
 
 def collect(configs: Sequence[MamlConfig], shared: Study, store: RunStore) -> list[Arm]:

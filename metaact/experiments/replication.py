@@ -18,6 +18,9 @@ from metaact.analysis import Interval, image_interval, seed_interval
 
 LEVEL = 0.95
 
+NO_SPREAD = 1e-12
+"""Seeds that agree to this (one constant answer) show no run-to-run noise to predict from."""
+
 DRAWS = 40_000
 """Draws of the best-of-n simulation: its quantiles are good to about 1 % of the spread."""
 
@@ -32,7 +35,7 @@ class Agreement:
         published: The published figure.
         inside: Whether that lies in the interval.
         expected: Where 95 % of such figures of as many new runs of ours would lie; None with one
-            seed, which says nothing about run-to-run noise.
+            seed or seeds that all agree, which say nothing about run-to-run noise.
         plausible: Whether the published figure lies there.
     """
 
@@ -70,9 +73,10 @@ def agreement_of_mean(
     """
     interval = over_seeds(accuracies, images)
     n, expected = len(accuracies), None
-    if n > 1:
+    spread = float(np.std(accuracies, ddof=1)) if n > 1 else 0.0
+    if spread > NO_SPREAD:
         quantile = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
-        half = quantile * float(np.std(accuracies, ddof=1)) * math.sqrt(1 / n + 1 / runs)
+        half = quantile * spread * math.sqrt(1 / n + 1 / runs)
         expected = (max(0.0, interval.mean - half), min(1.0, interval.mean + half))
     return _agreement(interval.mean, interval, published, expected)
 
@@ -89,7 +93,7 @@ def agreement_of_best(
     values = np.asarray(accuracies, dtype=np.float64)
     n, best = len(values), float(values.max())
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
-    if spread == 0:
+    if spread <= NO_SPREAD:
         return _agreement(best, over_seeds([best] * min(n, 2), images), published, None)
     draw = np.random.default_rng(0)
     deviation = spread * np.sqrt((n - 1) / draw.chisquare(n - 1, DRAWS))

@@ -13,9 +13,10 @@ def test_one_seed_and_equal_seeds_never_have_zero_width() -> None:
         assert "test images" in interval.varies
 
 
-def test_one_seed_says_nothing_about_new_runs() -> None:
+@pytest.mark.parametrize("accuracies", [[0.9], [0.9, 0.9, 0.9]])
+def test_no_spread_says_nothing_about_new_runs(accuracies: list[float]) -> None:
     for compare in (agreement_of_mean, agreement_of_best):
-        found = compare([0.9], 0.9, images=10_000, runs=5)
+        found = compare(accuracies, 0.9, images=10_000, runs=5)
         assert found.inside
         assert found.expected is None
         assert found.plausible is None
