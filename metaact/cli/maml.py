@@ -129,7 +129,7 @@ def maml(
     chunk_size: int | None,
     **settings: Any,
 ) -> None:
-    r"""Meta-learn with each activation and compare them on held-out episodes.
+    """Meta-learn with each activation and compare them on held-out episodes.
 
     Every arm and seed is one run in the store. All are tested on the same frozen episodes, so that
     differences are paired. A killed command continues where it was when it is given again.
@@ -138,7 +138,7 @@ def maml(
         metaact maml --activation arelu
         metaact maml --dataset omniglot --activation arelu,relu,arelu-frozen --seeds 3
         metaact maml --dataset mnist --protocol paper --activation all
-    """
+    """  # noqa: D301
     arms = [
         MamlConfig(
             activation=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -11,12 +11,10 @@ from metaact.experiments.config import BATCH_NORM, MODELS
 from metaact.experiments.converge_config import DECAYS
 from metaact.lists import split_list
 
-from .base import Names
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .base import F, Names
 
 
-class LayerRates(click.ParamType):
+class LayerRates(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
     """`head=1e-3,activations=1e-4`, or a table in a config file, as pairs."""
 
     name = "layer=rate,..."

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from metaact import activations, analysis, paper
+from metaact import analysis, paper
 from metaact.runs import Run, RunStore
 
+from .comparison import paper_row
 from .config import MamlConfig
 from .maml import Study, open_run
 from .sweep import SweepReport
@@ -121,8 +122,8 @@ def _published(config: MamlConfig, shared: Study) -> float | None:
     """The figure of the paper's table 3 for these settings, in 0..1."""
     if Path(config.dataset).name != "mnist" or config.ways != 5 or config.shots not in (1, 5):
         return None
-    title = activations.resolve(config.activation).title
-    percent = paper.table(3).get(title, {}).get(f"ways5_shots{config.shots}")
+    cells = paper.table(3).get(paper_row(config.activation), {})
+    percent = cells.get(f"ways5_shots{config.shots}")
     return None if percent is None else percent / 100
 
 
