@@ -71,6 +71,12 @@ def _count(flag: str, name: str, help: str) -> Callable[[F], F]:
 @_count("--steps", "inner_steps", "Inner gradient steps.")
 @_count("--test-steps", "test_inner_steps", "Inner steps in testing. [default: as in training]")
 @_count("--tasks", "tasks", "Episodes per meta-batch.")
+@_count(
+    "--task-pool",
+    "task_pool",
+    "Training episodes drawn once and reused; 0: always fresh. [default: 0; the paper's protocol: "
+    "1000]",
+)
 @click.option(
     "--inner-lr",
     type=Numbers(float),
@@ -96,7 +102,8 @@ def _count(flag: str, name: str, help: str) -> Callable[[F], F]:
     default=DEFAULT["protocol"],
     show_default=True,
     help="held-out: frozen test episodes. paper: also the best training iteration, the authors' "
-    "forms of gelu, maxout, pau and slaf, as many queries as shots, and the gap between the two.",
+    "forms of gelu, maxout, pau and slaf, as many queries as shots, a pool of 1000 training "
+    "episodes, and the gap between the two.",
 )
 @click.option(
     "--engine",

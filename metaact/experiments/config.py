@@ -37,6 +37,9 @@ class MamlConfig:
         inner_lr: Learning rate of those steps.
         meta_lr: Adam's learning rate on the meta-parameters.
         tasks: Episodes per meta-batch.
+        task_pool: Number of training episodes, drawn once and then reused at random; 0 draws fresh
+            ones for every meta-batch; None is 1000 under the paper's protocol, as its authors'
+            code does, and 0 otherwise.
         iterations: Meta-updates.
         first_order: Ignore second derivatives (FOMAML).
         head_only: Adapt only the last linear layer in the inner loop (ANIL).
@@ -63,6 +66,7 @@ class MamlConfig:
     inner_lr: float = 0.005
     meta_lr: float = 0.005
     tasks: int = 32
+    task_pool: int | None = None
     iterations: int = 100
     first_order: bool = False
     head_only: bool = False
@@ -95,6 +99,9 @@ class MamlConfig:
         if self.queries is None:
             queries = self.shots if self.protocol == "paper" else 15
             object.__setattr__(self, "queries", queries)
+        if self.task_pool is None:
+            object.__setattr__(self, "task_pool", 1000 if self.protocol == "paper" else 0)
+        check_int("task_pool", self.task_pool, minimum=0)
         if self.test_inner_steps is None:
             object.__setattr__(self, "test_inner_steps", self.inner_steps)
 

@@ -115,10 +115,12 @@ def study(
         What all runs share.
 
     Raises:
-        UsageError: If an activation or a layer is unknown, or the network does not fit the images.
+        UsageError: If an activation or a layer is unknown, the network does not fit the images, or
+            the test part of the data set holds other classes than the training part.
         DataError: If the data cannot be had.
     """
     first = configs[0]
+    tasks.check_shares_classes("dataset", first.dataset)
     split = tasks.split(
         first.dataset,
         root=root,

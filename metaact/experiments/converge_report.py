@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ def summarise(
     """
     arms = collect(configs, shared, library)
     rows = [_row(arm, shared, thresholds) for arm in arms]
-    _compare(rows, arms)
+    tuned, untuned = _tuned(rows, arms)
+    _compare(rows, arms, among=lambda config: (config.optimizer, config.lr))
     config = configs[0]
     return {
         "experiment": "converge",
@@ -56,9 +57,11 @@ def summarise(
         "thresholds": list(thresholds),
         "watched_part": watched(shared),
         "arms": rows,
-        "tuned": _tuned(rows),
+        "tuned": tuned,
+        "untuned": untuned,
         "reused_runs": report.reused,
         "missing": report.complaints(),
+        "damaged": list(library.damaged),
     }
 
 
@@ -132,15 +135,16 @@ def _stuck(trace: Trace) -> int:
     return int(stuck or 0)
 
 
-def _compare(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> None:
-    """Add each arm's paired difference from the first arm with the same optimizer and rate."""
+def _compare(
+    rows: Sequence[dict[str, Any]],
+    arms: Sequence[Arm],
+    *,
+    among: Callable[[ConvergeConfig], object],
+) -> None:
+    """Add each arm's paired difference from the first arm that is alike in `among`."""
     found = []
     for row, arm in zip(rows, arms, strict=True):
-        reference = next(
-            a
-            for a in arms
-            if (a.config.optimizer, a.config.lr) == (arm.config.optimizer, arm.config.lr)
-        )
+        reference = next(a for a in arms if among(a.config) == among(arm.config))
         if reference is arm:
             continue
         mine = arm.values(arm.config.epochs, "test_accuracy")
@@ -160,22 +164,32 @@ def _compare(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> None:
         }
 
 
-def _tuned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tuned(
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Each arm, per optimizer, at the rate that was best on the validation part.
 
     Every arm had the same rates to choose from, and no test image played a part. Empty where one
     rate was given, or there is no validation part.
+
+    Returns:
+        The arms with their paired differences, and the names of those that have no rate at which
+        all seeds are there.
     """
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["optimizer"], row["activation"]), []).append(row)
-    tuned = []
-    for group in groups.values():
-        usable = [row for row in group if row.get("validation_accuracy") is not None]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        if "selected" in row:
+            groups.setdefault((row["optimizer"], row["activation"]), []).append(i)
+    chosen, without = [], []
+    for (optimizer, activation), group in groups.items():
+        usable = [i for i in group if rows[i]["validation_accuracy"] is not None]
         if len(group) > 1 and usable:
-            best = max(usable, key=lambda row: row["validation_accuracy"])
-            tuned.append({k: v for k, v in best.items() if k != "difference"})
-    return tuned
+            chosen.append(max(usable, key=lambda i: float(rows[i]["validation_accuracy"])))
+        elif len(group) > 1:
+            without.append(f"{activation} {optimizer}")
+    tuned = [dict(rows[i]) for i in chosen]
+    _compare(tuned, [arms[i] for i in chosen], among=lambda config: config.optimizer)
+    return tuned, without
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -200,6 +214,7 @@ def table(summary: Mapping[str, Any]) -> str:
             columns,
             [_cells(row, chosen, settings["epochs"]) for row in summary["tuned"]],
             title="Each arm at its best learning rate, chosen on the validation part",
+            footnotes=_tuned_notes(summary),
         )
     return shown
 
@@ -247,6 +262,16 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(str(value) for value in values)
 
 
+def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if any("difference" in row for row in summary["tuned"]):
+        reference = summary["tuned"][0]["activation"]
+        notes.append(f"Difference: paired with {reference} by the same optimizer at its own rate.")
+    if summary["untuned"]:
+        notes.append(f"At no rate all seeds are there: {', '.join(summary['untuned'])}.")
+    return notes
+
+
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     varies = {
         row["after_last_epoch"]["varies"] for row in summary["arms"] if row["after_last_epoch"]
@@ -267,7 +292,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         reference = summary["arms"][0]["activation"]
         notes.append(
             f"Difference: last epoch, paired with {reference} at the same optimizer and rate over "
-            "seeds, which share weights and batches."
+            "seeds, which share weights and batches (not over images)."
         )
     if summary["settings"]["batch_norm"] == "batch":
         notes.append("BatchNorm uses the statistics of the batch at hand, also in evaluation.")
@@ -276,4 +301,4 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     if not summary["data"]["official"]:
         test = summary["data"]["test"]
         notes.append(f"Not official data: {test['note']}")
-    return notes
+    return notes + [f"Not read: {reason}" for reason in summary["damaged"]]

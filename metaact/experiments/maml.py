@@ -103,23 +103,34 @@ def study(config: MamlConfig, *, root: Path | None = None, device: str = "cpu") 
             "test_episodes_sha256": test.sha256,
         },
     )
-    training_episodes(config, shared)  # refuses here, before any run directory exists
+    training_batches(config, shared)  # refuses here, before any run directory exists
     return shared
 
 
-def training_episodes(config: MamlConfig, shared: Study) -> tasks.Episodes:
-    """The training episodes of one seed; draw number i serves iteration i."""
+def training_batches(config: MamlConfig, shared: Study) -> Callable[[int], tasks.MetaBatch]:
+    """The training meta-batches of one seed, by the number of the iteration.
+
+    Fresh episodes, or with `task_pool` a draw with replacement from that many.
+
+    Raises:
+        UsageError: If the training part cannot fill such episodes.
+    """
     assert config.queries is not None
-    return tasks.Episodes(
-        shared.split.train,
-        ways=config.ways,
-        shots=config.shots,
-        queries=config.queries,
-        seed=config.seed,
-        mean=shared.mean,
-        std=shared.std,
-        device=shared.device,
+    images, mean, std, device = shared.split.train, shared.mean, shared.std, shared.device
+    shape = {"ways": config.ways, "shots": config.shots, "queries": config.queries}
+    seed = config.seed
+    if not config.task_pool:
+        fresh = tasks.Episodes(images, **shape, seed=seed, mean=mean, std=std, device=device)
+        return lambda iteration: fresh.sample(config.tasks, index=iteration)
+    pool = tasks.frozen(
+        images, **shape, episodes=config.task_pool, seed=seed, mean=mean, std=std, device=device
     )
+
+    def draw(iteration: int) -> tasks.MetaBatch:
+        generator = torch.Generator().manual_seed(derived_seed("pool", seed, iteration))
+        return pool.take(torch.randint(len(pool), (config.tasks,), generator=generator))
+
+    return draw
 
 
 def open_run(config: MamlConfig, shared: Study, store: RunStore) -> Run:
@@ -219,7 +230,7 @@ def train(
         engine=config.engine,
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=config.meta_lr)
-    episodes = training_episodes(config, shared)
+    batches = training_batches(config, shared)
     run.start(environment(device=shared.device, data=shared.split.provenance()))
     first, best = _resume(run, model, optimizer)
     for _ in range(first):
@@ -229,7 +240,7 @@ def train(
         model.train()
         optimizer.zero_grad()
         with isolated_rng("maml", config.seed, iteration):
-            outcome = maml.backward(episodes.sample(config.tasks, index=iteration))
+            outcome = maml.backward(batches(iteration))
         loss, accuracy = float(outcome.loss), float(outcome.accuracy.mean())
         if not math.isfinite(loss):
             run.finish({"outcome": "diverged", "iteration": iteration, **_counts(model)})

@@ -17,13 +17,19 @@ class Library:
     Args:
         store: The run store; it is read once.
         kinds: Kinds of runs.
+
+    Attributes:
+        store: The run store.
+        damaged: One sentence about each directory that cannot be read; a report shows them.
     """
 
     def __init__(self, store: RunStore, *kinds: str) -> None:
         self.store = store
         self._longest: dict[str, Run] = {}
-        for kind in kinds:
-            for run in store.scan(kind).runs:
+        listings = {kind: store.scan(kind) for kind in kinds}
+        self.damaged = [item.reason for found in listings.values() for item in found.damaged]
+        for kind, listing in listings.items():
+            for run in listing.runs:
                 if run.is_complete and run.result()["outcome"] == "complete":
                     self._offer(_key(kind, run.config), run)
 

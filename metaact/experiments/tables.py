@@ -22,7 +22,7 @@ QUICK = ("arelu", "relu", "selu", "prelu")
 """Rows of a first look."""
 
 QUICK_RATES = (1e-3, 1e-4)
-"""Its columns: where the paper sees the largest differences."""
+"""Its columns: where the paper sees the largest differences; of 20 epochs the last alone."""
 
 QUICK_PRETRAINING = 2
 """Epochs of pre-training of a first look at table 2."""
@@ -108,7 +108,7 @@ def prepare(
     if number not in (2, *_KINDS):
         raise UsageError(f"`number` must be 1, 2, 4, 5 or 6 (the tables that run); got {number!r}.")
     if quick and tuple(names) == ("all",):
-        names = QUICK[:2] if number in (5, 6) else QUICK
+        names = QUICK if number in (1, 4) else QUICK[:2]
     if number == 2:
         if optimizers is not None:
             raise UsageError("`optimizer` must be left out (table 2 is SGD throughout).")
@@ -118,7 +118,8 @@ def prepare(
         arms = _transfer_configs(names, lr=rate, seeds=seeds, text=text, quick=quick)
         return _prepare_transfer(arms, store, root, device)
     if quick:
-        lrs, optimizers = lrs or QUICK_RATES, optimizers or ("sgd",)
+        rates = QUICK_RATES if _KINDS[number].epochs == 1 else QUICK_RATES[-1:]
+        lrs, optimizers = lrs or rates, optimizers or ("sgd",)
     configs = _convergence_configs(number, names, lrs, optimizers, seeds)
     return _prepare_convergence(number, configs, store, root, device)
 
@@ -167,8 +168,13 @@ def _prepare_convergence(
         number=number,
         jobs=converge.jobs_of(configs, shared, library),
         lines=lambda: convergence_lines(number, configs, shared, library),
-        notes=(_KINDS[number].note, *_unofficial(shared)),
+        notes=(_KINDS[number].note, *_unofficial(shared), *not_read(library)),
     )
+
+
+def not_read(library: Library) -> tuple[str, ...]:
+    """A note on each run directory that is damaged."""
+    return tuple(f"Not read: {reason}" for reason in library.damaged)
 
 
 def _unofficial(shared: converge.Study) -> tuple[str, ...]:
@@ -236,11 +242,17 @@ def _prepare_transfer(
 ) -> Prepared:
     library = Library(store, transfer.SOURCE, transfer.TARGET)
     shared = transfer.study(configs, root=root, device=device)
+    pipelines = shared.pair.source_pipeline, shared.pair.target_pipeline
     return Prepared(
         number=2,
         jobs=transfer.jobs_of(configs, shared, library),
         lines=lambda: transfer_lines(configs, shared, library),
-        notes=(f"Reading of the paper: {configs[0].reading}.", *shared.pair.notes),
+        notes=(
+            f"Reading of the paper: {configs[0].reading}.",
+            *(" ".join(str(p).split()) for p in pipelines),
+            *shared.pair.notes,
+            *not_read(library),
+        ),
     )
 
 
@@ -256,7 +268,7 @@ def transfer_lines(
             list(cell.test.values()),
             published,
             asked=arm.asked,
-            diverged=len(cell.diverged),
+            diverged=len(cell.diverged) + len(cell.source_diverged),
             images=len(shared.pair.target.test),
             compare=agreement_of_mean,
             runs=paper.TRANSFER.runs,

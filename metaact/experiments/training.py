@@ -38,6 +38,8 @@ class Task:
         keep_all: Whether the weights after every epoch are kept, not only the last.
         environment: What `run.start` records.
         group: Runs of an equal group may be stacked; None forbids it.
+        instead: The result to finish with in place of training, where there is nothing to train;
+            None trains.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Task:
     keep_all: bool = False
     environment: Mapping[str, object]
     group: object = None
+    instead: Callable[[], Mapping[str, object] | None] = lambda: None
 
 
 def jobs(tasks: Sequence[Task], *, stack: int = 1) -> list[Job]:
@@ -79,6 +82,12 @@ def jobs(tasks: Sequence[Task], *, stack: int = 1) -> list[Job]:
 
 
 def _work(task: Task, others: Sequence[Task], stack: int, tick: Callable[[], None]) -> None:
+    result = task.instead()
+    if result is not None:
+        task.run.start(task.environment)
+        task.run.resume()
+        task.run.finish(result)
+        return
     with ExitStack() as held:
         members = [_Member(task)]
         first = members[0].trainer
@@ -200,6 +209,8 @@ class _Member:
         sound = outcome.diverged_at is None and self.record(train_loss=outcome.loss)
         if not sound:
             steps, bad = self.trainer.steps, outcome.diverged_at
+            if self.task.keep_all:
+                self.run.save_weights(self.kept)
             self.run.finish(
                 {
                     "outcome": "diverged",

@@ -21,7 +21,7 @@ from metaact.adaptation.supervised import Trainer
 from metaact.errors import DataError, RunError
 from metaact.randomness import derived_seed
 from metaact.runs import Run, environment
-from metaact.tasks import Images
+from metaact.tasks import Images, check_shares_classes
 from metaact.tasks.transfer import Domain, TransferPair, pair
 
 from .reuse import Library
@@ -31,6 +31,9 @@ from .transfer_config import TransferConfig
 
 SOURCE, TARGET = "source", "transfer"
 """Kinds of runs: pre-trainings and fine-tunings."""
+
+SOURCE_DIVERGED = "source diverged"
+"""Outcome of a fine-tuning whose pre-training left the finite numbers before its start."""
 
 STACK = 32
 
@@ -140,6 +143,8 @@ def study(
 
 
 def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
+    check_shares_classes("source", config.source)
+    check_shares_classes("target", config.target)
     try:
         return pair(config.source, config.target, root=root, validation=validation)
     except DataError as error:
@@ -324,6 +329,7 @@ def _target_task(
         label=f"{config.activation} {what} lr {config.lr:g} seed {config.seed}",
         run=target_run(config, stage, shared, library),
         build=partial(_target_trainer, config, stage, shared, library),
+        instead=partial(_without_source, config, stage, shared, library),
         epochs=stage.epochs,
         evaluate_on=evaluate_on,
         evaluate_start=True,
@@ -347,19 +353,42 @@ def _target_trainer(
     return Trainer(model, images, recipe=recipe(config), seed=derived_seed("target", config.seed))
 
 
-def source_weights(run: Run, epoch: int) -> dict[str, torch.Tensor]:
-    """The weights of a pre-training after one of its epochs.
+def _without_source(
+    config: TransferConfig, stage: Stage, shared: Study, library: Library
+) -> dict[str, object] | None:
+    """The result of a fine-tuning that has nothing to start from; None if it has."""
+    if not stage.pretrained:
+        return None
+    epoch = diverged_in(source_run(config, shared, library))
+    if epoch is None or epoch > stage.pretrained:
+        return None
+    return {"outcome": SOURCE_DIVERGED, "epoch": epoch}
+
+
+def diverged_in(run: Run) -> int | None:
+    """The epoch in which a pre-training diverged; None if it did not.
 
     Raises:
         RunBusyError: If another process is still working on it.
-        RunError: If it failed, diverged, or is damaged.
+        RunError: If it is not there, or damaged.
     """
     if not run.is_complete:
         with run.lock():  # raises if it is being worked on
             pass
         raise RunError(f"its pre-training is not there ({run.directory}).")
     result = run.result()
-    if result["outcome"] != "complete":
-        raise RunError(f"its pre-training diverged in epoch {result['epoch']} ({run.directory}).")
+    return None if result["outcome"] == "complete" else int(result["epoch"])
+
+
+def source_weights(run: Run, epoch: int) -> dict[str, torch.Tensor]:
+    """The weights of a pre-training after one of its epochs.
+
+    Raises:
+        RunBusyError: If another process is still working on it.
+        RunError: If it is not there, diverged by then, or is damaged.
+    """
+    diverged = diverged_in(run)
+    if diverged is not None and diverged <= epoch:
+        raise RunError(f"its pre-training diverged in epoch {diverged} ({run.directory}).")
     weights: dict[str, torch.Tensor] = run.weights()[f"epoch-{epoch}"]
     return weights

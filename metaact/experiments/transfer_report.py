@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from metaact import analysis
 from .replication import over_seeds
 from .reuse import Library, at_epoch, records_until
 from .sweep import SweepReport
-from .transfer import Stage, Study, source_run, stages, target_run
+from .transfer import SOURCE_DIVERGED, Stage, Study, source_run, stages, target_run
 from .transfer_config import TransferConfig
 
 _VARYING = ("activation", "seed", "lr")
@@ -29,12 +29,14 @@ class Cell:
         test: Test accuracy by seed, of the seeds that have it.
         validation: The same on the validation part; empty where there is none.
         diverged: Seeds whose run diverged before this point.
+        source_diverged: Seeds whose pre-training diverged: there was nothing to fine-tune.
     """
 
     name: str
     test: dict[int, float]
     validation: dict[int, float]
     diverged: tuple[int, ...]
+    source_diverged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +98,27 @@ def _cell(
 ) -> Cell:
     test: dict[int, float] = {}
     validation: dict[int, float] = {}
-    diverged = []
+    diverged, without_source = [], []
     for config in group:
         run = target_run(config, stage, shared, library)
         if not run.is_complete:
             continue
         record = at_epoch(records_until(run, stage.epochs), epoch)
         if record is None:
-            diverged.append(config.seed)
+            blocked = run.result()["outcome"] == SOURCE_DIVERGED
+            (without_source if blocked else diverged).append(config.seed)
             continue
         for part, found in (("test", test), ("validation", validation)):
             value = record.get(f"{part}_accuracy")
             if isinstance(value, int | float):
                 found[config.seed] = float(value)
-    return Cell(name=name, test=test, validation=validation, diverged=tuple(diverged))
+    return Cell(
+        name=name,
+        test=test,
+        validation=validation,
+        diverged=tuple(diverged),
+        source_diverged=tuple(without_source),
+    )
 
 
 def summarise(
@@ -118,7 +127,8 @@ def summarise(
     """Everything the table shows as one JSON document."""
     arms = collect(configs, shared, library)
     rows = [_row(arm, shared) for arm in arms]
-    _compare(rows, arms)
+    tuned, untuned = _tuned(rows, arms)
+    _compare(rows, arms, among=lambda config: config.lr)
     config = configs[0]
     return {
         "experiment": "transfer",
@@ -130,9 +140,11 @@ def summarise(
         "settings": {k: v for k, v in config.fields().items() if k not in _VARYING},
         "chance": 1 / shared.pair.target.train.classes,
         "arms": rows,
-        "tuned": _tuned(rows, arms),
+        "tuned": tuned,
+        "untuned": untuned,
         "reused_runs": report.reused,
         "missing": report.complaints(),
+        "damaged": list(library.damaged),
     }
 
 
@@ -148,8 +160,9 @@ def _row(arm: Arm, shared: Study) -> dict[str, Any]:
                 "test": _interval(cell.test, images),
                 "by_seed": cell.test,
                 "validation": _mean(cell.validation),
-                "complete": len(cell.test) + len(cell.diverged),
+                "complete": len(cell.test) + len(cell.diverged) + len(cell.source_diverged),
                 "diverged": len(cell.diverged),
+                "source_diverged": len(cell.source_diverged),
             }
             for cell in arm.cells
         },
@@ -164,11 +177,16 @@ def _mean(values: Mapping[int, float]) -> float | None:
     return float(np.mean(list(values.values()))) if values else None
 
 
-def _compare(rows: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> None:
-    """Add each arm's paired difference from the first arm at the same rate, at the last figure."""
+def _compare(
+    rows: Sequence[dict[str, Any]],
+    arms: Sequence[Arm],
+    *,
+    among: Callable[[TransferConfig], object],
+) -> None:
+    """Add each arm's paired difference from the first that is alike in `among`, at the end."""
     found = []
     for row, arm in zip(rows, arms, strict=True):
-        reference = next(a for a in arms if a.config.lr == arm.config.lr)
+        reference = next(a for a in arms if among(a.config) == among(arm.config))
         mine, theirs = arm.cells[-1].test, reference.cells[-1].test
         seeds = sorted(mine.keys() & theirs.keys())
         if reference is arm or len(seeds) < 2:
@@ -187,17 +205,28 @@ def _compare(rows: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> None:
         }
 
 
-def _tuned(rows: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Each arm at the fine-tuning rate that was best on the target's validation part."""
-    groups: dict[str, list[tuple[float, int]]] = {}
+def _tuned(
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each arm at the fine-tuning rate that was best on the target's validation part.
+
+    Returns:
+        The arms with their paired differences, and the names of those that have no rate at which
+        all seeds are there. Both are empty for one rate, and without a validation part.
+    """
+    several = len({arm.config.lr for arm in arms}) > 1
+    if not (several and any(arm.cells[-1].validation for arm in arms)):
+        return [], []
+    groups: dict[str, list[tuple[float, int]]] = {arm.config.activation: [] for arm in arms}
     for i, arm in enumerate(arms):
         validation = arm.cells[-1].validation
         if len(validation) == arm.asked:
             score = float(np.mean(list(validation.values())))
-            groups.setdefault(arm.config.activation, []).append((score, i))
-    several = len({arm.config.lr for arm in arms}) > 1
-    chosen = [max(group)[1] for group in groups.values()] if several else []
-    return [{k: v for k, v in rows[i].items() if k != "difference"} for i in chosen]
+            groups[arm.config.activation].append((score, i))
+    chosen = [max(group)[1] for group in groups.values() if group]
+    tuned = [dict(rows[i]) for i in chosen]
+    _compare(tuned, [arms[i] for i in chosen], among=lambda config: config.target)
+    return tuned, [name for name, group in groups.items() if not group]
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -219,8 +248,10 @@ def table(summary: Mapping[str, Any]) -> str:
             columns,
             [_cells(row) for row in summary["tuned"]],
             title="Each arm at its best fine-tuning rate, chosen on the target's validation part",
+            footnotes=_tuned_notes(summary),
         )
-    return shown
+    pipelines = [summary["data"][f"{side}_pipeline"] for side in ("source", "target")]
+    return "\n".join([shown, "", "Images were brought into one form:", *pipelines])
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
@@ -234,6 +265,8 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         cells[name] = _shown(figure["test"])
         if figure["diverged"]:
             cells[name] += f" ({figure['diverged']} diverged)"
+        if figure["source_diverged"]:
+            cells[name] += f" ({figure['source_diverged']} source diverged)"
         if figure["complete"] < row["seeds"]:
             cells[name] += f" ({row['seeds'] - figure['complete']} missing)"
     if difference := row.get("difference"):
@@ -249,6 +282,17 @@ def _shown(interval: Mapping[str, Any] | None) -> str:
     return str(analysis.Interval(**interval)) if interval else "–"
 
 
+def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if any("difference" in row for row in summary["tuned"]):
+        notes.append(
+            f"Difference: paired with {summary['tuned'][0]['activation']} at its own rate."
+        )
+    if summary["untuned"]:
+        notes.append(f"At no rate all seeds are there: {', '.join(summary['untuned'])}.")
+    return notes
+
+
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     intervals = [f["test"] for row in summary["arms"] for f in row["figures"].values()]
     varies = sorted({interval["varies"] for interval in intervals if interval})
@@ -262,8 +306,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         last = list(reference["figures"])[-1]
         notes.append(
             f"Difference: at {last}, paired with {reference['activation']} at the same rate over "
-            "seeds, which share weights and batches."
+            "seeds, which share weights and batches (not over images)."
         )
-    for side in ("source", "target"):
-        notes.append(" ".join(str(summary["data"][f"{side}_pipeline"]).split()))
+    notes += [f"Not read: {reason}" for reason in summary["damaged"]]
     return notes + [str(note) for note in summary["data"]["notes"]]

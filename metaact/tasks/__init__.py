@@ -5,6 +5,7 @@ from metaact.catalogue import Dataset as Dataset
 
 from ._images import Images as Images
 from ._images import Provenance as Provenance
+from .datasets import check_shares_classes as check_shares_classes
 from .datasets import is_path as is_path
 from .datasets import split as split
 from .digits import printed_digits as printed_digits

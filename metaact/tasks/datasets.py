@@ -89,6 +89,23 @@ def split(
     return split_classes(entry.name, train, test, validation)
 
 
+def check_shares_classes(name: str, dataset: str | Path) -> None:
+    """Refuse a data set whose published test part can only hold classes that never train.
+
+    Args:
+        name: The argument's name as the user wrote it.
+        dataset: What was given for it; an unknown name is left to `split`.
+
+    Raises:
+        UsageError: If it is one.
+    """
+    if not is_path(dataset) and source_name(str(dataset)) == "omniglot":
+        raise UsageError(
+            f"`{name}` must test new images of the classes that it trains; {dataset} tests other "
+            "characters, as published (`metaact maml` is for that)."
+        )
+
+
 def is_path(dataset: str | Path) -> bool:
     """Whether `dataset` means a folder or file and not a name: "./mnist" is a path, "mnist" not."""
     text = str(dataset)

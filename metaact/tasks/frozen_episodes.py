@@ -63,6 +63,14 @@ class FrozenEpisodes:
         """int64 [episodes, ways, shots + queries]: numbers of images, support images first."""
         return torch.from_numpy(self._indices.copy())
 
+    def take(self, numbers: Tensor) -> MetaBatch:
+        """The episodes of these numbers, in this order, repeats included.
+
+        Args:
+            numbers: int64 [tasks], each in 0..episodes-1.
+        """
+        return self._gather(self._indices[numbers.numpy()], shots=self.shots)
+
     def batches(self, size: int) -> Iterator[MetaBatch]:
         """All episodes in order, `size` at a time; the last batch may be smaller.
 

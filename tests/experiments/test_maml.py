@@ -213,3 +213,15 @@ def test_a_failed_and_a_busy_run_are_named(
     assert report.busy == (busy.label,)
     assert report.failed == (("broken", "no space left."),)
     assert len(report.complaints()) == 2
+
+
+def test_task_pool_is_drawn_once_and_reused(config: MamlConfig, shared: maml.Study) -> None:
+    """Ten meta-batches of four from a pool of three: no more than three episodes ever occur."""
+    draw = maml.training_batches(replace(config, task_pool=3), shared)
+    seen = {row.numpy().tobytes() for i in range(10) for row in draw(i).support}
+    assert len(seen) == 3
+    assert torch.equal(draw(7).query, draw(7).query)
+    fresh = maml.training_batches(config, shared)
+    assert len({row.numpy().tobytes() for i in range(10) for row in fresh(i).support}) == 40
+    assert MamlConfig(protocol="paper").task_pool == 1000
+    assert MamlConfig().task_pool == 0
