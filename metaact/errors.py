@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+LARGEST_INT = 2**63 - 1
+"""What tensors, generators and files can count to: beyond it an int is a slip of the keyboard."""
 
 
 class MetaactError(Exception):
@@ -45,7 +50,7 @@ def check_int(
         name: The argument's name as the user wrote it.
         value: What was seen; a bool is refused.
         minimum: Smallest allowed value.
-        maximum: Largest allowed value, or None for no upper bound.
+        maximum: Largest allowed value, or None for no bound but that of 64 bits.
         why: The reason for the bounds, shown in brackets.
 
     Returns:
@@ -54,10 +59,12 @@ def check_int(
     Raises:
         UsageError: If it is anything else.
     """
-    allowed = f">= {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
-    highest = math.inf if maximum is None else maximum
-    if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= highest:
+    highest = LARGEST_INT if maximum is None else maximum
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, int) and is_int and minimum <= value <= highest:
         return value
+    is_bounded = maximum is not None or (isinstance(value, int) and value > highest)
+    allowed = f"in [{minimum}, {highest}]" if is_bounded else f">= {minimum}"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
 
@@ -80,8 +87,14 @@ def check_rate(name: str, value: object, *, maximum: float = math.inf, why: str 
     raise UsageError(f"`{name}` must be a finite number {allowed}{reason}; got {value!r}.")
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+def check_choice(name: str, value: str, choices: Iterable[str], *, why: str = "") -> str:
     """Return `value` if it is one of `choices`; else raise with the nearest suggestion.
+
+    Args:
+        name: The argument's name as the user wrote it.
+        value: What was seen.
+        choices: What is allowed.
+        why: The reason for the choices, shown in brackets.
 
     Raises:
         UsageError: If it is not among them.
@@ -91,4 +104,27 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.{hint}")
+    allowed = known[0] if len(known) == 1 else f"one of {', '.join(known)}"
+    reason = f" ({why})" if why else ""
+    raise UsageError(f"`{name}` must be {allowed}{reason}; got {value!r}.{hint}")
+
+
+@contextmanager
+def renamed(**names: str) -> Iterator[None]:
+    """Let a `UsageError` from inside name its arguments as the caller's are called.
+
+    Args:
+        names: The caller's name of an argument by the name it has inside.
+
+    Example:
+        >>> with renamed(queries="test_queries"):
+        ...     check_int("queries", 0, minimum=1)
+        Traceback (most recent call last):
+        ...
+        metaact.errors.UsageError: `test_queries` must be an int >= 1; got 0.
+    """
+    try:
+        yield
+    except UsageError as error:
+        message = re.sub(r"`(\w+)`", lambda m: f"`{names.get(m[1], m[1])}`", str(error))
+        raise UsageError(message) from error

@@ -19,7 +19,7 @@ from .progress import progress
     type=Names(),
     default="all",
     show_default=True,
-    help="Arms; `all` for the paper's. Figure 2 shows AReLU alone.",
+    help="Arms; `all` for the paper's. Figure 2 shows one that has α and β, AReLU unless named.",
 )
 @click.option(
     "--lr", type=Numbers(float), help="Only panels at these rates. [default: the figure's]"

@@ -22,7 +22,8 @@ def progress(
         unit: What a tick is ("iteration").
 
     Yields:
-        `tick(n)` advances the bar; `say(line)` prints a line above it.
+        `tick(n)` advances the bar: by 1 for work done, by more for work that turned out to be
+        needless, which does not count toward the speed. `say(line)` prints a line above it.
     """
     if not sys.stderr.isatty():
         yield (lambda n: None), (lambda line: click.echo(line, err=True))
@@ -32,7 +33,13 @@ def progress(
     with tqdm(total=total, unit=f" {unit}", smoothing=0.05, file=sys.stderr) as bar:
 
         def tick(n: int) -> None:
-            bar.update(n)
+            if n == 1:
+                bar.update()
+                return
+            bar.initial += n
+            bar.n += n
+            bar.last_print_n += n
+            bar.refresh()
 
         def say(line: str) -> None:
             bar.write(line, file=sys.stderr)

@@ -109,6 +109,23 @@ class Arm:
         }
 
 
+def absent(arms: Sequence[Arm]) -> str:
+    """What a picture of `arms` does not show, to end its title with; "" if nothing.
+
+    A mean over the seeds that are left flatters an arm: whoever looks must know.
+    """
+    lost = [
+        f"{arm.config.activation} {count} of {arm.asked} seeds {why}"
+        for arm in arms
+        for count, why in (
+            (len(arm.traces) - len(arm.converged), "diverged"),
+            (arm.asked - len(arm.traces), "missing"),
+        )
+        if count
+    ]
+    return f"; without {', '.join(lost)}" if lost else ""
+
+
 def number(value: object) -> float | None:
     """A JSON number as a float, None for anything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.func import functional_call
 
-from metaact import analysis
+from metaact import activations, analysis
 
 from .converge import Study
-from .converge_arms import Arm, collect
+from .converge_arms import Arm, absent, collect
 from .converge_config import ConvergeConfig
 from .reuse import Library
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-CLAMP = (0.01, 0.99)
-"""Range of the slope left of 0."""
 
 
 def draw(
@@ -31,7 +30,8 @@ def draw(
     Returns:
         The files written, PNG and SVG of each picture; none if no run converged.
     """
-    arms = [arm for arm in collect(configs, shared, library) if arm.converged]
+    asked = collect(configs, shared, library)
+    arms = [arm for arm in asked if arm.converged]
     written: list[Path] = []
     if not arms:
         return written
@@ -39,7 +39,8 @@ def draw(
     for optimizer, lr in dict.fromkeys((a.config.optimizer, a.config.lr) for a in arms):
         group = [a for a in arms if (a.config.optimizer, a.config.lr) == (optimizer, lr)]
         name = f"{stem}-{optimizer}-lr{lr:g}"
-        written += _learning(group, shared, folder / name)
+        alike = [a for a in asked if (a.config.optimizer, a.config.lr) == (optimizer, lr)]
+        written += _learning(group, shared, folder / name, without=absent(alike))
         grid = start_grid(group, title=f"{optimizer}, lr {lr:g}")
         if grid is not None:
             written += analysis.save_figure(grid, folder / f"{name}-start-values")
@@ -51,7 +52,7 @@ def draw(
     return written
 
 
-def _learning(arms: Sequence[Arm], shared: Study, stem: Path) -> list[Path]:
+def _learning(arms: Sequence[Arm], shared: Study, stem: Path, *, without: str) -> list[Path]:
     """Test accuracy over epochs, those within the first one included."""
     curves = {}
     for arm in arms:
@@ -69,7 +70,7 @@ def _learning(arms: Sequence[Arm], shared: Study, stem: Path) -> list[Path]:
         curves,
         xlabel="epoch",
         ylabel="accuracy on the test part",
-        title=f"{Path(config.dataset).name}, {config.optimizer}, lr {config.lr:g}",
+        title=f"{Path(config.dataset).name}, {config.optimizer}, lr {config.lr:g}{without}",
         chance=1 / shared.train.classes,
     )
     return analysis.save_figure(figure, stem.with_name(f"{stem.name}-learning-curves"))
@@ -81,25 +82,42 @@ def _attention(
     """α and β per layer over epochs, and the curves they draw in the end."""
     picture = analysis.trajectories(layers, xlabel="epoch", title=f"{arm.label}: α and β per layer")
     written = analysis.save_figure(picture, stem.with_name(f"{stem.name}-attention"))
-    learned = learned_curves(layers, title=f"{arm.label}: what was learned")
-    return written + analysis.save_figure(learned, stem.with_name(f"{stem.name}-learned"))
+    learned = learned_curves(arm, title=f"{arm.label}: what was learned")
+    if learned is not None:
+        written += analysis.save_figure(learned, stem.with_name(f"{stem.name}-learned"))
+    return written
 
 
-def learned_curves(
-    layers: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], *, title: str
-) -> Figure:
-    """Each layer's slopes at the end of training, over all seeds, beside those of the start."""
-    x = np.linspace(-2, 2, 81)
+def learned_curves(arm: Arm, *, title: str) -> Figure | None:
+    """Each layer's function at the end of training, over all seeds, beside that of the start.
 
-    def curves(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
-        below = np.clip(alpha, *CLAMP)[:, None] * x
-        above = (1 + 1 / (1 + np.exp(-beta)))[:, None] * x
-        drawn: np.ndarray = np.where(x < 0, below, above)
+    Returns:
+        The figure; None for an arm that learns anything beside one α and one β a layer: the metrics
+        do not hold the rest.
+    """
+    entry = activations.resolve(arm.config.activation, arm.config.protocol)
+    function = entry.factory().double().eval()
+    names = {name.rpartition(".")[2]: name for name, _ in function.named_parameters()}
+    if names.keys() != {"alpha", "beta"} or len(list(function.parameters())) != 2:
+        return None
+    x = torch.linspace(-2, 2, 81, dtype=torch.float64)
+
+    def curve(alpha: float, beta: float) -> np.ndarray:
+        values = {names["alpha"]: torch.tensor(alpha), names["beta"]: torch.tensor(beta)}
+        with torch.no_grad():
+            drawn: np.ndarray = functional_call(function, values, (x,)).numpy()
         return drawn
 
-    ends = {name: (x, curves(a[:, -1], b[:, -1])) for name, (_, a, b) in layers.items()}
+    layers = arm.attention()
+    ends = {
+        layer: (
+            x.numpy(),
+            np.stack([curve(*pair) for pair in zip(a[:, -1], b[:, -1], strict=True)]),
+        )
+        for layer, (_, a, b) in layers.items()
+    }
     _, alpha, beta = next(iter(layers.values()))
-    start = x, curves(alpha[:1, 0], beta[:1, 0])[0]
+    start = x.numpy(), curve(alpha[0, 0], beta[0, 0])
     return analysis.activation_range(ends, start=start, title=title)
 
 

@@ -21,7 +21,7 @@ from .converge_figures import learned_curves, start_grid, start_of
 from .panels import Panel, draw_panels
 from .reuse import Library
 from .sweep import Job
-from .tables import QUICK, convergence_lines
+from .tables import QUICK, convergence_lines, not_read
 
 ALPHAS, BETAS = (0.25, 0.5, 0.75, 0.9), (0.0, 1.0, 2.0, 4.0)
 """Start values of figure 2a, the default's (0.9, 2) among them."""
@@ -79,7 +79,7 @@ def prepare(
     Args:
         number: 2, 3, 7 or 8.
         store: The run store; what is complete there is not run again.
-        names: Arms; "all" is the paper's. Figure 2 shows AReLU alone.
+        names: Arms; "all" is the paper's. Figure 2 shows one that has α and β, AReLU unless named.
         lrs: Only panels at these rates; for figure 2 the one rate. None for the figure's.
         seeds: Training seeds.
         quick: A first look: few arms, 3 epochs.
@@ -94,7 +94,7 @@ def prepare(
         raise UsageError(f"`number` must be 2, 3, 7 or 8 (the figures that run); got {number!r}.")
     settings = _settings(number, lrs)
     if number == 2:
-        names = _grid(quick)
+        names = _grid(names, quick)
     elif quick and tuple(names) == ("all",):
         names = QUICK
     configs = converge.expand(
@@ -124,7 +124,7 @@ def prepare(
 
     def draw(folder: Path) -> list[Path]:
         arms = converge_arms.collect(configs, shared, library)
-        stem = folder / f"figure-{number}"
+        stem = folder / f"figure-{number}{'-quick' if quick else ''}"
         return _draw_grid(arms, stem) if number == 2 else _draw_curves(number, arms, stem)
 
     return Prepared(
@@ -132,7 +132,7 @@ def prepare(
         jobs=converge.jobs_of(configs, shared, library),
         draw=draw,
         tables=tables,
-        notes=_notes(number, settings),
+        notes=(*_notes(number, settings), *not_read(library)),
     )
 
 
@@ -153,10 +153,12 @@ def _settings(number: int, lrs: Sequence[float] | None) -> tuple[tuple[str, floa
     return tuple(setting for setting in SETTINGS[number] if setting[1] in lrs)
 
 
-def _grid(quick: bool) -> tuple[str, ...]:
-    alphas, betas = (ALPHAS[::3], BETAS[::2]) if quick else (ALPHAS, BETAS)
-    starts = dict.fromkeys([*((a, b) for a in alphas for b in betas), FIGURE_2_START])
-    return tuple(f"arelu(alpha={a:g},beta={b:g})" for a, b in starts)
+def _grid(names: Sequence[str], quick: bool) -> tuple[str, ...]:
+    name, *more = ("arelu",) if tuple(names) == ("all",) else names
+    if more:
+        raise UsageError(f"`activation` must be one arm (figure 2 shows one); got {len(names)}.")
+    alphas, betas = (ALPHAS[::3], BETAS[:3]) if quick else (ALPHAS, BETAS)
+    return tuple(f"{name}(alpha={a:g},beta={b:g})" for a in alphas for b in betas)
 
 
 def _notes(number: int, settings: Sequence[tuple[str, float]]) -> tuple[str, ...]:
@@ -181,27 +183,28 @@ def _draw_curves(number: int, arms: Sequence[converge_arms.Arm], stem: Path) -> 
     for (optimizer, lr), group in groups.items():
         title = f"{optimizer}, lr {lr:g}"
         if number in (7, 8):
-            panels.append(_panel(group, "train_loss", f"training loss, {title}", rings=False))
-        panels.append(_panel(group, "test_accuracy", f"test accuracy, {title}", rings=True))
+            panels.append(_panel(group, "train_loss", f"training loss, {title}"))
+        panels.append(_panel(group, "test_accuracy", f"test accuracy, {title}"))
     figure = draw_panels(
         panels, xlabel="epoch", title=f"Figure {number}, ours; rings: the paper's tables 1 and 6"
     )
     return [] if figure is None else analysis.save_figure(figure, stem)
 
 
-def _panel(group: Sequence[converge_arms.Arm], key: str, title: str, *, rings: bool) -> Panel:
-    curves, marks = {}, {}
+def _panel(group: Sequence[converge_arms.Arm], key: str, title: str) -> Panel:
+    percent, curves, marks = key == "test_accuracy", {}, {}
     for arm in group:
         curve = arm.curve(key)
         if curve is None:
             continue
         epochs, values = curve
         whole = epochs >= 1
-        bounds = (0.0, 1.0) if rings else None
+        bounds = (0.0, 1.0) if percent else None
         band = analysis.curve_band(values[:, whole], bounds=bounds)
         curves[arm.config.activation] = (epochs[whole], *band)
-        marks[arm.config.activation] = _published(arm) if rings else []
-    return Panel(title=title, curves=curves, marks=marks, percent=rings)
+        marks[arm.config.activation] = _published(arm) if percent else []
+    title += converge_arms.absent(group)
+    return Panel(title=title, curves=curves, marks=marks, percent=percent)
 
 
 def _published(arm: converge_arms.Arm) -> list[tuple[float, float]]:
@@ -218,7 +221,7 @@ def _published(arm: converge_arms.Arm) -> list[tuple[float, float]]:
 
 def _draw_grid(arms: Sequence[converge_arms.Arm], stem: Path) -> list[Path]:
     """Figure 2: (a) curves and a grid over start values, (b) α and β, (c) the learned curves."""
-    panel = _panel(arms, "test_accuracy", "(a) test accuracy", rings=False)
+    panel = _panel(arms, "test_accuracy", "(a) test accuracy")
     figure = draw_panels([panel], xlabel="epoch", title="Figure 2a, ours: start values of α and β")
     if figure is None:
         return []
@@ -232,6 +235,7 @@ def _draw_grid(arms: Sequence[converge_arms.Arm], stem: Path) -> list[Path]:
         layers = chosen.attention()
         trajectory = analysis.trajectories(layers, xlabel="epoch", title="Figure 2b, ours")
         written += analysis.save_figure(trajectory, stem.with_name(f"{stem.name}b"))
-        learned = learned_curves(layers, title="Figure 2c, ours")
-        written += analysis.save_figure(learned, stem.with_name(f"{stem.name}c"))
+        learned = learned_curves(chosen, title="Figure 2c, ours")
+        if learned is not None:
+            written += analysis.save_figure(learned, stem.with_name(f"{stem.name}c"))
     return written

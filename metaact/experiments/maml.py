@@ -116,18 +116,32 @@ def training_batches(config: MamlConfig, shared: Study) -> Callable[[int], tasks
         UsageError: If the training part cannot fill such episodes.
     """
     assert config.queries is not None
-    images, mean, std, device = shared.split.train, shared.mean, shared.std, shared.device
-    shape = {"ways": config.ways, "shots": config.shots, "queries": config.queries}
-    seed = config.seed
+    fresh = tasks.Episodes(
+        shared.split.train,
+        ways=config.ways,
+        shots=config.shots,
+        queries=config.queries,
+        seed=config.seed,
+        mean=shared.mean,
+        std=shared.std,
+        device=shared.device,
+    )
     if not config.task_pool:
-        fresh = tasks.Episodes(images, **shape, seed=seed, mean=mean, std=std, device=device)
         return lambda iteration: fresh.sample(config.tasks, index=iteration)
     pool = tasks.frozen(
-        images, **shape, episodes=config.task_pool, seed=seed, mean=mean, std=std, device=device
+        shared.split.train,
+        ways=config.ways,
+        shots=config.shots,
+        queries=config.queries,
+        episodes=config.task_pool,
+        seed=config.seed,
+        mean=shared.mean,
+        std=shared.std,
+        device=shared.device,
     )
 
     def draw(iteration: int) -> tasks.MetaBatch:
-        generator = torch.Generator().manual_seed(derived_seed("pool", seed, iteration))
+        generator = torch.Generator().manual_seed(derived_seed("pool", config.seed, iteration))
         return pool.take(torch.randint(len(pool), (config.tasks,), generator=generator))
 
     return draw

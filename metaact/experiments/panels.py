@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metaact.analysis.figures.canvas import arm_style, grid_shape, new_figure, percent_axis, style
+from metaact.analysis.figures.canvas import (
+    arm_style,
+    grid_shape,
+    heading,
+    new_figure,
+    percent_axis,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,13 +61,14 @@ def draw_panels(panels: Sequence[Panel], *, xlabel: str, title: str) -> Figure |
                 handles[name] = _draw(axis, names.index(name), band, panel.marks.get(name, ()))
             if panel.percent:
                 percent_axis(axis)
-            axis.set(title=panel.title, xlabel=xlabel)
+            axis.set(title=heading(panel.title, 60), xlabel=xlabel)
+            axis.locator_params(axis="x", integer=True)
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         figure.legend(
             [handles[name] for name in names], names, loc="outside right upper", handlelength=3.2
         )
-        figure.suptitle(title)
+        figure.suptitle(title, x=0.01, ha="left")  # the legend stands at the right
     return figure
 
 

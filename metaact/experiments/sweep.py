@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from metaact.errors import MetaactError
 from metaact.runs import Run, RunBusyError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,9 @@ def _attempt(job: Job, tick: Callable[[int], None], failed: dict[str, str]) -> b
         return False
     except MetaactError as error:
         failed[job.label] = str(error)
+    except Exception as error:  # a user's own activation may raise anything; the others go on
+        logger.exception("%s", job.label)
+        failed[job.label] = f"{type(error).__name__}: {error}"
     tick(job.steps - ticked)
     return True
 

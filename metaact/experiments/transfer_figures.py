@@ -26,7 +26,7 @@ def draw(
     written = []
     for lr in dict.fromkeys(config.lr for config in configs):
         group = [config for config in configs if config.lr == lr]
-        curves, identities = {}, []
+        curves, identities, without = {}, [], []
         for arm in dict.fromkeys(replace(config, seed=0) for config in group):
             members = [config for config in group if replace(config, seed=0) == arm]
             for stage in stages(arm):
@@ -38,6 +38,9 @@ def draw(
                     epochs, values, runs = found
                     curves[name] = (epochs, *analysis.curve_band(values, bounds=(0.0, 1.0)))
                     identities += runs
+                lost = len(members) - (0 if found is None else len(found[1]))
+                if lost:
+                    without.append(f"{name} {lost} of {len(members)} seeds")
         if curves:
             first = group[0]
             source, target = Path(first.source).stem, Path(first.target).stem
@@ -45,7 +48,8 @@ def draw(
                 curves,
                 xlabel="epoch of fine-tuning",
                 ylabel="accuracy on the target's test part",
-                title=f"{source} to {target}, lr {lr:g} ({first.protocol})",
+                title=f"{source} to {target}, lr {lr:g} ({first.protocol})"
+                + (f"; without {', '.join(without)}" if without else ""),
                 chance=1 / shared.pair.target.train.classes,
             )
             stem = f"transfer-{source}-{target}-lr{lr:g}-{analysis.short_hash(identities)}"

@@ -98,7 +98,8 @@ def _cell(
 ) -> Cell:
     test: dict[int, float] = {}
     validation: dict[int, float] = {}
-    diverged, without_source = [], []
+    diverged: list[int] = []
+    without_source: list[int] = []
     for config in group:
         run = target_run(config, stage, shared, library)
         if not run.is_complete:

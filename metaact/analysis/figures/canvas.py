@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,11 @@ def text(name: str, limit: int = 40) -> str:
     if len(name) > limit:
         name = "…" + name[1 - limit :] if "/" in name else name[: limit - 1] + "…"
     return name.replace("$", r"\$")
+
+
+def heading(title: str, width: int) -> str:
+    """A title in lines of at most so many characters."""
+    return textwrap.fill(text(title, 400), width)
 
 
 def percent_axis(axes: Axes) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import arm_style, new_figure, percent_axis, style, text
+from .canvas import arm_style, heading, new_figure, percent_axis, style, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def learning_curves(
         if percent:
             percent_axis(axes)
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        axes.set_title(text(title, 90))
+        axes.set_title(heading(title, 80))
         axes.margins(x=0.01)
         handles = sorted(last, key=lambda line: -last[line])
         figure.legend(handles=handles, loc="outside right upper", handlelength=3.2)
