@@ -10,9 +10,13 @@ Attributes are loaded on first use, so that `metaact --help` starts without impo
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# A library leaves it to the program whether log records are shown.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from metaact import activations as activations

@@ -201,6 +201,7 @@ DATASETS: tuple[Dataset, ...] = (
         page="https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
 )
+"""The data sets known by name, built-in ones first."""
 
 
 def names() -> tuple[str, ...]:
@@ -214,7 +215,7 @@ def find(name: str) -> Dataset:
     Raises:
         UsageError: If there is none; the message names the nearest.
 
-    Example:
+    Examples:
         >>> find("omniglot").hold_out
         'classes'
     """

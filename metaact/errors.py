@@ -60,11 +60,10 @@ def check_int(
         UsageError: If it is anything else.
     """
     highest = LARGEST_INT if maximum is None else maximum
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, int) and is_int and minimum <= value <= highest:
+    if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= highest:
         return value
-    is_bounded = maximum is not None or (isinstance(value, int) and value > highest)
-    allowed = f"in [{minimum}, {highest}]" if is_bounded else f">= {minimum}"
+    too_large = isinstance(value, int) and value > highest
+    allowed = f">= {minimum}" if maximum is None and not too_large else f"in [{minimum}, {highest}]"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
 
@@ -116,7 +115,7 @@ def renamed(**names: str) -> Iterator[None]:
     Args:
         names: The caller's name of an argument by the name it has inside.
 
-    Example:
+    Examples:
         >>> with renamed(queries="test_queries"):
         ...     check_int("queries", 0, minimum=1)
         Traceback (most recent call last):

@@ -6,7 +6,7 @@ from __future__ import annotations
 def cut(text: str, separator: str) -> list[str]:
     """Split at a separator outside brackets.
 
-    Example:
+    Examples:
         >>> cut("relu,arelu(alpha=0.25,beta=1)", ",")
         ['relu', 'arelu(alpha=0.25,beta=1)']
     """
@@ -23,7 +23,7 @@ def cut(text: str, separator: str) -> list[str]:
 def split_list(text: str) -> tuple[str, ...]:
     """The parts of a comma-separated list: stripped, in order, without empty ones and repeats.
 
-    Example:
+    Examples:
         >>> split_list("relu, arelu(alpha=0.25,beta=1), ,relu")
         ('relu', 'arelu(alpha=0.25,beta=1)')
     """

@@ -12,7 +12,7 @@ import torch
 def derived_seed(*parts: int | str) -> int:
     """A 63-bit seed that depends on all parts; nearby parts give unrelated seeds.
 
-    Example:
+    Examples:
         >>> derived_seed("order", 0, 1) == derived_seed("order", 0, 2)
         False
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -39,11 +40,21 @@ def learn2learn() -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def global_generator_untouched(request: pytest.FixtureRequest) -> object:
-    """No test's subject may draw from PyTorch's global stream, unless the test says so."""
-    before = torch.get_rng_state()
+    """No test's subject may use or seed a global stream, unless the test says so."""
+    before = _global_streams()
     yield
     if request.node.get_closest_marker("draws_globally") is None:
-        assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
+        for name, state in _global_streams().items():
+            assert state == before[name], f"the global generator of {name} was used"
+
+
+def _global_streams() -> dict[str, object]:
+    _, keys, position, *rest = np.random.get_state()  # noqa: NPY002  # what is watched here
+    return {
+        "PyTorch": torch.get_rng_state().numpy().tobytes(),
+        "NumPy": (keys.tobytes(), position, *rest),
+        "Python": random.getstate(),
+    }
 
 
 @pytest.fixture(scope="session")

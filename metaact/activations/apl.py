@@ -22,7 +22,7 @@ class APL(nn.Module):
     Raises:
         UsageError: If `a` and `b` are empty, differ in length or hold a number that is not finite.
 
-    Example:
+    Examples:
         >>> APL()(torch.tensor([-1.0, 1.0])).tolist()
         [0.30000001192092896, 1.0]
 

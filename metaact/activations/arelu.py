@@ -38,7 +38,7 @@ class AReLU(nn.Module):
     Raises:
         UsageError: If a start value can never learn.
 
-    Example:
+    Examples:
         >>> y = AReLU()(torch.tensor([-1.0, 0.0, 1.0]))
         >>> [round(value, 4) for value in y.tolist()]
         [-0.9, 0.0, 1.8808]

@@ -20,7 +20,7 @@ def attention_values(model: nn.Module) -> dict[str, dict[str, float]]:
         Per layer, by its path in the model, {"alpha": α before clamping, "beta": β}; empty for a
         network without AReLU or ELSA, and without the frozen controls.
 
-    Example:
+    Examples:
         >>> attention_values(nn.Sequential(nn.Linear(2, 2), AReLU()))["1"]["beta"]
         2.0
     """

@@ -72,7 +72,7 @@ def convert(
             then counts as called once, and a second call raises), or if it reads a tensor
             after an in-place activation has overwritten it (it will now read the original).
 
-    Example:
+    Examples:
         >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
         >>> convert(network, "arelu")[1]
         AReLU(alpha=0.9, beta=2)

@@ -64,7 +64,7 @@ class WithELSA(nn.Module):
         alpha: Start value of ELSA's α, in [0.01, 0.99].
         beta: Start value of ELSA's β.
 
-    Example:
+    Examples:
         >>> y = WithELSA(nn.ReLU())(torch.tensor([-1.0, 1.0]))
         >>> [round(value, 4) for value in y.tolist()]
         [-0.9, 1.8808]

@@ -40,7 +40,7 @@ def fit(
     Returns:
         The numerator a₀ … a₅ and the denominator b₁ … b₄ (b₁ = b₃ = 0).
 
-    Example:
+    Examples:
         >>> numerator, denominator = fit()
         >>> [round(a, 3) for a in numerator]
         [0.034, 0.505, 1.652, 2.006, 0.929, 0.152]

@@ -21,6 +21,7 @@ from .table import CHEN, PAPER_ACTIVATIONS, TABLE
 from .user import user_entry
 
 PAPER: tuple[str, ...] = tuple(entry.name for entry in PAPER_ACTIVATIONS)
+"""Names of the paper's nineteen activations, in the order of its table 1."""
 PROTOCOLS = ("held-out", "paper")
 
 
@@ -50,7 +51,7 @@ def resolve(spec: str, protocol: str = "held-out") -> Entry:
         UsageError: If the name is unknown (with the nearest suggestion), an argument is not one
             of the entry's options, or the user's factory cannot be used.
 
-    Example:
+    Examples:
         >>> resolve("Mixture").name, resolve("slaf", protocol="paper").name
         ('comb', 'slaf-paper')
         >>> resolve("SiLU+ELSA").learnable
@@ -72,7 +73,7 @@ def create(spec: str, protocol: str = "held-out") -> nn.Module:
     Raises:
         UsageError: As `resolve` does.
 
-    Example:
+    Examples:
         >>> create("arelu(alpha=0.25,beta=1)")
         AReLU(alpha=0.25, beta=1)
     """

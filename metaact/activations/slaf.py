@@ -30,7 +30,7 @@ class SLAF(nn.Module):
     Raises:
         UsageError: If there are no coefficients, more than 8 or one that is not finite.
 
-    Example:
+    Examples:
         >>> SLAF(coefficients=(1.0, 1.0))(torch.tensor([2.0])).tolist()
         [3.0]
 

@@ -51,7 +51,7 @@ def is_stuck(alpha: Tensor | float) -> Tensor:
     Returns:
         A bool tensor of the same shape.
 
-    Example:
+    Examples:
         >>> is_stuck(torch.tensor([0.9, 0.99, 1.2]))
         tensor([False, False,  True])
     """

@@ -38,7 +38,7 @@ def parse(text: str) -> Spec:
     Raises:
         UsageError: If it is not of the form `name`, `name(key=number)` or either with `+elsa`.
 
-    Example:
+    Examples:
         >>> parse("elu(alpha=0.5)+elsa").base
         Part(name='elu', arguments={'alpha': 0.5})
     """

@@ -55,7 +55,7 @@ def load(spec: str) -> Callable[[], nn.Module]:
         found: object = importlib.import_module(module_name)
         for name in path.split("."):
             found = getattr(found, name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refused(spec, f"{type(error).__name__}: {error}") from error
     if not callable(found):
         raise refused(spec, f"{path} is a {type(found).__name__} and cannot be called")
@@ -66,7 +66,7 @@ def build(spec: str, factory: Callable[[], nn.Module]) -> nn.Module:
     """One instance."""
     try:
         made: object = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refused(spec, f"{type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise refused(spec, f"it returned a {type(made).__name__}")
@@ -74,15 +74,20 @@ def build(spec: str, factory: Callable[[], nn.Module]) -> nn.Module:
 
 
 def check_shape(spec: str, module: nn.Module) -> None:
-    """Refuse a module that changes the shape of a batch of feature maps."""
+    """Refuse a module that changes the shape or the dtype of a batch of feature maps."""
     probe = torch.linspace(-1, 1, 36).reshape(1, 4, 3, 3)
     try:
         with torch.no_grad():
             result: object = module(probe.clone())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refused(spec, f"on a [1, 4, 3, 3] input, {type(error).__name__}: {error}") from error
-    if not isinstance(result, Tensor) or result.shape != probe.shape:
-        raise refused(spec, "it must keep the shape of its input, seen with a [1, 4, 3, 3] input")
+    if not isinstance(result, Tensor):
+        raise refused(
+            spec, f"called, it must return a tensor; it returned a {type(result).__name__}"
+        )
+    if (result.shape, result.dtype) != (probe.shape, probe.dtype):
+        seen = f"of a float32 [1, 4, 3, 3] it made {result.dtype} {list(result.shape)}"
+        raise refused(spec, f"it must keep the shape and the dtype of its input; {seen}")
 
 
 def refused(spec: str, why: str) -> UsageError:

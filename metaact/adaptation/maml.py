@@ -73,7 +73,7 @@ class MAML:
         UsageError: If an argument is not allowed, or the model has a module that cannot be
             adapted task by task.
 
-    Example:
+    Examples:
         >>> from metaact.tasks import MetaBatch
         >>> draw = torch.Generator().manual_seed(0)
         >>> images = torch.randn(4, 2, 6, generator=draw)

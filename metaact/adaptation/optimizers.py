@@ -86,7 +86,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     Raises:
         UsageError: If a layer name fits no parameter, or nothing is left to train.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.PReLU())
         >>> recipe = Recipe(lr=0.1, weight_decay=0.01, decay="weights")
         >>> [group["weight_decay"] for group in make_optimizer(model, recipe).param_groups]

@@ -81,7 +81,7 @@ class Trainer:
         optimizer: The optimizer, with its state.
         epochs: Epochs done.
 
-    Example:
+    Examples:
         >>> from types import SimpleNamespace
         >>> draw = torch.Generator().manual_seed(0)
         >>> pixels = torch.randint(256, (64, 1, 4, 4), dtype=torch.uint8, generator=draw)

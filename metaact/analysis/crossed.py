@@ -118,7 +118,7 @@ def crossed_interval(
     Raises:
         UsageError: If the values are no accuracies.
 
-    Example:
+    Examples:
         >>> interval = crossed_interval([[0.8, 0.7, 0.9, 0.8], [0.9, 0.7, 0.9, 0.9]])
         >>> interval.varies
         'training seeds and test episodes'

@@ -29,7 +29,7 @@ def curve_band(
     Raises:
         UsageError: If the matrix has another shape.
 
-    Example:
+    Examples:
         >>> mean, low, high = curve_band([[0.1, 0.5], [0.2, 0.7]])
         >>> [round(float(x), 2) for x in mean]
         [0.15, 0.6]
@@ -62,7 +62,7 @@ def time_to_accuracy(epochs: ArrayLike, accuracy: ArrayLike, threshold: float) -
     Raises:
         UsageError: If the two differ in length.
 
-    Example:
+    Examples:
         >>> time_to_accuracy([1, 2, 3], [0.4, 0.9, 0.95], 0.9)
         2.0
     """
@@ -86,7 +86,7 @@ def stuck(alpha: ArrayLike, *, clamp: tuple[float, float] = (0.01, 0.99)) -> np.
     Returns:
         Booleans of the same shape.
 
-    Example:
+    Examples:
         >>> stuck([0.005, 0.01, 0.9, 1.2]).tolist()
         [True, False, False, True]
     """

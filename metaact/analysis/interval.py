@@ -25,7 +25,7 @@ class Interval:
     Raises:
         UsageError: If the ends do not enclose the mean.
 
-    Example:
+    Examples:
         >>> print(Interval(mean=0.786, low=0.776, high=0.796, n=600, varies="test episodes"))
         78.6 ± 1.0 %
         >>> print(Interval(mean=0.998, low=0.991, high=1.0, n=600, varies="test episodes"))

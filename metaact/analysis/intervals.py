@@ -28,7 +28,7 @@ def wilson(successes: int, trials: int, *, level: float = 0.95, varies: str = "t
     Raises:
         UsageError: If the counts are impossible.
 
-    Example:
+    Examples:
         >>> print(wilson(600, 600))
         100.0 % [99.4, 100.0]
     """
@@ -52,7 +52,7 @@ def image_interval(correct: int, images: int, *, level: float = 0.95) -> Interva
     Raises:
         UsageError: If the counts are impossible.
 
-    Example:
+    Examples:
         >>> print(image_interval(9786, 10000))
         97.9 ± 0.3 %
     """
@@ -80,7 +80,7 @@ def episode_interval(
     Raises:
         UsageError: If the values are no accuracies.
 
-    Example:
+    Examples:
         >>> print(episode_interval([1.0] * 600, trials_per_episode=75))
         100.0 % [99.4, 100.0]
         >>> print(episode_interval([0.7, 0.8, 0.9, 0.75, 0.85] * 100, trials_per_episode=75))
@@ -126,7 +126,7 @@ def seed_interval(values: ArrayLike, *, trials: int | None = None, level: float 
     Raises:
         UsageError: If there are fewer than 2 seeds or the values are no accuracies.
 
-    Example:
+    Examples:
         >>> print(seed_interval([0.93, 0.91, 0.92]))
         92.0 ± 2.5 %
     """

@@ -33,7 +33,7 @@ class Difference:
             difference exclude 0, all else unchanged: 0 if it does already, None if no number
             would. At exactly this number it does in about half of all repetitions.
 
-    Example:
+    Examples:
         >>> print(paired_difference([0.9, 0.8, 0.9, 0.7], [0.6, 0.6, 0.5, 0.6]))
         +25.0 [4.5, 45.5] points, p = 0.03
     """
@@ -220,7 +220,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Raises:
         UsageError: If one is not in [0, 1].
 
-    Example:
+    Examples:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
 

@@ -47,7 +47,7 @@ def render_table(
     Raises:
         UsageError: If a row has the wrong number of cells.
 
-    Example:
+    Examples:
         >>> rows = [("arelu", "92.5 ± 1.0 %"), ("relu", None)]
         >>> print(render_table([Column("arm"), Column("accuracy")], rows))
         arm    accuracy
@@ -110,7 +110,7 @@ def _is_number(text: str) -> bool:
 def short_hash(parts: Iterable[str], *, digits: int = 8) -> str:
     """A few hex digits over texts in any order: names a picture after the runs it shows.
 
-    Example:
+    Examples:
         >>> short_hash(["a", "b"]) == short_hash(["b", "a"])
         True
     """

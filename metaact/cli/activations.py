@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from .base import Command, Names
+from .base import Command, FileStem, Names
+from .output import echo_json
 
 
 @click.group()
@@ -35,7 +35,7 @@ def list_(as_json: bool) -> None:
         for entry in entries()
     ]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo_json(rows)
         return
     columns = [Column(name) for name in ("name", "kind", "learnable", "formula", "source")]
     click.echo(render_table(columns, rows))
@@ -56,7 +56,7 @@ def list_(as_json: bool) -> None:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FileStem(),
     default=Path("activations"),
     show_default=True,
     help="Where to write, without suffix: OUT.png and OUT.svg.",

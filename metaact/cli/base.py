@@ -1,20 +1,32 @@
-"""What all commands share: errors in one line, lists, the config file, common options."""
+"""What all commands share: errors in one line, common options, device, seeds, run store."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from metaact.errors import MetaactError, check_int
-from metaact.lists import split_list
+from metaact.errors import MetaactError, check_int, renamed
+
+from .config_file import read_config
+from .parameters import FileStem as FileStem
+from .parameters import Folder as Folder
+from .parameters import LayerRates as LayerRates
+from .parameters import Names as Names
+from .parameters import Numbers as Numbers
+
+if TYPE_CHECKING:
+    from metaact.runs import RunStore
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+STOPPED = "stopped; the same command continues where it was."
+
+MOST_SEEDS = 10_000
 
 
 class Failure(click.ClickException):
@@ -26,84 +38,31 @@ class Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A command whose `MetaactError`s name the options of the command line, not Python fields."""
+    """A command whose errors are one line that names what was typed, not Python fields."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an expected error into a `Failure`."""
         try:
             return super().invoke(ctx)
         except MetaactError as error:
-            options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option)}
-            message = re.sub(r"`(\w+)`", lambda m: options.get(m[1], m[0]), str(error))
-            raise Failure(message, error.exit_code) from error
+            raise Failure(self._as_typed(str(error)), error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise Failure(STOPPED, 130) from error
+
+    def _as_typed(self, message: str) -> str:
+        """The message with `field` as the option or argument that sets it."""
+        typed = {}
+        for param in self.params:
+            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            typed[param.name] = name
+            # Some are called otherwise in Python, as `json`: both names are known.
+            typed.setdefault(param.opts[0].lstrip("-").replace("-", "_"), name)
+        return re.sub(r"`(\w+)`", lambda m: typed.get(m[1], m[0]), message)
 
 
 def defaults(config: type) -> dict[str, Any]:
     """The defaults of a config dataclass by field name: written once, shown in every help."""
     return {field.name: field.default for field in fields(config)}
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
-    """A comma-separated list of numbers, as a tuple.
-
-    Args:
-        kind: `int` or `float`.
-    """
-
-    name = "numbers"
-
-    def __init__(self, kind: type[int] | type[float]) -> None:
-        self.kind = kind
-        self.name = f"{kind.__name__},..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Parse "1e-4,1e-5"; a number or a list (from a config file) is taken as it is."""
-        values = value if isinstance(value, list | tuple) else split_list(str(value))
-        try:
-            numbers = tuple(self.kind(v) for v in values)
-        except ValueError:
-            self.fail(f"expected numbers separated by commas; got {value!r}.", param, ctx)
-        if not numbers:
-            self.fail(f"expected at least one number; got {value!r}.", param, ctx)
-        return tuple(dict.fromkeys(numbers))
-
-
-class Names(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
-    """A comma-separated list of names, as a tuple; commas inside brackets do not split."""
-
-    name = "name,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Parse "arelu,relu"; a list (from a config file) is taken as it is."""
-        names = value if isinstance(value, list | tuple) else split_list(str(value))
-        if not names:
-            self.fail("expected at least one name; got none.", param, ctx)
-        return tuple(dict.fromkeys(str(name) for name in names))
-
-
-def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take the file's values as defaults; options given on the command line win."""
-    if value is None:
-        return
-    try:
-        table = tomllib.loads(value.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.BadParameter(f"{value} cannot be read as TOML: {error}.", ctx, param) from error
-    known = {p.opts[0].removeprefix("--"): p for p in ctx.command.params}
-    taken = {}
-    for key, entry in table.items():
-        option = known.get(key.replace("_", "-"))
-        if option is None or option is param:
-            allowed = ", ".join(sorted(set(known) - {"config"}))
-            raise click.BadParameter(
-                f"{value}: unknown key {key!r}; allowed: {allowed}.", ctx, param
-            )
-        taken[option.name or key] = entry
-    ctx.default_map = taken
 
 
 def common_options(command: F) -> F:
@@ -119,14 +78,14 @@ def common_options(command: F) -> F:
         click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
         click.option(
             "--data-root",
-            type=click.Path(path_type=Path),
+            type=Folder(),
             envvar="METAACT_DATA",
             show_envvar=True,
             help="Folder of the data sets. [default: the user's cache folder]",
         ),
         click.option(
             "--out",
-            type=click.Path(path_type=Path),
+            type=Folder(),
             default=Path("runs"),
             show_default=True,
             help="Folder of the run store; a run that is complete there is not run again.",
@@ -134,8 +93,8 @@ def common_options(command: F) -> F:
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout."),
         click.option(
             "--config",
-            type=click.Path(path_type=Path, dir_okay=False),
-            callback=_read_config,
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            callback=read_config,
             is_eager=True,
             expose_value=False,
             help="TOML file with values for these options; the command line wins.",
@@ -165,4 +124,18 @@ def pick_device(name: str) -> str:
 
 def seed_range(seeds: int) -> range:
     """Seeds 0 to seeds - 1."""
-    return range(check_int("seeds", seeds, minimum=1))
+    return range(
+        check_int("seeds", seeds, minimum=1, maximum=MOST_SEEDS, why="each is a run of its own")
+    )
+
+
+def open_store(out: Path) -> RunStore:
+    """The run store of `--out`.
+
+    Raises:
+        UsageError: If the folder cannot be one.
+    """
+    from metaact.runs import RunStore
+
+    with renamed(path="out"):
+        return RunStore(out)

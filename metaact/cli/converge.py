@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ import click
 from metaact.experiments.config import PROTOCOLS
 from metaact.experiments.converge_config import ConvergeConfig
 
-from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .base import (
+    Command,
+    Names,
+    Numbers,
+    common_options,
+    defaults,
+    open_store,
+    pick_device,
+    seed_range,
+)
+from .output import conclude
 from .progress import progress
 from .training_options import training_options
 
@@ -120,26 +129,21 @@ def converge(
     from metaact.experiments import converge_figures, converge_report
     from metaact.experiments.reuse import Library
     from metaact.experiments.sweep import sweep
-    from metaact.runs import RunStore
 
     configs = experiment.expand(arms, alphas=alphas or (), betas=betas or ())
-    library = Library(RunStore(out), experiment.KIND)
+    library = Library(open_store(out), experiment.KIND)
     shared = experiment.study(configs, root=data_root, device=chosen)
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
     with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
     summary = converge_report.summarise(configs, shared, library, report, thresholds=goals)
-    figures = converge_figures.draw(configs, shared, library, out / "figures")
-    for path in figures:
-        click.echo(f"wrote {path}", err=True)
-    if as_json:
-        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
-    else:
-        click.echo(converge_report.table(summary))
-    for line in report.complaints():
-        click.echo(f"metaact: {line}", err=True)
-    if not report.is_complete:
-        raise click.exceptions.Exit(1)
+    conclude(
+        summary,
+        report,
+        table=converge_report.table,
+        draw=lambda: converge_figures.draw(configs, shared, library, out / "figures"),
+        as_json=as_json,
+    )
 
 
 def percentages(values: tuple[float, ...]) -> list[float]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from metaact.experiments.config import MamlConfig
 
-from .base import Command, defaults
+from .base import Command, FileStem, Folder, defaults
+from .output import echo_json
 
 DEFAULT = defaults(MamlConfig)
 
 _root = click.option(
     "--data-root",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     envvar="METAACT_DATA",
     show_envvar=True,
     help="Folder of the data sets. [default: the user's cache folder]",
@@ -37,7 +37,7 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 
     rows = listing(data_root)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo_json(rows)
     else:
         names = ("name", "classes", "images", "size", "kind", "here", "what")
         click.echo(render_table([Column(name) for name in names], rows))
@@ -59,7 +59,7 @@ def get(names: tuple[str, ...], data_root: Path | None) -> None:
 @_root
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FileStem(),
     help="Where to write, without suffix. [default: NAME in the current folder]",
 )
 @click.option("--ways", type=int, default=DEFAULT["ways"], show_default=True, help="Classes.")

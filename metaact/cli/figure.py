@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .base import Command, Names, Numbers, common_options, pick_device, seed_range
+from metaact.errors import MetaactError
+
+from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
+from .output import complain, echo_json
 from .progress import progress
 
 
 @click.command(cls=Command)
-@click.argument("number", type=click.Choice(["2", "3", "7", "8"]))
+@click.argument("number", metavar="NUMBER", type=click.Choice(["2", "3", "7", "8"]))
 @click.option(
     "--activation",
     type=Names(),
@@ -52,11 +54,10 @@ def figure(
 
     from metaact.experiments import comparison, figures
     from metaact.experiments.sweep import sweep
-    from metaact.runs import RunStore
 
     prepared = figures.prepare(
         int(number),
-        RunStore(out),
+        open_store(out),
         names=activation,
         lrs=lr,
         seeds=seed_list,
@@ -67,14 +68,19 @@ def figure(
     )
     with progress(sum(job.steps for job in prepared.jobs), "epoch") as (tick, say):
         report = sweep(prepared.jobs, tick=tick, say=say)
-    drawn = [str(path) for path in prepared.draw(out / "figures")]
+    complaints = report.complaints()
+    try:
+        drawn = [str(path) for path in prepared.draw(out / "figures")]
+    except MetaactError as error:
+        drawn = []
+        complaints.append(f"no figures: {error}")
     tables = [
         comparison.document(n, lines, notes=prepared.notes, missing=report.complaints())
         for n, lines in prepared.tables()
     ]
     if as_json:
         summary = {"experiment": "figure", "figure": prepared.number, "tables": tables}
-        click.echo(json.dumps({**summary, "notes": prepared.notes, "figures": drawn}, indent=2))
+        echo_json({**summary, "notes": prepared.notes, "figures": drawn})
     else:
         for found in tables:
             click.echo(comparison.render(found) + "\n")
@@ -82,7 +88,4 @@ def figure(
             click.echo(note)
         for path in drawn:
             click.echo(path)
-    for line in report.complaints():
-        click.echo(f"metaact: {line}", err=True)
-    if not report.is_complete:
-        raise click.exceptions.Exit(1)
+    complain(complaints)

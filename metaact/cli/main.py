@@ -11,6 +11,7 @@ import click
 import metaact
 
 from .activations import activations
+from .base import STOPPED
 from .converge import converge
 from .data import data
 from .figure import figure
@@ -44,10 +45,21 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("metaact: stopped; the same command continues where it was.", err=True)
+        click.echo(f"metaact: {STOPPED}", err=True)
         code = 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = error.exit_code
     except click.ClickException as error:
         folded = re.sub(r"\s*\n\s*", " ", error.format_message())
         click.echo(f"metaact: {folded}", err=True)
         code = error.exit_code
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        click.echo(f"metaact: out of memory{reason}; ask for less at a time.", err=True)
+        code = 1
+    except OSError as error:  # what no layer below could say better
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"metaact: {where}{error.strerror or error}.", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)

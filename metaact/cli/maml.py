@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,18 @@ import click
 
 from metaact.experiments.config import ENGINES, MODELS, PROTOCOLS, MamlConfig
 
-from .base import Command, F, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .base import (
+    Command,
+    F,
+    Names,
+    Numbers,
+    common_options,
+    defaults,
+    open_store,
+    pick_device,
+    seed_range,
+)
+from .output import conclude
 from .progress import progress
 
 DEFAULT = defaults(MamlConfig)
@@ -163,23 +173,18 @@ def maml(
     from metaact.experiments import maml as experiment
     from metaact.experiments import maml_report
     from metaact.experiments.sweep import sweep
-    from metaact.runs import RunStore
 
     configs = experiment.expand(arms)
-    store = RunStore(out)
+    store = open_store(out)
     shared = experiment.study(configs[0], root=data_root, device=chosen)
     jobs = [experiment.job(c, shared, store, chunk_size=chunk_size) for c in configs]
     with progress(sum(job.steps for job in jobs), "iteration") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
     summary = maml_report.summarise(configs, shared, store, report)
-    figures = maml_report.draw(configs, shared, store, out / "figures")
-    for path in figures:
-        click.echo(f"wrote {path}", err=True)
-    if as_json:
-        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
-    else:
-        click.echo(maml_report.table(summary))
-    for line in report.complaints():
-        click.echo(f"metaact: {line}", err=True)
-    if not report.is_complete:
-        raise click.exceptions.Exit(1)
+    conclude(
+        summary,
+        report,
+        table=maml_report.table,
+        draw=lambda: maml_report.draw(configs, shared, store, out / "figures"),
+        as_json=as_json,
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .base import Command, Names, Numbers, common_options, pick_device, seed_range
+from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
+from .output import complain, echo_json
 from .progress import progress
 
 
 @click.command(cls=Command)
-@click.argument("number", type=click.Choice(["1", "2", "4", "5", "6"]))
+@click.argument("number", metavar="NUMBER", type=click.Choice(["1", "2", "4", "5", "6"]))
 @click.option(
     "--activation",
     type=Names(),
@@ -51,7 +51,7 @@ def table(
     seeds: int,
     **settings: Any,
 ) -> None:
-    """Print table NUMBER of the paper with our figures beside it.
+    """Print table NUMBER (1, 2, 4, 5 or 6) of the paper with our figures beside it.
 
     Says for every cell whether the paper's figure lies in our interval and, with two seeds or
     more, whether five new runs of ours could have given it; the paper took five seeds. Runs that
@@ -66,11 +66,10 @@ def table(
 
     from metaact.experiments import comparison, tables
     from metaact.experiments.sweep import sweep
-    from metaact.runs import RunStore
 
     prepared = tables.prepare(
         int(number),
-        RunStore(out),
+        open_store(out),
         names=activation,
         lrs=lr,
         optimizers=optimizer,
@@ -85,8 +84,8 @@ def table(
     found = comparison.document(
         prepared.number, prepared.lines(), notes=prepared.notes, missing=report.complaints()
     )
-    click.echo(json.dumps(found, indent=2) if as_json else comparison.render(found))
-    for line in report.complaints():
-        click.echo(f"metaact: {line}", err=True)
-    if not report.is_complete:
-        raise click.exceptions.Exit(1)
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo(comparison.render(found))
+    complain(report.complaints())

@@ -9,34 +9,8 @@ import click
 
 from metaact.experiments.config import BATCH_NORM, MODELS
 from metaact.experiments.converge_config import DECAYS
-from metaact.lists import split_list
 
-from .base import F, Names
-
-
-class LayerRates(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
-    """`head=1e-3,activations=1e-4`, or a table in a config file, as pairs."""
-
-    name = "layer=rate,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[str, float], ...]:
-        """Parse the pairs, in their order: the first that fits a parameter wins."""
-        if isinstance(value, tuple):
-            return value
-        if isinstance(value, dict):
-            pairs = [(str(layer), str(rate)) for layer, rate in value.items()]
-        else:
-            cut = [part.rpartition("=") for part in split_list(str(value))]
-            pairs = [(layer.strip(), rate) for layer, _, rate in cut]
-        try:
-            rates = tuple((layer, float(rate)) for layer, rate in pairs)
-        except ValueError:
-            self.fail(f"expected layer=rate separated by commas; got {value!r}.", param, ctx)
-        if not all(layer for layer, _ in rates):
-            self.fail(f"expected layer=rate separated by commas; got {value!r}.", param, ctx)
-        return rates
+from .base import F, LayerRates, Names
 
 
 def training_options(default: Mapping[str, Any]) -> Callable[[F], F]:

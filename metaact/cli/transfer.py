@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,17 @@ import click
 
 from metaact.experiments.transfer_config import PROTOCOLS, TransferConfig
 
-from .base import Command, Names, Numbers, common_options, defaults, pick_device, seed_range
+from .base import (
+    Command,
+    Names,
+    Numbers,
+    common_options,
+    defaults,
+    open_store,
+    pick_device,
+    seed_range,
+)
+from .output import conclude
 from .progress import progress
 from .training_options import training_options
 
@@ -121,23 +130,18 @@ def transfer(
     from metaact.experiments import transfer_figures, transfer_report
     from metaact.experiments.reuse import Library
     from metaact.experiments.sweep import sweep
-    from metaact.runs import RunStore
 
     configs = experiment.expand(arms)
-    library = Library(RunStore(out), experiment.SOURCE, experiment.TARGET)
+    library = Library(open_store(out), experiment.SOURCE, experiment.TARGET)
     shared = experiment.study(configs, root=data_root, device=chosen)
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
     with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
     summary = transfer_report.summarise(configs, shared, library, report)
-    figures = transfer_figures.draw(configs, shared, library, out / "figures")
-    for path in figures:
-        click.echo(f"wrote {path}", err=True)
-    if as_json:
-        click.echo(json.dumps({**summary, "figures": [str(p) for p in figures]}, indent=2))
-    else:
-        click.echo(transfer_report.table(summary))
-    for line in report.complaints():
-        click.echo(f"metaact: {line}", err=True)
-    if not report.is_complete:
-        raise click.exceptions.Exit(1)
+    conclude(
+        summary,
+        report,
+        table=transfer_report.table,
+        draw=lambda: transfer_figures.draw(configs, shared, library, out / "figures"),
+        as_json=as_json,
+    )

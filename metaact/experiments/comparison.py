@@ -37,7 +37,7 @@ class Line:
 def paper_row(activation: str) -> str:
     """The name of an arm's row in the paper's tables: the authors' form has the plain name's.
 
-    Example:
+    Examples:
         >>> paper_row("slaf-paper"), paper_row("arelu-frozen") in paper.table(1)
         ('SLAF', False)
     """
@@ -116,6 +116,10 @@ def render(found: Mapping[str, Any]) -> str:
         f"Inside: whether the paper's figure lies in our interval: {found['inside']} of "
         f"{found['compared']} cells."
     ]
+    if any(len(cell["accuracies"]) == 1 and cell["agreement"] for cell in found["cells"]):
+        notes.append(
+            "With one seed an interval does not hold the spread between runs: --seeds 3 or more."
+        )
     if judged:
         notes.append(
             "5 new runs of ours: where 95 % of such figures of five new runs would lie, which is "

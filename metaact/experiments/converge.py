@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,24 +75,34 @@ def expand(
     Raises:
         UsageError: If a name is unknown, or start values are given and no arm takes them.
     """
+    for name, starts in (("alphas", alphas), ("betas", betas)):
+        for start in starts:
+            if not math.isfinite(start):
+                raise UsageError(f"`{name}` must be finite numbers; got {start!r}.")
+    entries: list[activations.Entry] = []
     expanded = []
     for config in configs:
         names = activations.PAPER if config.activation == "all" else (config.activation,)
         for name in names:
             entry = activations.resolve(name, config.protocol)
+            entries.append(entry)
             expanded += [replace(config, activation=n) for n in _grid(entry, alphas, betas)]
-    if (alphas or betas) and not any("(" in config.activation for config in expanded):
+    if (alphas or betas) and not any(_takes_starts(entry) for entry in entries):
         raise UsageError(
-            "`alphas` and `betas` need an arm that has them, such as arelu; got "
+            "`alphas` and `betas` need an arm that takes them, such as arelu; got "
             f"{', '.join(dict.fromkeys(c.activation for c in configs))}."
         )
     return list(dict.fromkeys(expanded))
 
 
+def _takes_starts(entry: activations.Entry) -> bool:
+    """Whether the arm has α and β whose start values are not given yet."""
+    return {"alpha", "beta"} <= set(entry.options) and "(" not in entry.name
+
+
 def _grid(entry: activations.Entry, alphas: Sequence[float], betas: Sequence[float]) -> list[str]:
     """The arm at each combination of start values; itself if it has none or they are given."""
-    fixed = not {"alpha", "beta"} <= set(entry.options) or "(" in entry.name
-    if fixed or not (alphas or betas):
+    if not _takes_starts(entry) or not (alphas or betas):
         return [entry.name]
     starts = [
         ",".join(f"{k}={v:g}" for k, v in (("alpha", a), ("beta", b)) if v is not None)
@@ -177,7 +188,7 @@ def build(config: ConvergeConfig, shared: Study) -> nn.Module:
         activations.resolve(config.activation, config.protocol),
         classes=train.classes,
         channels=train.channels,
-        size=train.size[0],
+        size=train.size,
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(shared.device)
@@ -247,5 +258,5 @@ def points(config: ConvergeConfig, images: int) -> tuple[int, ...]:
     """Updates of the first epoch after which the run is evaluated: evenly spaced in its inside."""
     assert config.first_epoch_points is not None
     updates = -(-images // config.batch_size)
-    parts = config.first_epoch_points + 1
+    parts = min(config.first_epoch_points, updates) + 1  # more would be the same: all of them
     return tuple(sorted({round(updates * i / parts) for i in range(1, parts)} - {0, updates}))

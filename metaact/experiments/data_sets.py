@@ -8,6 +8,8 @@ import torch
 
 from metaact import analysis, catalogue, tasks
 from metaact.catalogue import Dataset
+from metaact.errors import DataError, renamed
+from metaact.tasks.drawn_cache import FOLDER
 
 
 def listing(root: Path | None = None) -> list[dict[str, object]]:
@@ -51,13 +53,20 @@ def fetch(name: str, root: Path | None = None) -> str:
         UsageError: If the name is unknown.
         DataError: If the data cannot be had or are damaged.
     """
-    catalogue.find(name)
+    with renamed(dataset="name"):
+        dataset = catalogue.find(name)
     split = tasks.split(name, root=root)
     parts = ", ".join(
         f"{part} {len(images):,} images of {images.classes} classes"
         for part, images in split.parts().items()
     )
-    return f"{name}: {parts}; held out: {split.held_out}; in {tasks.data_root(root)}"
+    root = tasks.data_root(root)
+    if dataset.kind == "built-in" and not any((root / FOLDER).glob(f"{name}-*.npz")):
+        raise DataError(
+            f"{name} could not be kept in {root} (full, or closed to writing); it can be used, "
+            "and is drawn anew every time."
+        )
+    return f"{name}: {parts}; held out: {split.held_out}; in {root}"
 
 
 def pictures(
@@ -89,7 +98,8 @@ def pictures(
         DataError: If the data cannot be had.
         RunError: If the pictures cannot be written.
     """
-    split = tasks.split(name, root=root)
+    with renamed(dataset="name"):
+        split = tasks.split(name, root=root)
     train, test = split.train, split.test
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0

@@ -124,7 +124,7 @@ def prepare(
 
     def draw(folder: Path) -> list[Path]:
         arms = converge_arms.collect(configs, shared, library)
-        stem = folder / f"figure-{number}{'-quick' if quick else ''}"
+        stem = folder / f"{'quick-' if quick else ''}figure-{number}"
         return _draw_grid(arms, stem) if number == 2 else _draw_curves(number, arms, stem)
 
     return Prepared(

@@ -13,7 +13,7 @@ from torch import nn
 
 from metaact import activations, models, tasks
 from metaact.adaptation import MAML
-from metaact.errors import RunError
+from metaact.errors import RunError, renamed
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import Run, RunStore, environment, finite
 
@@ -73,23 +73,27 @@ def study(config: MamlConfig, *, root: Path | None = None, device: str = "cpu") 
     )
     mean, std = tasks.statistics(split.train)
 
-    def frozen(images: tasks.Images, episodes: int, seed: int) -> tasks.FrozenEpisodes:
-        return tasks.frozen(
-            images,
-            ways=config.ways,
-            shots=config.shots,
-            queries=config.test_queries,
-            episodes=episodes,
-            seed=seed,
-            replacement=config.replacement,
-            mean=mean,
-            std=std,
-            device=device,
-        )
+    def frozen(
+        images: tasks.Images, episodes: int, seed: int, *, replacement: bool = True
+    ) -> tasks.FrozenEpisodes:
+        with renamed(queries="test_queries", episodes="test_episodes"):
+            return tasks.frozen(
+                images,
+                ways=config.ways,
+                shots=config.shots,
+                queries=config.test_queries,
+                episodes=episodes,
+                seed=seed,
+                replacement=replacement,
+                mean=mean,
+                std=std,
+                device=device,
+            )
 
-    test = frozen(split.test, config.test_episodes, TEST_SEED)
+    test = frozen(split.test, config.test_episodes, TEST_SEED, replacement=config.replacement)
     validation = None
     if split.validation is not None:
+        # Always with replacement: it serves choices and no interval, and the part is small.
         validation = frozen(split.validation, config.validation_episodes, TEST_SEED + 1)
     shared = Study(
         split=split,
@@ -203,7 +207,7 @@ def build(config: MamlConfig, shared: Study) -> nn.Module:
         activations.resolve(config.activation, config.protocol),
         classes=config.ways,
         channels=shared.split.train.channels,
-        size=shared.split.train.size[0],
+        size=shared.split.train.size,
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(shared.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from .comparison import paper_row
 from .config import MamlConfig
 from .maml import Study, open_run
 from .sweep import SweepReport
+
+EXPLODED = 100.0
+"""Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,18 @@ class Arm:
     def accuracies(self) -> np.ndarray:
         """Test accuracies [seeds, episodes] of the runs that converged."""
         return np.array([[e["accuracy"] for e in run.episodes()] for run in self.converged])
+
+    def exploded(self) -> list[int]:
+        """Where the training loss of each run that went so far first rose beyond all reason.
+
+        One such update fills Adam's second moments, and those after it hardly move the weights: the
+        run ends with finite numbers and has all but stopped learning.
+        """
+        limit = EXPLODED * math.log(self.config.ways)
+        first = [
+            [m["iteration"] for m in r.metrics() if m["train_loss"] > limit] for r in self.runs
+        ]
+        return [found[0] for found in first if found]
 
     def validation(self) -> float | None:
         """Mean final validation accuracy; None without validation or with a diverged run."""
@@ -76,6 +92,7 @@ def summarise(
         "experiment": "maml",
         "dataset": config.dataset,
         "data": shared.split.provenance(),
+        "test_episodes_sha256": shared.test.sha256,
         "held_out": shared.split.held_out,
         "protocol": config.protocol,
         "settings": {k: v for k, v in config.fields().items() if k not in _VARYING},
@@ -100,6 +117,7 @@ def _row(arm: Arm, shared: Study) -> dict[str, Any]:
         "seeds": arm.asked,
         "complete": len(results),
         "diverged": [r["iteration"] for r in results if r["outcome"] == "diverged"],
+        "exploded": arm.exploded(),
         "parameters": results[0]["parameters"] if results else None,
         "held_out": None,
         "validation_accuracy": arm.validation(),
@@ -202,7 +220,8 @@ def table(summary: Mapping[str, Any]) -> str:
     title = (
         f"MAML on {Path(summary['dataset']).name}: {settings['ways']}-way "
         f"{settings['shots']}-shot, {settings['test_episodes']} frozen test episodes, "
-        f"{settings['model']}, {settings['iterations']} iterations, {summary['protocol']} protocol"
+        f"{settings['model']} (BatchNorm: {settings['batch_norm']}), "
+        f"{settings['iterations']} iterations, {summary['protocol']} protocol"
     )
     shown = analysis.render_table(
         columns, [_cells(row) for row in summary["arms"]], title=title, footnotes=_notes(summary)
@@ -252,12 +271,23 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     varies = {row["held_out"]["varies"] for row in summary["arms"] if row["held_out"]}
     shared = "classes" if summary["held_out"] == "classes" else "images (the classes are the same)"
-    notes = [f"Held out: {shared}. 95 % intervals over {' / '.join(sorted(varies))}."]
-    if summary["settings"].get("replacement"):
+    over = f" 95 % intervals over {' / '.join(sorted(varies))}." if varies else ""
+    notes = [f"Held out: {shared}.{over}"]
+    if summary["settings"]["replacement"]:
         notes.append("Test episodes are drawn with replacement from the test images.")
+    else:
+        notes.append("No image occurs in two test episodes (drawn without replacement).")
     if any("difference" in row for row in summary["arms"]):
         reference = summary["arms"][0]["activation"]
         notes.append(f"Difference: paired with {reference}, in points, same episodes and seeds.")
+    for row in summary["arms"]:
+        if row["exploded"]:
+            at = ", ".join(str(i) for i in row["exploded"])
+            notes.append(
+                f"{row['activation']} at inner lr {row['inner_lr']:g}: the training loss exploded "
+                f"in {len(row['exploded'])} of {row['complete']} runs (iteration {at}) and stayed "
+                "finite; Adam hardly moves after that. A smaller --inner-lr or --lr may help."
+            )
     if summary["protocol"] == "paper":
         notes.append(
             "Paper protocol: mean over seeds of the best training iteration; it is selected, on "

@@ -1,6 +1,6 @@
 """A whole study in one call, for scripts: what the commands do, without their options.
 
-Example:
+Examples:
     >>> from metaact.experiments.converge_config import ConvergeConfig
     >>> configs = [ConvergeConfig(activation=a) for a in ("arelu", "relu")]
     >>> summary = converge(configs, RunStore("runs"))                  # doctest: +SKIP

@@ -109,6 +109,8 @@ def prepare(
         raise UsageError(f"`number` must be 1, 2, 4, 5 or 6 (the tables that run); got {number!r}.")
     if quick and tuple(names) == ("all",):
         names = QUICK if number in (1, 4) else QUICK[:2]
+    if text and number != 2:
+        raise UsageError("`reading` must be left out (only table 2 has two); got 'text'.")
     if number == 2:
         if optimizers is not None:
             raise UsageError("`optimizer` must be left out (table 2 is SGD throughout).")

@@ -208,7 +208,7 @@ def build(config: TransferConfig, images: Images, shared: Study) -> nn.Module:
         activations.resolve(config.activation, config.forms),
         classes=images.classes,
         channels=images.channels,
-        size=images.size[0],
+        size=images.size,
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(shared.device)

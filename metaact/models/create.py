@@ -12,6 +12,7 @@ from .conv4 import conv4
 from .mnist_conv import mnist_conv
 
 MODELS = ("mnist-conv", "conv4")
+"""Names that `create` knows."""
 
 
 def create(
@@ -20,7 +21,7 @@ def create(
     *,
     classes: int,
     channels: int,
-    size: int = 28,
+    size: int | tuple[int, int] = 28,
     batch_norm: str = "off",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
@@ -31,7 +32,7 @@ def create(
         activation: A name of `metaact.activations.names()`, `module:factory`, or an entry.
         classes: Outputs of the head.
         channels: Input channels.
-        size: Height and width of the images.
+        size: Height and width of the images; one number for square ones.
         batch_norm: "batch" or "off"; mnist-conv has none.
         generator: Source of the weights; None draws from the global stream.
 
@@ -42,16 +43,21 @@ def create(
         UsageError: If the name is unknown or an argument is not allowed.
     """
     check_choice("model", name, MODELS)
+    sides = (size, size) if isinstance(size, int) else size
     if name == "mnist-conv":
-        check_choice("batch_norm", batch_norm, ("off",))
+        check_choice("batch_norm", batch_norm, ("off",), why="mnist-conv has no BatchNorm")
         return mnist_conv(
-            activation, classes=classes, channels=channels, size=size, generator=generator
+            activation,
+            classes=classes,
+            channels=channels,
+            size=next((side for side in sides if side != 28), 28),
+            generator=generator,
         )
     return conv4(
         activation,
         classes=classes,
         channels=channels,
-        size=size,
+        size=min(sides),
         batch_norm=batch_norm,
         generator=generator,
     )

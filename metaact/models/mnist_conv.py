@@ -71,7 +71,7 @@ def mnist_conv(
     Raises:
         UsageError: If an argument is not allowed.
 
-    Example:
+    Examples:
         >>> model = mnist_conv("relu", classes=10)
         >>> sum(p.numel() for p in model.parameters())
         12930

@@ -45,13 +45,16 @@ class Transfer:
 
 
 CONVERGENCE = Convergence()
+"""Settings of the convergence experiment, with the paper's values."""
+
 TRANSFER = Transfer()
+"""Settings of the transfer experiment, with the paper's values."""
 
 
 def column(optimizer: str, lr: float) -> str:
     """The column of tables 1, 4, 5 and 6 for an optimizer and a learning rate.
 
-    Example:
+    Examples:
         >>> column("sgd", 0.001)
         'sgd_1e-3'
     """

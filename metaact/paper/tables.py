@@ -46,6 +46,7 @@ TABLES: dict[int, _Table] = {
     7: _Table(file="table7_cifar100.csv", caption="CIFAR-100, test accuracy, mean of 5 runs"),
     8: _Table(file="table8_cifar10.csv", caption="CIFAR-10, test accuracy of 5 runs"),
 }
+"""The paper's tables: number to file and caption."""
 
 
 @cache
@@ -72,7 +73,7 @@ def table(number: int) -> dict[str, dict[str, float]]:
     Raises:
         UsageError: If the paper has no such table.
 
-    Example:
+    Examples:
         >>> table(1)["AReLU"]["sgd_1e-4"]
         47.78
     """

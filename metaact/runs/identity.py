@@ -30,7 +30,7 @@ def identity(kind: str, config: Mapping[str, object]) -> str:
     Raises:
         UsageError: If the config is not strict JSON.
 
-    Example:
+    Examples:
         >>> identity("maml", {"seed": 0, "ways": 5})[:10]
         '849f96de85'
         >>> identity("maml", {"ways": 5, "seed": 0})[:10]
@@ -55,7 +55,7 @@ def check_kind(kind: str) -> str:
 def folder_name(name: str, digest: str) -> str:
     """A readable directory name: what of `name` every file system takes, and the hash.
 
-    Example:
+    Examples:
         >>> folder_name("my.module:Act seed 0", "ab" * 32)
         'my.module-Act-seed-0-ababababab'
     """

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from metaact.errors import RunError, UsageError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""What strict JSON can hold: no NaN, no infinity, no other type."""
 
 
 def plain(value: object, where: str) -> Json:
@@ -26,7 +27,7 @@ def plain(value: object, where: str) -> Json:
     Raises:
         UsageError: If it holds NaN, an infinity, a key that is no string, or another type.
 
-    Example:
+    Examples:
         >>> plain({"steps": (1, 5)}, "config")
         {'steps': [1, 5]}
     """
@@ -63,7 +64,7 @@ def finite(value: object) -> object:
     A diverged run is recorded, not hidden: write the record through this function and state what
     happened in a field of its own.
 
-    Example:
+    Examples:
         >>> record = {"iteration": 7, "loss": float("nan"), "outcome": "diverged"}
         >>> finite(record)
         {'iteration': 7, 'loss': None, 'outcome': 'diverged'}

@@ -52,7 +52,7 @@ class RunStore:
     Raises:
         UsageError: If the path is a file or is itself a run.
 
-    Example:
+    Examples:
         >>> run = RunStore("results").open(kind="maml", name="arelu-seed0", config={"seed": 0})
         >>> run.directory.name
         'arelu-seed0-8067e3d18c'
@@ -153,12 +153,13 @@ def read_run(directory: str | Path) -> Run:
 def _check_place(path: Path) -> None:
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
-            what = "a file" if place == path else f"inside `{place}`, which is a file"
-            raise UsageError(f"`{path}` must be a folder for results; it is {what}.")
+            raise UsageError(
+                f"`path` must be a folder for results; got {str(path)!r}, and {place} is a file."
+            )
     if (path / CONFIG).exists() and (path / ENVIRONMENT).exists():
         raise UsageError(
-            f"`{path}` must be a folder of runs; it is itself one run. "
-            f"Name its results folder, `{path.parent.parent}`, or another."
+            f"`path` must be a folder of runs; got {str(path)!r}, which is itself one run. "
+            f"Name its results folder, {str(path.parent.parent)!r}, or another."
         )
 
 

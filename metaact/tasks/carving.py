@@ -22,7 +22,7 @@ SPLIT_SEED = 20_200_623
 def hashed_order(names: Sequence[str]) -> list[int]:
     """Positions of `names`, ordered by the hash of each: a permutation that only names decide.
 
-    Example:
+    Examples:
         >>> sorted(hashed_order(["a", "b", "c"]))
         [0, 1, 2]
     """
@@ -154,7 +154,7 @@ def check_enough_classes(images: Images, validation: int | None) -> None:
     if images.classes < needed:
         raise DataError(
             f"{images.provenance.dataset} must have at least {needed} classes to hold classes out; "
-            f"got {images.classes}. Hold out images instead (hold_out 'images')."
+            f"got {images.classes}. Hold out images instead (`hold_out` 'images')."
         )
 
 

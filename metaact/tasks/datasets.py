@@ -59,7 +59,7 @@ def split(
         UsageError: If the name is unknown or an argument does not fit the data.
         DataError: If the data are missing or damaged, or parts share a class or an image.
 
-    Example:
+    Examples:
         >>> split("omniglott")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
@@ -112,9 +112,8 @@ def is_path(dataset: str | Path) -> bool:
     if isinstance(dataset, Path) or text.lower().endswith(".npz") or text.startswith(("~", ".")):
         return True
     separators = {os.sep, os.altsep or os.sep}
-    return any(s in text for s in separators) or (
-        text not in catalogue.names() and Path(text).exists()
-    )
+    named = not text or text in catalogue.names()  # Path("") would be the current folder
+    return any(s in text for s in separators) or (not named and Path(text).exists())
 
 
 def _find(name: str) -> catalogue.Dataset:

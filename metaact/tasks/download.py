@@ -56,7 +56,8 @@ def _advice(name: str, part: str, root: Path, reason: str) -> str:
     return (
         f"dataset {name!r} is not here: looked in {root} for {name}-{part}.npz or {raw}, {reason}. "
         f"Get the files from {page} and put them there, or name the folder that has them "
-        f"(--data-root or {VARIABLE}). Built in, nothing to download: glyphs, printed-digits."
+        f"(--data-root or {VARIABLE}). With nothing to download: metaact maml --dataset glyphs, "
+        "metaact converge --dataset printed-digits."
     )
 
 

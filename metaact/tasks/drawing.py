@@ -96,7 +96,7 @@ def bitmaps(glyphs: Sequence[tuple[str, int]]) -> Bitmaps:
     Raises:
         DataError: If a font is missing.
 
-    Example:
+    Examples:
         >>> picture = bitmaps([("DejaVuSans", ord("I"))])
         >>> picture.shape
         (1, 56, 56)

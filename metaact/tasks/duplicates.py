@@ -26,7 +26,7 @@ def shared_images(first: Images, second: Images) -> tuple[torch.Tensor, torch.Te
     Returns:
         Two int64 tensors of indices, ascending: into `first` and into `second`.
 
-    Example:
+    Examples:
         >>> from metaact.tasks import Images, Provenance
         >>> origin = Provenance(dataset="toy", split="train", official=True)
         >>> pixels = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1)

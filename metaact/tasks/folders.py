@@ -59,7 +59,10 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
         provenance=Provenance(
-            dataset=path.resolve().name, split="own", official=False, note="own images, a folder"
+            dataset=path.resolve().name or str(path),
+            split="own",
+            official=False,
+            note="own images, a folder",
         ),
     )
 

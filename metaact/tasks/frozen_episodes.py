@@ -148,7 +148,7 @@ def most_episodes(sizes: Indices, *, ways: int, count: int) -> int:
         ways: Classes per episode.
         count: Images per class in an episode.
 
-    Example:
+    Examples:
         >>> most_episodes(np.array([4, 4, 4]), ways=2, count=2)
         3
     """

@@ -66,7 +66,7 @@ def glyphs(*, seed: int = 0, root: Path | None = None) -> Images:
         UsageError: If the seed is not an int of at least 0.
         DataError: If matplotlib came without its fonts.
 
-    Example:
+    Examples:
         >>> images = glyphs()                                       # doctest: +SKIP
         >>> images.classes, len(images), images.class_groups[0]     # doctest: +SKIP
         (1019, 20380, 'latin')

@@ -43,7 +43,7 @@ def match(
     Raises:
         UsageError: If both have the same classes in another order, or an argument is not allowed.
 
-    Example:
+    Examples:
         >>> mnist_pipeline, svhn_pipeline = match(mnist, svhn)      # doctest: +SKIP
         >>> print(svhn_pipeline)                                    # doctest: +SKIP
         SVHN: 3x32x32 -> 3x28x28

@@ -75,7 +75,7 @@ class Shape:
         if images.classes < 2:
             raise UsageError(
                 "`ways` must be at least 2, and the split has 1 class; hold out images instead of "
-                f"classes (hold_out 'images'); got {ways!r}."
+                f"classes (`hold_out` 'images'); got {ways!r}."
             )
         why = f"the split has {images.classes} classes"
         self.ways = check_int("ways", ways, minimum=2, maximum=images.classes, why=why)

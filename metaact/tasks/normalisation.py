@@ -22,7 +22,7 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Raises:
         DataError: If a channel has one value throughout: nothing can be learned from it.
 
-    Example:
+    Examples:
         >>> from metaact.tasks import Images, Provenance
         >>> origin = Provenance(dataset="toy", split="train", official=True)
         >>> pixels = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1)

@@ -202,7 +202,11 @@ def _texts(
         raise DataError(
             f"{path}: `{name}` must be texts {expected}; got {array.dtype} {list(array.shape)}."
         )
-    return tuple(str(text) for text in array)
+    texts = tuple(str(text) for text in array)
+    if name == "class_names" and len(set(texts)) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise DataError(f"{path}: `class_names` must be unique; got {twice!r} twice.")
+    return texts
 
 
 def _groups(path: Path, arrays: dict[str, NDArray[Any]], classes: int) -> tuple[str, ...]:

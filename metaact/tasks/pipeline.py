@@ -22,7 +22,7 @@ class Pipeline:
         shape: Channels, height and width of the images it takes.
         steps: The steps, first to last; () leaves the images as they are.
 
-    Example:
+    Examples:
         >>> from metaact.tasks.steps import CentreCrop, Resize, ToChannels
         >>> pipeline = Pipeline(domain="svhn", shape=(1, 32, 32), steps=(CentreCrop(28),))
         >>> print(pipeline.then(ToChannels(3)))

@@ -18,7 +18,7 @@ def data_root(root: Path | str | None = None) -> Path:
         root: An explicit folder, which wins; else the environment variable METAACT_DATA, else
             the platform's cache folder of this user.
 
-    Example:
+    Examples:
         >>> data_root("somewhere")
         PosixPath('somewhere')
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from metaact.errors import UsageError
+from metaact.errors import UsageError, renamed
 from metaact.tasks._images import Images
 from metaact.tasks.datasets import split
 from metaact.tasks.matching import match as match
@@ -111,7 +111,10 @@ def pair(
         UsageError: If the two cannot be brought together; the message says why.
         DataError: If data are missing or damaged.
     """
-    sides = [_split(side, root, validation) for side in (source, target)]
+    with renamed(dataset="source"):
+        first_side = _split(source, root, validation)
+    with renamed(dataset="target"):
+        sides = [first_side, _split(target, root, validation)]
     if source_pipeline is None or target_pipeline is None:
         found = match(sides[0].train, sides[1].train, size=size, channels=channels)
         pipelines = source_pipeline or found[0], target_pipeline or found[1]

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from metaact.adaptation import optimizers
 from metaact.errors import UsageError
 from metaact.experiments import converge, converge_config, converge_figures, converge_report
-from metaact.experiments.converge_arms import collect
+from metaact.experiments.converge_arms import absent, collect
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.reuse import Library
 from metaact.experiments.sweep import SweepReport, sweep
@@ -219,12 +220,96 @@ def test_summary_pairs_tunes_and_times(
     first = converge.points(config, len(shared.train))[0]
     epochs = first / math.ceil(len(shared.train) / 32)
     assert arelu["time_to"][0]["epochs_by_seed"] == pytest.approx([epochs] * 3)
-    assert {row["activation"]: row["lr"] for row in summary["tuned"]}["arelu"] == 0.05
+    best = {row["activation"]: row for row in summary["tuned"]}
+    assert best["arelu"]["lr"] == 0.05
+    gap = best["relu"]["after_last_epoch"]["mean"] - best["arelu"]["after_last_epoch"]["mean"]
+    assert best["relu"]["difference"]["interval"]["mean"] == pytest.approx(gap)
     assert "never" in converge_report.table(summary)
     json.dumps(summary, allow_nan=False)
     written = converge_figures.draw(configs, shared, library(tmp_path), tmp_path / "figures")
     assert len(written) == len(set(written)) == 2 * (2 + 2 * 2)
     assert all(path.stat().st_size > 1000 for path in written)
+
+
+@pytest.mark.parametrize("name", ["arelu-unit", "swish+elsa", "arelu", "prelu+elsa"])
+def test_learned_curves_are_the_functions_of_the_network(
+    config: ConvergeConfig,
+    shared: converge.Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    one = replace(config, activation=name, epochs=1)
+    run_all([one], shared, tmp_path)
+    (arm,) = collect([one], shared, library(tmp_path))
+    drawn = {}
+    monkeypatch.setattr(converge_figures.analysis, "activation_range", lambda a, **b: drawn | a)
+    curves = converge_figures.learned_curves(arm, title="")
+    if name == "prelu+elsa":  # its slope is not in the metrics
+        assert curves is None
+        return
+    model = converge.build(one, shared)
+    model.load_state_dict(arm.traces[0].run.weights())
+    for layer, (x, values) in curves.items():  # type: ignore[union-attr]
+        function = model.get_submodule(layer.removesuffix(".elsa"))
+        with torch.no_grad():
+            expected = function(torch.tensor(x, dtype=torch.float32))
+        np.testing.assert_allclose(values[0], expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_pictures_say_what_they_do_not_show(
+    config: ConvergeConfig, shared: converge.Study, tmp_path: Path
+) -> None:
+    arms = [replace(config, epochs=1, seed=s) for s in (0, 1)]
+    wild = [replace(config, epochs=1, activation=a, seed=0) for a in ("relu", "selu")]
+    run_all(arms[:1], shared, tmp_path)
+    found = collect([*arms, *wild], shared, library(tmp_path))
+    assert absent(found) == (
+        "; without arelu 1 of 2 seeds missing, relu 1 of 1 seeds missing, selu 1 of 1 seeds missing"
+    )
+    assert absent(collect(arms[:1], shared, library(tmp_path))) == ""
+
+
+def test_damaged_runs_are_told(
+    config: ConvergeConfig, shared: converge.Study, tmp_path: Path
+) -> None:
+    short = replace(config, epochs=1)
+    report = run_all([short], shared, tmp_path)
+    spoiled = opened(short, shared, tmp_path).directory
+    (spoiled / "result.json").write_text("{", encoding="utf-8")
+    other = replace(short, activation="relu")
+    report = run_all([other], shared, tmp_path)
+    summary = converge_report.summarise([other], shared, library(tmp_path), report)
+    (reason,) = summary["damaged"]
+    assert spoiled.name in reason
+    assert f"Not read: {reason}"[:60] in converge_report.table(summary)
+
+
+def test_a_set_that_holds_out_classes_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"`dataset` must test new images .*; omniglot tests"):
+        converge.study([ConvergeConfig(dataset="omniglot")])
+
+
+def test_an_arm_that_raises_does_not_stop_the_others(
+    config: ConvergeConfig,
+    shared: converge.Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = (replace(config, epochs=1, seed=seed) for seed in (0, 1))
+    build = converge.build
+
+    def broken(one: ConvergeConfig, study: converge.Study) -> torch.nn.Module:
+        if one.seed == 0:
+            raise KeyError("mine")
+        return build(one, study)
+
+    monkeypatch.setattr(converge, "build", broken)
+    report = run_all([first, second], shared, tmp_path)
+    assert report.failed == (("arelu sgd lr 0.02 seed 0", "KeyError: 'mine'"),)
+    assert [run.is_complete for run in report.done] == [True]
+    assert "Traceback" in caplog.text
 
 
 def test_grid_over_start_values(config: ConvergeConfig) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from metaact.adaptation import MAML
 from metaact.experiments import maml, maml_report
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.sweep import Job, sweep
@@ -225,3 +226,109 @@ def test_task_pool_is_drawn_once_and_reused(config: MamlConfig, shared: maml.Stu
     assert len({row.numpy().tobytes() for i in range(10) for row in fresh(i).support}) == 40
     assert MamlConfig(protocol="paper").task_pool == 1000
     assert MamlConfig().task_pool == 0
+
+
+def test_the_training_seed_changes_neither_split_nor_test_episodes(
+    config: MamlConfig, shared: maml.Study
+) -> None:
+    other = replace(config, seed=5, activation="relu")
+    again = maml.study(other)
+    assert again.identity == shared.identity
+    for name, images in shared.split.parts().items():
+        assert images.sha256() == again.split.parts()[name].sha256()
+    assert torch.equal(again.test.indices, shared.test.indices)
+    trained = [maml.training_batches(c, shared)(0).support for c in (config, other)]
+    assert not torch.equal(*trained)
+
+
+@pytest.mark.parametrize("activation", ["arelu", "rrelu"])
+def test_the_evaluation_batch_changes_no_result(
+    activation: str, config: MamlConfig, shared: maml.Study
+) -> None:
+    model = maml.build(replace(config, activation=activation), shared)
+
+    def accuracies(size: int, chunk: int | None) -> torch.Tensor:
+        learner = MAML(model, inner_lr=0.05, inner_steps=3, chunk_size=chunk)
+        return torch.cat([learner.test(batch) for batch in shared.test.batches(size)])
+
+    expected = accuracies(12, None)
+    assert len(expected.unique()) > 1
+    for size, chunk in ((1, None), (5, None), (12, 1), (12, 5)):
+        assert torch.equal(accuracies(size, chunk), expected)
+
+
+def test_an_arm_without_a_run_stays_in_the_table(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    store, missing = RunStore(tmp_path), replace(config, activation="tanh")
+    holder = maml.open_run(missing, shared, RunStore(tmp_path))
+    with holder.lock():
+        summary = _sweep([config, missing], shared, store)
+    assert [row["activation"] for row in summary["arms"]] == ["arelu", "tanh"]
+    assert summary["arms"][1]["complete"] == 0
+    assert any("tanh" in line for line in summary["missing"])
+    (line,) = [row for row in maml_report.table(summary).splitlines() if row.startswith("tanh")]
+    assert "1 missing" in line
+
+
+def test_what_a_result_says_about_its_making(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    conv = replace(config, model="conv4", batch_norm="off", iterations=1, activation="relu")
+    summary = _sweep([conv], shared, RunStore(tmp_path))
+    assert summary["test_episodes_sha256"] == shared.test.sha256
+    assert summary["settings"]["batch_norm"] == "off"
+    assert "conv4 (BatchNorm: off)" in maml_report.table(summary)
+    run = maml.open_run(conv, shared, RunStore(tmp_path))
+    assert run.config["batch_norm"] == "off"
+    assert run.config["test_episodes_sha256"] == shared.test.sha256
+    parts = run.environment()["data"]
+    for part, images in shared.split.parts().items():
+        assert parts[part]["sha256"] == images.sha256()
+        assert parts[part]["official"] is False
+        assert parts[part]["note"] == "made by a test"
+
+
+def test_pictures_of_a_comparison(config: MamlConfig, shared: maml.Study, tmp_path: Path) -> None:
+    configs = [replace(config, activation=a, seed=s) for a in ("arelu", "relu") for s in (0, 1)]
+    store = RunStore(tmp_path)
+    _sweep(configs, shared, store)
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = {}
+        curves = maml_report.analysis.learning_curves
+
+        def spy(arms: dict[str, tuple], **options: object) -> object:
+            drawn.update(arms)
+            return curves(arms, **options)
+
+        patch.setattr(maml_report.analysis, "learning_curves", spy)
+        written = maml_report.draw(configs, shared, store, tmp_path / "figures")
+    assert [path.suffix for path in written] == [".png", ".svg"] * 2
+    assert all(path.stat().st_size > 1000 for path in written)
+    assert ["arelu-attention" in path.name for path in written] == [False] * 2 + [True] * 2
+    for steps, mean, low, high in drawn.values():
+        assert steps.tolist() == [2, 4, 6]
+        assert (low <= mean).all()
+        assert (mean <= high).all()
+        assert (low < high).any()
+
+
+def test_an_explosion_that_stays_finite_is_named(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path
+) -> None:
+    store = RunStore(tmp_path)
+    configs = [replace(config, seed=seed) for seed in (0, 1)]
+    for seed, losses in enumerate([(1.1, 2.0, 3e30, 4.0), (1.1, 1.0, 0.9, 5.0)]):
+        run = maml.open_run(configs[seed], shared, store)
+        with run.lock():
+            run.start({})
+            run.resume()
+            for iteration, loss in enumerate(losses):
+                run.append({"iteration": iteration, "train_loss": loss})
+            counts = {"parameters": 1, "stuck_alpha": 0, "attention_layers": 0}
+            episodes = [{"episode": i, "accuracy": 0.4} for i in range(12)]
+            run.finish({"outcome": "complete", **counts}, episodes=episodes)
+    summary = _sweep(configs, shared, store)
+    assert summary["arms"][0]["exploded"] == [2]
+    text = " ".join(maml_report.table(summary).split())
+    assert "the training loss exploded in 1 of 2 runs (iteration 2)" in text

@@ -124,7 +124,7 @@ def test_table_2_says_its_reading(
 
 def test_quick_is_small(prepare: Prepare) -> None:
     assert len(prepare(1, quick=True).jobs) == 8
-    assert sum(job.steps for job in prepare(6, quick=True).jobs) == 80
+    assert sum(job.steps for job in prepare(6, quick=True).jobs) == 40
     assert len(prepare(1, quick=True, names=("arelu",), lrs=(1e-5,)).jobs) == 1
 
 
@@ -160,12 +160,17 @@ def test_missing_seeds_are_shown() -> None:
     )
     shown = comparison.render(comparison.document(1, [line], notes=(), missing=()))
     assert "(1 diverged) (1 missing)" in shown
+    assert "With one seed" in shown
 
 
 @pytest.mark.parametrize(("number", "panels"), [(3, 2), (7, 4), (8, 4), (2, 1)])
 def test_figures_quick(root: Path, tmp_path: Path, number: int, panels: int) -> None:
     prepared = figures.prepare(
-        number, RunStore(tmp_path), names=("arelu", "relu"), quick=True, root=root
+        number,
+        RunStore(tmp_path),
+        names=("arelu",) if number == 2 else ("arelu", "relu"),
+        quick=True,
+        root=root,
     )
     assert run(prepared.jobs).is_complete
     written = prepared.draw(tmp_path / "figures")
@@ -174,6 +179,19 @@ def test_figures_quick(root: Path, tmp_path: Path, number: int, panels: int) -> 
     assert [n for n, _ in prepared.tables()] == ([] if number == 2 else [1])
     rates = {job.label.split(" seed")[0].split(" ", 1)[1] for job in prepared.jobs}
     assert len(rates) == panels
+
+
+def test_figure_2_takes_another_arm_and_only_one(root: Path, tmp_path: Path) -> None:
+    def labels(*names: str) -> set[str]:
+        prepared = figures.prepare(2, RunStore(tmp_path), names=names, quick=True, root=root)
+        return {job.label.split("(")[0] for job in prepared.jobs}
+
+    assert labels("all") == {"arelu"}
+    assert labels("arelu-unit") == {"arelu-unit"}
+    with pytest.raises(UsageError, match="one arm"):
+        labels("arelu", "relu")
+    with pytest.raises(UsageError, match="relu"):
+        labels("relu")
 
 
 def test_unknown_figure(root: Path, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from metaact.adaptation.supervised import EpochLoss
 from metaact.errors import DataError, RunError, UsageError
 from metaact.experiments import transfer, transfer_figures, transfer_report
 from metaact.experiments.reuse import Library
@@ -81,7 +83,9 @@ def test_one_fine_tuning_serves_all_checkpoints(
         "1 epochs": records[1],
         "3 epochs": records[3],
     }
-    assert "caption" in transfer_report.table(summary)
+    shown = transfer_report.table(summary)
+    assert "caption" in shown
+    assert shown.endswith(f"{shared.pair.source_pipeline}\n{shared.pair.target_pipeline}")
     json.dumps(summary, allow_nan=False)
     drawn = transfer_figures.draw([config], shared, library(tmp_path), tmp_path / "figures")
     assert len(drawn) == 2
@@ -153,6 +157,18 @@ def test_rates_are_tuned_on_the_targets_validation_part(
         ("relu", 0.02),
     ]
     assert summary["arms"][1]["difference"]["reference"] == "arelu"
+    assert "difference" not in summary["tuned"][0]
+    last = [[a["figures"]["3 epochs"]["by_seed"][s] for s in (0, 1)] for a in summary["tuned"]]
+    gap = np.mean(last[1]) - np.mean(last[0])
+    assert summary["tuned"][1]["difference"]["interval"]["mean"] == pytest.approx(gap)
+    lost = transfer_report.summarise(
+        [*configs, *(replace(c, activation="selu", pretrain_lr=1e25) for c in configs[:5:4])],
+        shared,
+        library(tmp_path),
+        report,
+    )
+    assert lost["untuned"] == ["selu"]
+    assert "At no rate all seeds are there: selu." in transfer_report.table(lost)
 
 
 def test_stacked_fine_tunings_agree(
@@ -172,15 +188,45 @@ def test_stacked_fine_tunings_agree(
                 torch.testing.assert_close(stacked[name], tensor, rtol=1e-3, atol=1e-5)
 
 
-def test_diverged_source_is_reported_and_not_fine_tuned(
-    config: TransferConfig, shared: transfer.Study, tmp_path: Path
+@pytest.mark.parametrize("stack", [1, 4])
+def test_diverged_source_is_an_outcome(
+    config: TransferConfig, shared: transfer.Study, tmp_path: Path, stack: int
 ) -> None:
     wild = replace(config, pretrain_lr=1e25)
-    report = run_all([wild, config], shared, tmp_path)
-    assert [label for label, _ in report.failed] == ["arelu from 2 epochs lr 0.01 seed 0"]
-    assert "diverged in epoch 1" in report.failed[0][1]
+    report = run_all([wild, replace(wild, seed=1), config], shared, tmp_path, stack=stack)
+    assert report.is_complete
+    run = transfer.target_run(wild, transfer.stages(wild)[0], shared, library(tmp_path))
+    assert run.result() == {"outcome": "source diverged", "epoch": 1}
     summary = transfer_report.summarise([wild, config], shared, library(tmp_path), report)
-    assert "1 missing" in transfer_report.table(summary)
+    first, second = (row["figures"]["3 epochs"] for row in summary["arms"])
+    assert (first["complete"], first["source_diverged"], first["diverged"]) == (1, 1, 0)
+    assert second["source_diverged"] == 0
+    assert "– (1 source diverged)" in transfer_report.table(summary)
+    assert run_all([wild], shared, tmp_path).reused == 3
+
+
+def test_source_that_diverged_late_serves_what_starts_before(
+    config: TransferConfig,
+    shared: transfer.Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late(transfer.Trainer):
+        def epoch(self, **settings: Any) -> EpochLoss:
+            outcome = super().epoch(**settings)
+            return replace(outcome, diverged_at=0) if self.epochs == 2 else outcome
+
+    monkeypatch.setattr(transfer, "Trainer", Late)
+    text = replace(config, protocol="paper-text", epochs=(1, 2), text_epochs=1)
+    report = run_all([text], shared, tmp_path)
+    assert report.is_complete
+    (arm,) = transfer_report.collect([text], shared, library(tmp_path))
+    assert [(cell.name, len(cell.test), len(cell.source_diverged)) for cell in arm.cells] == [
+        ("target only", 1, 0),
+        ("never fine-tuned", 0, 1),
+        ("1 epochs", 1, 0),
+        ("2 epochs", 0, 1),
+    ]
 
 
 def test_missing_source_is_an_error(
@@ -202,6 +248,12 @@ def test_other_number_of_classes_gets_a_new_head(config: TransferConfig, tmp_pat
 def test_own_pipeline_can_be_given(config: TransferConfig, shared: transfer.Study) -> None:
     changed = transfer.study([config], matched=replace(shared.pair, target=shared.pair.source))
     assert changed.target_identity != shared.target_identity
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_set_that_holds_out_classes_is_refused(config: TransferConfig, side: str) -> None:
+    with pytest.raises(UsageError, match=rf"`{side}` must test new images .*; omniglot tests"):
+        transfer.study([replace(config, **{side: "omniglot"})])  # type: ignore[arg-type]
 
 
 def test_missing_data_name_what_works_now(config: TransferConfig, tmp_path: Path) -> None:

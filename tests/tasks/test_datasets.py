@@ -103,7 +103,7 @@ def test_copies_in_train_and_test_refuse_to_run(make_folder: MakeFolder, hold_ou
 
 def test_too_few_classes_to_hold_out(make_folder: MakeFolder) -> None:
     folder = make_folder(classes=2, images=6)
-    with pytest.raises(DataError, match=r"at least 3 classes.*got 2.*hold_out 'images'"):
+    with pytest.raises(DataError, match=r"at least 3 classes.*got 2.*`hold_out` 'images'"):
         tasks.split(folder)
     assert tasks.split(folder, validation=0).train.classes == 1
     assert tasks.split(folder, hold_out="images").train.classes == 2

@@ -99,6 +99,7 @@ def test_long_runs_and_many_workers_repeat_no_meta_batch(make_images: MakeImages
     assert len(seen) == 3000
 
 
+@pytest.mark.draws_globally  # it seeds NumPy, to watch its stream
 def test_no_global_stream_is_touched(make_images: MakeImages) -> None:
     np.random.seed(5)  # noqa: NPY002  # the legacy global stream is what is watched here
     before = np.random.get_state()[1].copy()  # noqa: NPY002

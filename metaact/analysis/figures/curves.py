@@ -87,6 +87,8 @@ def learning_curves(
             )
         if logx:
             axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         if percent:
             percent_axis(axes)
         axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -65,6 +65,7 @@ def trajectories(
             if edges is not None:
                 _shade(axes, edges)
             axes.set(xlabel=xlabel, title=name)
+            axes.locator_params(axis="x", integer=True, min_n_ticks=1)
             axes.margins(x=0.01)
         figure.legend(lines, labels, loc="outside right upper", handlelength=2.6)
         if title:

@@ -1,0 +1,91 @@
+"""`--config file.toml`: values for a command's options, checked before any is used."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from click.types import BoolParamType, FloatParamType, IntParamType
+
+from .parameters import LayerRates, Names, Numbers
+
+
+def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Take the file's values as defaults; options given on the command line win.
+
+    Raises:
+        BadParameter: If the file cannot be read, or holds an unknown key or a value of a wrong
+            type, whether or not the command line gives the option, too.
+    """
+    if value is None:
+        return
+    known = {p.opts[0].removeprefix("--"): p for p in ctx.command.params if p is not param}
+    taken: dict[str, object] = {}
+    for key, entry in _table(ctx, param, value).items():
+        option = known.get(key.replace("_", "-"))
+        if option is None:
+            problem = f"unknown key {key!r}; allowed: {', '.join(sorted(known))}"
+        elif option.name in taken:
+            problem = f"{key!r} is given twice, with - and with _"
+        elif (wanted := _wrong_type(option, entry)) is not None:
+            problem = f"{key!r} must be {wanted}; got {entry!r}"
+        else:
+            taken[option.name or key] = entry
+            continue
+        raise click.BadParameter(f"{value}: {problem}.", ctx, param)
+    ctx.default_map = taken
+
+
+def _table(ctx: click.Context, param: click.Parameter, path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # not UTF-8 and not TOML are both ValueErrors
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise click.BadParameter(f"{path} cannot be read as TOML: {reason}.", ctx, param) from error
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_int(value)
+
+
+def _is_list(value: object, of: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(of(item) for item in value)
+
+
+def _wrong_type(option: click.Parameter, value: object) -> str | None:
+    """What the option takes, if that is not `value`.
+
+    click converts what it is given: without this, `ways = true` would be one way, and
+    `ways = 5.5` five.
+    """
+    kind = option.type
+    if isinstance(kind, Numbers):
+        one = _is_int if kind.kind is int else _is_number
+        fits = one(value) or _is_list(value, one) or _is_text(value)
+        wanted = (
+            "a whole number or a list of them" if one is _is_int else "a number or a list of them"
+        )
+    elif isinstance(kind, Names):
+        fits, wanted = _is_text(value) or _is_list(value, _is_text), "text or a list of texts"
+    elif isinstance(kind, LayerRates):
+        table = isinstance(value, dict) and _is_list(list(value.values()), _is_number)
+        fits, wanted = table or _is_text(value), "a table of layer = rate"
+    elif isinstance(kind, BoolParamType):
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif isinstance(kind, IntParamType):
+        fits, wanted = _is_int(value), "a whole number"
+    elif isinstance(kind, FloatParamType):
+        fits, wanted = _is_number(value), "a number"
+    else:
+        fits, wanted = _is_text(value), "text"
+    return None if fits else wanted
