@@ -116,7 +116,7 @@ def _attempt(job: Job, tick: Callable[[int], None], failed: dict[str, str]) -> b
     except MetaactError as error:
         failed[job.label] = str(error)
     except Exception as error:  # a user's own activation may raise anything; the others go on
-        logger.exception("%s", job.label)
+        logger.debug("%s", job.label, exc_info=True)
         failed[job.label] = f"{type(error).__name__}: {error}"
     tick(job.steps - ticked)
     return True

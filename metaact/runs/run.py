@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from metaact.errors import RunError
 from . import checkpoint, config_file
 from .files import extend, make_folder, remove_leftovers, write_atomically
 from .identity import identity
-from .jsons import Json, damaged, document, line, plain, read_document, read_lines
+from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
 METRICS, EPISODES = "metrics.jsonl", "episodes.jsonl"
+
+SEAL = "seal"
+"""Field of `result.json` that says what belongs to it: its hash, and the lengths of the records."""
 
 
 class RunBusyError(RunError):
@@ -80,7 +84,8 @@ class Run:
         """What `finish` was given.
 
         Raises:
-            RunError: If the run is not complete or the file is damaged.
+            RunError: If the run is not complete, or its result or records are not as `finish`
+                left them.
         """
         path = self.directory / RESULT
         if not path.exists():
@@ -88,7 +93,13 @@ class Run:
                 f"`{self.directory}` holds no result (the run is not complete); "
                 "run the same command again to continue it."
             )
-        return read_document(path)
+        result = read_document(path)
+        seal = result.pop(SEAL, None)
+        before_seals = seal is None and "outcome" in result
+        if not before_seals and seal != self._seal(result):
+            what = f"{RESULT}, {METRICS} or {EPISODES} was changed after the end"
+            raise damaged(path, what)
+        return result
 
     def environment(self) -> dict[str, Any]:
         """What `start` was given.
@@ -259,11 +270,18 @@ class Run:
             UsageError: If anything is not strict JSON; nothing is written then.
             RunError: If it cannot be written, or `resume` was not called.
         """
-        content = document(plain(result, "result"))
+        content = {key: plain(result[key], f"result.{key}") for key in result}
         lines = b"".join(line(plain(record, "episode")) for record in episodes)
         self._flush()
         write_atomically(self.directory / EPISODES, lines)
-        write_atomically(self.directory / RESULT, content)
+        write_atomically(self.directory / RESULT, document({**content, SEAL: self._seal(content)}))
+
+    def _seal(self, result: Mapping[str, Json]) -> Json:
+        records = {
+            name: path.stat().st_size if (path := self.directory / name).is_file() else None
+            for name in (METRICS, EPISODES)
+        }
+        return {"sha256": hashlib.sha256(canonical(dict(result))).hexdigest(), **records}
 
     def _flush(self) -> None:
         end = self._require_resumed()

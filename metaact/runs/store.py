@@ -156,11 +156,12 @@ def _check_place(path: Path) -> None:
             raise UsageError(
                 f"`path` must be a folder for results; got {str(path)!r}, and {place} is a file."
             )
-    if (path / CONFIG).exists() and (path / ENVIRONMENT).exists():
-        raise UsageError(
-            f"`path` must be a folder of runs; got {str(path)!r}, which is itself one run. "
-            f"Name its results folder, {str(path.parent.parent)!r}, or another."
-        )
+        if (place / CONFIG).exists() and (place / ENVIRONMENT).exists():
+            which = "itself one run" if place == path else f"inside one run, {place}"
+            raise UsageError(
+                f"`path` must be a folder of runs; got {str(path)!r}, which is {which}. "
+                f"Name its results folder, {str(place.parent.parent)!r}, or another."
+            )
 
 
 def _folders(path: Path) -> list[Path]:

@@ -306,6 +306,7 @@ def test_an_arm_that_raises_does_not_stop_the_others(
         return build(one, study)
 
     monkeypatch.setattr(converge, "build", broken)
+    caplog.set_level("DEBUG")
     report = run_all([first, second], shared, tmp_path)
     assert report.failed == (("arelu sgd lr 0.02 seed 0", "KeyError: 'mine'"),)
     assert [run.is_complete for run in report.done] == [True]

@@ -68,6 +68,7 @@ def test_a_taskset_of_ours_has_their_manners(make_images: MakeImages) -> None:
         to_taskset(episodes, num_tasks=0)
 
 
+@pytest.mark.draws_globally  # learn2learn samples from the global streams
 def test_a_real_taskset_becomes_ours(learn2learn: ModuleType, make_images: MakeImages) -> None:
     images = make_images([9] * 6, side=3)
     pairs = torch.utils.data.TensorDataset(images.pixels.float(), images.labels)
