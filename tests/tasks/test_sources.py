@@ -98,7 +98,7 @@ def test_no_network_says_what_to_do_and_leaves_nothing(tmp_path: Path, no_networ
         for needed in (str(root), f"{name}-{part}.npz", "Name or service not known", "http"):
             assert needed in message
         assert "--data-root or METAACT_DATA" in message
-        assert message.endswith("--dataset glyphs.")
+        assert "With nothing to download: metaact maml --dataset glyphs" in message
         assert not root.exists()
 
 
