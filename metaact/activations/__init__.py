@@ -28,3 +28,4 @@ from .registry import resolve as resolve
 from .rrelu import RReLU as RReLU
 from .slaf import SLAF as SLAF
 from .slopes import is_stuck as is_stuck
+from .user import source_identity as source_identity

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from metaact.errors import UsageError
 
 from .entry import Entry
+from .specs import parse
 
 
 def user_entry(spec: str) -> Entry:
@@ -46,6 +50,35 @@ def user_entry(spec: str) -> Entry:
         citation="user",
         formula=(inspect.getdoc(type(first)) or "").partition("\n")[0],
     )
+
+
+def source_identity(spec: str) -> dict[str, str]:
+    """A hash of the file behind `module:factory`, for the identity of a run.
+
+    An activation that was edited must not be answered with the runs of its earlier self. What the
+    file imports is not hashed.
+
+    Args:
+        spec: As for `resolve`.
+
+    Returns:
+        {"activation_sha256": 64 hex digits}; {} for an activation of metaact's own.
+
+    Raises:
+        UsageError: If the module cannot be imported.
+
+    Examples:
+        >>> source_identity("arelu(alpha=0.25)")
+        {}
+    """
+    name = parse(spec).base.name
+    if ":" not in name:
+        return {}
+    load(name)
+    file = sys.modules[name.partition(":")[0]].__file__
+    if file is None:
+        return {}
+    return {"activation_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
 
 
 def load(spec: str) -> Callable[[], nn.Module]:

@@ -44,14 +44,14 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 
 
 @data.command("get", cls=Command)
-@click.argument("names", nargs=-1, required=True)
+@click.argument("name", nargs=-1, required=True, metavar="NAME...")
 @_root
-def get(names: tuple[str, ...], data_root: Path | None) -> None:
-    """Download or draw the data sets NAMES into the data root, pack and check them."""
+def get(name: tuple[str, ...], data_root: Path | None) -> None:
+    """Download or draw the data sets NAME... into the data root, pack and check them."""
     from metaact.experiments.data_sets import fetch
 
-    for name in names:
-        click.echo(fetch(name, data_root))
+    for one in name:
+        click.echo(fetch(one, data_root))
 
 
 @data.command("show", cls=Command)

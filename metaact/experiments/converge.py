@@ -201,7 +201,11 @@ def open_run(config: ConvergeConfig, shared: Study, library: Library) -> Run:
     return library.open(
         kind=KIND,
         name=f"{stem}-{config.optimizer}-lr{config.lr:g}-{arm}-seed{config.seed}",
-        config={**config.fields(), **shared.identity},
+        config={
+            **config.fields(),
+            **shared.identity,
+            **activations.source_identity(config.activation),
+        },
     )
 
 

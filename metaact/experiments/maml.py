@@ -158,6 +158,7 @@ def open_run(config: MamlConfig, shared: Study, store: RunStore) -> Run:
         "dataset": Path(config.dataset).name,
         "hold_out": shared.split.held_out,
         **shared.identity,
+        **activations.source_identity(config.activation),
     }
     arm = config.activation.replace(":", ".")
     name = f"{Path(config.dataset).stem}-{config.ways}way-{config.shots}shot-{arm}"

@@ -217,7 +217,8 @@ def build(config: TransferConfig, images: Images, shared: Study) -> nn.Module:
 def _shared_fields(config: TransferConfig) -> dict[str, object]:
     names = ("activation", "seed", "source", "model", "batch_norm", "pretrain_lr")
     fields = config.fields()
-    return {name: fields[name] for name in (*names, "momentum", "batch_size")}
+    kept = {name: fields[name] for name in (*names, "momentum", "batch_size")}
+    return {**kept, **activations.source_identity(config.activation)}
 
 
 def source_run(config: TransferConfig, shared: Study, library: Library) -> Run:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from metaact.activations import create, resolve
+from metaact.activations import create, resolve, source_identity
 from metaact.errors import UsageError
 
 SOURCE = '''
@@ -99,3 +99,17 @@ def test_what_cannot_be_used_is_refused_in_one_line(spec: str, message: str) -> 
     with pytest.raises(UsageError, match=message) as caught:
         resolve(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_an_edited_activation_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the file as it was must not answer for the file as it is."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "edited_activation.py"
+    file.write_text("from torch.nn import ReLU as mine\n")
+    before = source_identity("edited_activation:mine+elsa")
+    file.write_text("from torch.nn import Tanh as mine\n")
+    after = source_identity("edited_activation:mine+elsa")
+    assert len(before["activation_sha256"]) == 64
+    assert before != after
