@@ -36,21 +36,22 @@ class Labelled(Protocol):
         """int64 [images]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Score:
     """How well a model does on a set of images.
 
     Attributes:
         loss: Mean cross-entropy.
-        accuracy: Share of images classified correctly, in 0..1.
-        correct: Their number.
-        images: Size of the set.
+        right: Which images are classified correctly: bool [images], on the CPU.
     """
 
     loss: float
-    accuracy: float
-    correct: int
-    images: int
+    right: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images classified correctly, in 0..1."""
+        return int(self.right.sum()) / len(self.right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
     """
     like = next(model.parameters())
     loss = torch.zeros((), dtype=torch.float64, device=like.device)
-    correct = torch.zeros((), dtype=torch.int64, device=like.device)
+    right = []
     was_training = model.training
     model.eval()
     with torch.inference_mode():
@@ -206,14 +207,9 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
             inputs, labels = batch(images, indices, like=like)
             logits = model(inputs)
             loss += functional.cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(dim=1) == labels).sum()
+            right.append(logits.argmax(dim=1) == labels)
     model.train(was_training)
-    return score(float(loss), int(correct), len(images.labels))
-
-
-def score(loss: float, correct: int, images: int) -> Score:
-    """A score from the sum of losses and the number of correct answers."""
-    return Score(loss=loss / images, accuracy=correct / images, correct=correct, images=images)
+    return Score(loss=float(loss) / len(images.labels), right=torch.cat(right).cpu())
 
 
 def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:

@@ -15,7 +15,7 @@ from metaact import activations
 from metaact.adaptation.stacked import refusal, stacked_epoch
 from metaact.adaptation.supervised import EpochLoss, Labelled, Trainer, evaluate
 from metaact.errors import MetaactError, RunError
-from metaact.runs import Run, finite
+from metaact.runs import Run, finite, pack_bits
 
 from .sweep import Job
 
@@ -201,6 +201,8 @@ class _Member:
             score = evaluate(self.trainer.model, images)
             losses.append(score.loss)
             record |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+            if name == "test" and (step is None or epochs == step == 0):
+                record["test_right"] = pack_bits(score.right.numpy())
         self.run.append(finite(record))  # type: ignore[arg-type]
         return all(math.isfinite(loss) for loss in losses)
 

@@ -4,6 +4,8 @@ A run is one arm with one seed. Its directory is named by a hash over every fiel
 `result.json` is written last and atomically, so its presence means that the run is complete.
 """
 
+from .bits import pack_bits as pack_bits
+from .bits import unpack_bits as unpack_bits
 from .environment import environment as environment
 from .identity import identity as identity
 from .jsons import Json as Json

@@ -152,7 +152,7 @@ def test_score_is_the_mean_over_images_for_any_batch_size(
     picked = logits.log_softmax(1)[torch.arange(60), images.labels]
     right = int((logits.argmax(1) == images.labels).sum())
     assert score.loss == pytest.approx(-float(picked.mean()), rel=1e-10)
-    assert (score.correct, score.images, score.accuracy) == (right, 60, right / 60)
+    assert (int(score.right.sum()), len(score.right), score.accuracy) == (right, 60, right / 60)
 
 
 def test_pixels_are_scaled_as_torchvision_scales_them() -> None:
