@@ -12,7 +12,9 @@ from metaact.runs import Json, Run
 
 from .converge import Study, open_run
 from .converge_config import ConvergeConfig
+from .rates import CONVERGE_RATES, Rates, at_rates
 from .reuse import Library, at_epoch, records_until
+from .tuning import Trial
 
 Record = dict[str, Json]
 
@@ -76,6 +78,26 @@ class Arm:
     def label(self) -> str:
         """How pictures and messages name it."""
         return f"{self.config.activation} {self.config.optimizer} lr {self.config.lr:g}"
+
+    @property
+    def rates(self) -> Rates:
+        """Its learning rates."""
+        return at_rates(self.config.fields(), CONVERGE_RATES)
+
+    def trial(self) -> Trial:
+        """What tuning looks at: both accuracies after the last epoch, of the converged runs."""
+
+        def last(key: str) -> dict[int, float]:
+            found = {t.seed: t.at(self.config.epochs, key) for t in self.converged}
+            return {seed: value for seed, value in found.items() if value is not None}
+
+        return Trial(
+            arm=f"{self.config.activation} {self.config.optimizer}",
+            rates=self.rates,
+            validation=last("validation_accuracy"),
+            test=last("test_accuracy"),
+            asked=self.asked,
+        )
 
     def values(self, epoch: int, key: str) -> dict[int, float]:
         """A figure at the end of an epoch, by seed, of the runs that have it."""

@@ -13,29 +13,46 @@ from torch.func import functional_call
 
 from metaact import activations, analysis
 
+from . import tuning_report
 from .converge import Study
 from .converge_arms import Arm, absent, collect
 from .converge_config import ConvergeConfig
+from .rates import CONVERGE_RATES, Rates
 from .reuse import Library
+from .tuning import is_shared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def draw(
-    configs: Sequence[ConvergeConfig], shared: Study, library: Library, folder: Path
+    configs: Sequence[ConvergeConfig],
+    shared: Study,
+    library: Library,
+    folder: Path,
+    *,
+    shared_rates: Sequence[Rates] | None = None,
 ) -> list[Path]:
     """Learning curves per optimizer and rate; per attention arm α, β and the learned curves.
+
+    Rates that are not among `shared_rates` are in the picture of accuracy against rate only.
 
     Returns:
         The files written, PNG and SVG of each picture; none if no run converged.
     """
-    asked = collect(configs, shared, library)
+    tried = collect(configs, shared, library)
+    asked = [arm for arm in tried if is_shared(arm.rates, shared_rates)]
     arms = [arm for arm in asked if arm.converged]
-    written: list[Path] = []
-    if not arms:
-        return written
-    stem = _stem(arms)
+    if not any(arm.converged for arm in tried):
+        return []
+    stem = _stem(tried)
+    written = tuning_report.draw(
+        [arm.trial() for arm in tried],
+        CONVERGE_RATES,
+        path=folder / stem,
+        title=f"{Path(tried[0].config.dataset).name}, after epoch {tried[0].config.epochs}",
+        chance=1 / shared.train.classes,
+    )
     for optimizer, lr in dict.fromkeys((a.config.optimizer, a.config.lr) for a in arms):
         group = [a for a in arms if (a.config.optimizer, a.config.lr) == (optimizer, lr)]
         name = f"{stem}-{optimizer}-lr{lr:g}"

@@ -11,9 +11,12 @@ import numpy as np
 
 from metaact import analysis
 
+from . import tuning, tuning_report
 from .converge import Study
 from .converge_arms import Arm, Trace, collect, number
 from .converge_config import ConvergeConfig
+from .pairing import Pair, add_differences, difference_cells
+from .rates import CONVERGE_RATES, Rates
 from .replication import over_seeds
 from .reuse import Library
 from .sweep import SweepReport
@@ -28,6 +31,7 @@ def summarise(
     report: SweepReport,
     *,
     thresholds: Sequence[float] = (0.5, 0.9),
+    shared_rates: Sequence[Rates] | None = None,
 ) -> dict[str, Any]:
     """Everything the table shows as one JSON document.
 
@@ -37,14 +41,23 @@ def summarise(
         library: The run store, read after the sweep.
         report: How the sweep ended.
         thresholds: Accuracies, in 0..1, whose first reaching is reported.
+        shared_rates: The rates of the reading at one rate for all; None: every rate there is. All
+            other rates only serve each arm's choice of its own.
 
     Returns:
         Strict JSON.
     """
     arms = collect(configs, shared, library)
-    rows = [_row(arm, shared, thresholds) for arm in arms]
-    tuned, untuned = _tuned(rows, arms)
-    _compare(rows, arms, among=lambda config: (config.optimizer, config.lr))
+    trials = [arm.trial() for arm in arms]
+    rows = [_row(arm, t, shared, thresholds) for arm, t in zip(arms, trials, strict=True)]
+    choices = tuning.choose(trials) if shared.validation is not None else []
+    tuned = _tuned(rows, arms, choices)
+    first = [i for i, arm in enumerate(arms) if tuning.is_shared(arm.rates, shared_rates)]
+    _compare(
+        [rows[i] for i in first],
+        [arms[i] for i in first],
+        among=lambda config: (config.optimizer, config.lr),
+    )
     config = configs[0]
     return {
         "experiment": "converge",
@@ -58,7 +71,8 @@ def summarise(
         "watched_part": watched(shared),
         "arms": rows,
         "tuned": tuned,
-        "untuned": untuned,
+        "untuned": [choice.arm for choice in choices if choice.index is None],
+        "tuning": tuning.document(trials, choices, rates=CONVERGE_RATES, shared=shared_rates),
         "reused_runs": report.reused,
         "missing": report.complaints(),
         "damaged": list(library.damaged),
@@ -70,14 +84,16 @@ def watched(shared: Study) -> str:
     return "test" if shared.validation is None else "validation"
 
 
-def _row(arm: Arm, shared: Study, thresholds: Sequence[float]) -> dict[str, Any]:
+def _row(
+    arm: Arm, trial: tuning.Trial, shared: Study, thresholds: Sequence[float]
+) -> dict[str, Any]:
     config, part, images = arm.config, watched(shared), len(shared.test)
     first, last = arm.values(1, "test_accuracy"), arm.values(config.epochs, "test_accuracy")
     results = [t.run.result() for t in arm.traces]
     row: dict[str, Any] = {
         "activation": config.activation,
         "optimizer": config.optimizer,
-        "lr": config.lr,
+        **arm.rates,
         "seeds": arm.asked,
         "complete": len(arm.traces),
         "diverged": [t.diverged_in for t in arm.traces if t.diverged_in is not None],
@@ -90,7 +106,7 @@ def _row(arm: Arm, shared: Study, thresholds: Sequence[float]) -> dict[str, Any]
         "attention_layers": results[0]["attention_layers"] if results else 0,
     }
     if part == "validation":
-        row |= _selected(arm, images)
+        row |= {**_selected(arm, images), "validation_accuracy": trial.score}
     else:
         best = {t.seed: b[1] for t in arm.converged if (b := t.best("test_accuracy"))}
         row |= {"best_test": _interval(best, images), "best_test_by_seed": best}
@@ -103,13 +119,10 @@ def _selected(arm: Arm, images: int) -> dict[str, Any]:
     by_seed = {t.seed: t for t in arm.converged}
     tests = {s: by_seed[s].at(epoch, "test_accuracy") for s, (epoch, _) in chosen.items()}
     known = {s: v for s, v in tests.items() if v is not None}
-    validation = [value for _, value in chosen.values()]
-    full = len(validation) == arm.asked
     return {
         "selected": _interval(known, images),
         "selected_epochs": [epoch for epoch, _ in chosen.values()],
         "selected_by_seed": known,
-        "validation_accuracy": float(np.mean(validation)) if full else None,
     }
 
 
@@ -142,54 +155,29 @@ def _compare(
     among: Callable[[ConvergeConfig], object],
 ) -> None:
     """Add each arm's paired difference from the first arm that is alike in `among`."""
-    found = []
+    pairs = []
     for row, arm in zip(rows, arms, strict=True):
         reference = next(a for a in arms if among(a.config) == among(arm.config))
-        if reference is arm:
-            continue
-        mine = arm.values(arm.config.epochs, "test_accuracy")
-        theirs = reference.values(arm.config.epochs, "test_accuracy")
-        seeds = sorted(mine.keys() & theirs.keys())
-        if len(seeds) > 1:
-            difference = analysis.paired_difference(
-                [mine[s] for s in seeds], [theirs[s] for s in seeds], unit="training seeds"
+        if reference is not arm:
+            pairs.append(
+                Pair(
+                    row=row,
+                    reference=reference.config.activation,
+                    values=arm.values(arm.config.epochs, "test_accuracy"),
+                    reference_values=reference.values(arm.config.epochs, "test_accuracy"),
+                )
             )
-            found.append((row, reference, difference))
-    adjusted = analysis.holm([difference.p_value for _, _, difference in found])
-    for (row, reference, difference), p in zip(found, adjusted, strict=True):
-        row["difference"] = {
-            "reference": reference.config.activation,
-            **asdict(difference),
-            "p_holm": float(p),
-        }
+    add_differences(pairs)
 
 
 def _tuned(
-    rows: Sequence[dict[str, Any]], arms: Sequence[Arm]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Each arm, per optimizer, at the rate that was best on the validation part.
-
-    Every arm had the same rates to choose from, and no test image played a part. Empty where one
-    rate was given, or there is no validation part.
-
-    Returns:
-        The arms with their paired differences, and the names of those that have no rate at which
-        all seeds are there.
-    """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for i, row in enumerate(rows):
-        if "selected" in row:
-            groups.setdefault((row["optimizer"], row["activation"]), []).append(i)
-    chosen, without = [], []
-    for (optimizer, activation), group in groups.items():
-        usable = [i for i in group if rows[i]["validation_accuracy"] is not None]
-        if len(group) > 1 and usable:
-            chosen.append(max(usable, key=lambda i: float(rows[i]["validation_accuracy"])))
-        elif len(group) > 1:
-            without.append(f"{activation} {optimizer}")
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm], choices: Sequence[tuning.Choice]
+) -> list[dict[str, Any]]:
+    """Each arm, per optimizer, at its own best rate, with its difference from the first one."""
+    chosen = [choice.index for choice in choices if choice.index is not None]
     tuned = [dict(rows[i]) for i in chosen]
     _compare(tuned, [arms[i] for i in chosen], among=lambda config: config.optimizer)
-    return tuned, without
+    return tuned
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -207,16 +195,37 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{settings['model']} on {Path(summary['dataset']).name}: test accuracy in %, "
         f"{settings['epochs']} epochs, {summary['protocol']} protocol"
     )
-    rows = [_cells(row, chosen, settings["epochs"]) for row in summary["arms"]]
-    shown = analysis.render_table(columns, rows, title=title, footnotes=_notes(summary))
-    if summary["tuned"]:
-        shown += "\n\n" + analysis.render_table(
+    heading = tuning_report.heading(summary["tuning"], CONVERGE_RATES)
+    parts = [
+        analysis.render_table(
             columns,
-            [_cells(row, chosen, settings["epochs"]) for row in summary["tuned"]],
-            title="Each arm at its best learning rate, chosen on the validation part",
-            footnotes=_tuned_notes(summary),
+            [
+                _cells(row, chosen, settings["epochs"])
+                for row in tuning_report.shared_rows(summary, CONVERGE_RATES)
+            ],
+            title="\n".join(filter(None, (title, heading))),
+            footnotes=_notes(summary),
         )
-    return shown
+    ]
+    if summary["tuning"]:
+        parts.append(
+            analysis.render_table(
+                columns,
+                [_cells(row, chosen, settings["epochs"]) for row in summary["tuned"]],
+                title=tuning_report.OWN,
+                footnotes=_tuned_notes(summary),
+            )
+        )
+        parts.append(
+            tuning_report.every_rate(
+                summary,
+                CONVERGE_RATES,
+                name=lambda row: f"{row['activation']} {row['optimizer']}",
+                interval=lambda row: row["after_last_epoch"],
+                lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
+            )
+        )
+    return "\n\n".join(filter(None, parts))
 
 
 def _cells(row: Mapping[str, Any], chosen: str, epochs: int) -> dict[str, str]:
@@ -238,15 +247,10 @@ def _cells(row: Mapping[str, Any], chosen: str, epochs: int) -> dict[str, str]:
         f"epoch {epochs}": last,
         chosen: shown(row.get("selected") or row.get("best_test")),
         "stuck α": stuck if row["attention_layers"] else "",
+        **difference_cells(row),
     }
     for time in row["time_to"]:
         cells[f"to {100 * time['threshold']:g} %"] = _duration(time, row["complete"])
-    if difference := row.get("difference"):
-        interval = analysis.Interval(**difference["interval"])
-        cells["difference"] = (
-            f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
-        )
-        cells["p (Holm)"] = f"{difference['p_holm']:.2g}"
     return cells
 
 
@@ -263,12 +267,10 @@ def _list(values: Sequence[object]) -> str:
 
 
 def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = []
+    notes = tuning.notes(summary["tuning"], CONVERGE_RATES)
     if any("difference" in row for row in summary["tuned"]):
         reference = summary["tuned"][0]["activation"]
         notes.append(f"Difference: paired with {reference} by the same optimizer at its own rate.")
-    if summary["untuned"]:
-        notes.append(f"At no rate all seeds are there: {', '.join(summary['untuned'])}.")
     return notes
 
 

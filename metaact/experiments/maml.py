@@ -193,7 +193,8 @@ def job(
     build(config, shared)
     run = open_run(config, shared, store)
     return Job(
-        label=f"{config.activation} inner lr {config.inner_lr:g} seed {config.seed}",
+        label=f"{config.activation} inner lr {config.inner_lr:g} lr {config.meta_lr:g} "
+        f"seed {config.seed}",
         run=run,
         steps=config.iterations,
         work=lambda tick: train(config, shared, run, tick=tick, chunk_size=chunk_size),

@@ -13,9 +13,12 @@ import numpy as np
 from metaact import analysis, paper
 from metaact.runs import Run, RunStore
 
+from . import tuning, tuning_report
 from .comparison import paper_row
 from .config import MamlConfig
 from .maml import Study, open_run
+from .pairing import Pair, add_differences, difference_cells
+from .rates import MAML_RATES, Rates, at_rates, in_words
 from .sweep import SweepReport
 
 EXPLODED = 100.0
@@ -24,7 +27,7 @@ EXPLODED = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """The runs of one activation at one inner learning rate, over seeds.
+    """The runs of one activation at one inner and one outer learning rate, over seeds.
 
     Attributes:
         config: Its settings; the seed is the first one's.
@@ -41,9 +44,20 @@ class Arm:
         """The runs that ended with finite weights."""
         return tuple(run for run in self.runs if run.result()["outcome"] == "complete")
 
+    @property
+    def rates(self) -> Rates:
+        """Its learning rates."""
+        return at_rates(self.config.fields(), MAML_RATES)
+
+    def by_seed(self) -> dict[int, list[float]]:
+        """Test accuracies of the frozen episodes of each run that converged."""
+        return {
+            run.config["seed"]: [e["accuracy"] for e in run.episodes()] for run in self.converged
+        }
+
     def accuracies(self) -> np.ndarray:
-        """Test accuracies [seeds, episodes] of the runs that converged."""
-        return np.array([[e["accuracy"] for e in run.episodes()] for run in self.converged])
+        """The same [seeds, episodes]."""
+        return np.array(list(self.by_seed().values()))
 
     def exploded(self) -> list[int]:
         """Where the training loss of each run that went so far first rose beyond all reason.
@@ -57,20 +71,25 @@ class Arm:
         ]
         return [found[0] for found in first if found]
 
-    def validation(self) -> float | None:
-        """Mean final validation accuracy; None without validation or with a diverged run."""
-        if len(self.converged) < self.asked:
-            return None
-        last = [run.metrics()[-1].get("validation_accuracy") for run in self.converged]
-        values = [value for value in last if isinstance(value, float)]
-        return float(np.mean(values)) if len(values) == len(last) else None
+    def trial(self) -> tuning.Trial:
+        """What tuning looks at."""
+        last = {run.config["seed"]: run.metrics()[-1] for run in self.converged}
+        found = {seed: record.get("validation_accuracy") for seed, record in last.items()}
+        return tuning.Trial(
+            arm=self.config.activation,
+            rates=self.rates,
+            validation={s: value for s, value in found.items() if isinstance(value, float)},
+            test={seed: float(np.mean(values)) for seed, values in self.by_seed().items()},
+            asked=self.asked,
+        )
 
 
 def collect(configs: Sequence[MamlConfig], shared: Study, store: RunStore) -> list[Arm]:
     """The arms of a comparison, in the order in which they were asked for."""
-    groups: dict[tuple[str, float], list[MamlConfig]] = {}
+    groups: dict[tuple[str, float, float], list[MamlConfig]] = {}
     for config in configs:
-        groups.setdefault((config.activation, config.inner_lr), []).append(config)
+        key = config.activation, config.inner_lr, config.meta_lr
+        groups.setdefault(key, []).append(config)
     arms = []
     for group in groups.values():
         runs = [open_run(config, shared, store) for config in group]
@@ -80,14 +99,32 @@ def collect(configs: Sequence[MamlConfig], shared: Study, store: RunStore) -> li
 
 
 def summarise(
-    configs: Sequence[MamlConfig], shared: Study, store: RunStore, report: SweepReport
+    configs: Sequence[MamlConfig],
+    shared: Study,
+    store: RunStore,
+    report: SweepReport,
+    *,
+    shared_rates: Sequence[Rates] | None = None,
 ) -> dict[str, Any]:
-    """Everything the table shows, and the per-arm figures behind it, as one JSON document."""
+    """Everything the table shows, and the per-arm figures behind it, as one JSON document.
+
+    Args:
+        configs: The runs asked for.
+        shared: The data, from `study`.
+        store: The run store, read after the sweep.
+        report: How the sweep ended.
+        shared_rates: The rates of the reading at one rate for all; None: every rate there is. All
+            other rates only serve each arm's choice of its own.
+
+    Returns:
+        Strict JSON.
+    """
     arms = collect(configs, shared, store)
     config = configs[0]
-    rows = [_row(arm, shared) for arm in arms]
-    _compare(rows, arms)
-    tuned = _tuned(rows, arms)
+    trials = [arm.trial() for arm in arms]
+    rows = [_row(arm, trial, shared) for arm, trial in zip(arms, trials, strict=True)]
+    choices = tuning.choose(trials) if shared.validation is not None else []
+    _compare(rows, arms, shared_rates)
     return {
         "experiment": "maml",
         "dataset": config.dataset,
@@ -95,10 +132,11 @@ def summarise(
         "test_episodes_sha256": shared.test.sha256,
         "held_out": shared.split.held_out,
         "protocol": config.protocol,
-        "settings": {k: v for k, v in config.fields().items() if k not in _VARYING},
+        "settings": _settings(configs),
         "chance": config.chance,
         "arms": rows,
-        "tuned": tuned,
+        "tuned": _tuned(rows, arms, choices),
+        "tuning": tuning.document(trials, choices, rates=MAML_RATES, shared=shared_rates),
         "reused_runs": report.reused,
         "missing": report.complaints(),
     }
@@ -107,20 +145,27 @@ def summarise(
 _VARYING = ("activation", "seed", "inner_lr", "dataset")
 
 
-def _row(arm: Arm, shared: Study) -> dict[str, Any]:
+def _settings(configs: Sequence[MamlConfig]) -> dict[str, object]:
+    """What all runs share; the outer learning rate is no setting where it is tuned."""
+    several = len({config.meta_lr for config in configs}) > 1
+    varying = (*_VARYING, "meta_lr") if several else _VARYING
+    return {k: v for k, v in configs[0].fields().items() if k not in varying}
+
+
+def _row(arm: Arm, trial: tuning.Trial, shared: Study) -> dict[str, Any]:
     config, results = arm.config, [run.result() for run in arm.runs]
     trials = config.ways * config.test_queries
     converged = [r for r in results if r["outcome"] == "complete"]
     row: dict[str, Any] = {
         "activation": config.activation,
-        "inner_lr": config.inner_lr,
+        **arm.rates,
         "seeds": arm.asked,
         "complete": len(results),
         "diverged": [r["iteration"] for r in results if r["outcome"] == "diverged"],
         "exploded": arm.exploded(),
         "parameters": results[0]["parameters"] if results else None,
         "held_out": None,
-        "validation_accuracy": arm.validation(),
+        "validation_accuracy": trial.score,
         "stuck_alpha": [r["stuck_alpha"] for r in results],
         "attention_layers": results[0]["attention_layers"] if results else 0,
     }
@@ -145,71 +190,51 @@ def _published(config: MamlConfig, shared: Study) -> float | None:
     return None if percent is None else percent / 100
 
 
-def _compare(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> None:
-    """Add each arm's paired difference from the first arm at the same inner learning rate."""
-    references = {}
+def _compare(
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm], shared_rates: Sequence[Rates] | None
+) -> None:
+    """Add each arm's paired difference from the first arm at the same shared rates."""
+    references: dict[tuple[float, ...], Arm] = {}
     for arm in arms:
         if arm.config.activation == arms[0].config.activation:
-            references[arm.config.inner_lr] = arm
-    pairs = [
-        (row, arm, references[arm.config.inner_lr])
-        for row, arm in zip(rows, arms, strict=True)
-        if references.get(arm.config.inner_lr, arm) is not arm
-    ]
-    _add_differences(pairs)
+            references[tuple(arm.rates.values())] = arm
+    pairs = []
+    for row, arm in zip(rows, arms, strict=True):
+        reference = references.get(tuple(arm.rates.values()), arm)
+        if reference is not arm and tuning.is_shared(arm.rates, shared_rates):
+            pairs.append(_pair(row, arm, reference))
+    add_differences(pairs)
 
 
-def _add_differences(pairs: Sequence[tuple[dict[str, Any], Arm, Arm]]) -> None:
-    """Paired over episodes and over the seeds that both arms have; Holm over all of them."""
-    found = []
-    for row, arm, reference in pairs:
-        mine = {run.config["seed"]: i for i, run in enumerate(arm.converged)}
-        theirs = {run.config["seed"]: i for i, run in enumerate(reference.converged)}
-        seeds = sorted(mine.keys() & theirs.keys())
-        if seeds:
-            difference = analysis.paired_difference(
-                arm.accuracies()[[mine[s] for s in seeds]],
-                reference.accuracies()[[theirs[s] for s in seeds]],
-            )
-            found.append((row, reference, difference))
-    adjusted = analysis.holm([difference.p_value for _, _, difference in found])
-    for (row, reference, difference), p in zip(found, adjusted, strict=True):
-        row["difference"] = {
-            "reference": reference.config.activation,
-            **asdict(difference),
-            "p_holm": float(p),
-        }
+def _pair(row: dict[str, Any], arm: Arm, reference: Arm) -> Pair:
+    return Pair(
+        row=row,
+        reference=reference.config.activation,
+        values=arm.by_seed(),
+        reference_values=reference.by_seed(),
+    )
 
 
-def _tuned(rows: list[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Each arm at the inner learning rate that was best on the validation part.
-
-    Every arm had the same rates to choose from, and no test episode played a part. Empty where
-    one rate was given or there is no validation part.
-    """
-    names = list(dict.fromkeys(arm.config.activation for arm in arms))
-    chosen = []
-    for name in names:
-        mine = [i for i, arm in enumerate(arms) if arm.config.activation == name]
-        scored = [(rows[i]["validation_accuracy"], i) for i in mine]
-        usable = [(score, i) for score, i in scored if score is not None]
-        if len(mine) > 1 and usable:
-            chosen.append(max(usable)[1])
+def _tuned(
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm], choices: Sequence[tuning.Choice]
+) -> list[dict[str, Any]]:
+    """Each arm at its own best rates, with its difference from the first one at its own."""
+    chosen = [choice.index for choice in choices if choice.index is not None]
     tuned = [{k: v for k, v in rows[i].items() if k != "difference"} for i in chosen]
-    if tuned:
-        _add_differences(
-            [
-                (row, arms[i], arms[chosen[0]])
-                for row, i in list(zip(tuned, chosen, strict=True))[1:]
-            ]
-        )
+    add_differences(
+        [
+            _pair(row, arms[i], arms[chosen[0]])
+            for row, i in list(zip(tuned, chosen, strict=True))[1:]
+        ]
+    )
     return tuned
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """The summary as a plain-text table with its footnotes."""
+    """The summary as plain-text tables with their footnotes: at shared rates, at each arm's own."""
     settings = summary["settings"]
-    names = ["activation", "inner lr", "seeds", "held-out accuracy"]
+    names = ["activation", "inner lr", *(["lr"] if "meta_lr" not in settings else [])]
+    names += ["seeds", "held-out accuracy"]
     if summary["protocol"] == "paper":
         names += ["paper protocol", "gap", "published"]
     if any("difference" in row for row in (*summary["arms"], *summary["tuned"])):
@@ -223,16 +248,44 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{settings['model']} (BatchNorm: {settings['batch_norm']}), "
         f"{settings['iterations']} iterations, {summary['protocol']} protocol"
     )
-    shown = analysis.render_table(
-        columns, [_cells(row) for row in summary["arms"]], title=title, footnotes=_notes(summary)
-    )
-    if summary["tuned"]:
-        shown += "\n\n" + analysis.render_table(
+    heading = tuning_report.heading(summary["tuning"], MAML_RATES)
+    rows = tuning_report.shared_rows(summary, MAML_RATES)
+    parts = [
+        analysis.render_table(
             columns,
-            [_cells(row) for row in summary["tuned"]],
-            title="Each arm at its best inner lr, chosen on the validation part",
+            [_cells(row) for row in rows],
+            title="\n".join(filter(None, (title, heading))),
+            footnotes=_notes(summary),
         )
-    return shown
+    ]
+    if summary["tuning"]:
+        parts.append(
+            analysis.render_table(
+                columns,
+                [_cells(row) for row in summary["tuned"]],
+                title=tuning_report.OWN,
+                footnotes=_tuned_notes(summary),
+            )
+        )
+        parts.append(
+            tuning_report.every_rate(
+                summary,
+                MAML_RATES,
+                name=lambda row: str(row["activation"]),
+                interval=lambda row: row["held_out"],
+                lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
+            )
+        )
+    return "\n\n".join(filter(None, parts))
+
+
+def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
+    notes = tuning.notes(summary["tuning"], MAML_RATES)
+    if any("difference" in row for row in summary["tuned"]):
+        notes.append(
+            f"Difference: paired with {summary['tuned'][0]['activation']} at its own rates."
+        )
+    return notes
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
@@ -246,10 +299,10 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         accuracy = f"{accuracy} ({len(row['diverged'])} diverged at iteration {at})"
     if row["complete"] < row["seeds"]:
         accuracy = f"{accuracy} ({row['seeds'] - row['complete']} missing)"
-    difference = row.get("difference")
-    cells = {
+    return {
         "activation": row["activation"],
         "inner lr": f"{row['inner_lr']:g}",
+        "lr": f"{row['meta_lr']:g}",
         "seeds": str(row["seeds"]),
         "held-out accuracy": accuracy,
         "paper protocol": percent(row.get("paper_protocol")),
@@ -258,14 +311,8 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         "stuck α": f"{sum(row['stuck_alpha'])}/{row['attention_layers'] * row['complete']}"
         if row["attention_layers"]
         else "",
+        **difference_cells(row),
     }
-    if difference:
-        interval = analysis.Interval(**difference["interval"])
-        cells["difference"] = (
-            f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
-        )
-        cells["p (Holm)"] = f"{difference['p_holm']:.2g}"
-    return cells
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
@@ -283,9 +330,10 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     for row in summary["arms"]:
         if row["exploded"]:
             at = ", ".join(str(i) for i in row["exploded"])
+            where = in_words(at_rates(row, MAML_RATES), MAML_RATES)
             notes.append(
-                f"{row['activation']} at inner lr {row['inner_lr']:g}: the training loss exploded "
-                f"in {len(row['exploded'])} of {row['complete']} runs (iteration {at}) and stayed "
+                f"{row['activation']} at {where}: the training loss exploded in "
+                f"{len(row['exploded'])} of {row['complete']} runs (iteration {at}) and stayed "
                 "finite; Adam hardly moves after that. A smaller --inner-lr or --lr may help."
             )
     if summary["protocol"] == "paper":
@@ -299,13 +347,29 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def draw(configs: Sequence[MamlConfig], shared: Study, store: RunStore, folder: Path) -> list[Path]:
-    """Learning curves of all arms, and α and β per layer of those that have them.
+def draw(
+    configs: Sequence[MamlConfig],
+    shared: Study,
+    store: RunStore,
+    folder: Path,
+    *,
+    shared_rates: Sequence[Rates] | None = None,
+) -> list[Path]:
+    """Learning curves of all arms, accuracy against rate, α and β of the arms that have them.
+
+    An arm at rates that were neither shared nor chosen is in the second picture only.
 
     Returns:
         The files written, PNG and SVG of each picture; none if no run is complete.
     """
-    arms = [arm for arm in collect(configs, shared, store) if arm.converged]
+    asked = collect(configs, shared, store)
+    trials = [arm.trial() for arm in asked]
+    chosen = [choice.index for choice in tuning.choose(trials)]
+    arms = [
+        arm
+        for i, arm in enumerate(asked)
+        if arm.converged and (tuning.is_shared(arm.rates, shared_rates) or i in chosen)
+    ]
     if not arms:
         return []
     config, stem = configs[0], _stem(arms)
@@ -324,6 +388,13 @@ def draw(configs: Sequence[MamlConfig], shared: Study, store: RunStore, folder: 
         chance=config.chance,
     )
     written = analysis.save_figure(figure, folder / f"{stem}-learning-curves")
+    written += tuning_report.draw(
+        trials,
+        MAML_RATES,
+        path=folder / stem,
+        title=f"{Path(config.dataset).name}, {config.ways}-way {config.shots}-shot",
+        chance=config.chance,
+    )
     for arm in arms:
         layers = _attention_series(arm)
         if layers:
@@ -343,9 +414,9 @@ def _stem(arms: Sequence[Arm]) -> str:
 
 
 def _label(arm: Arm, arms: Sequence[Arm]) -> str:
-    several = len({other.config.inner_lr for other in arms}) > 1
-    name = arm.config.activation
-    return f"{name} lr {arm.config.inner_lr:g}" if several else name
+    varied = tuning_report.varied([other.rates for other in arms], MAML_RATES)
+    words = in_words({r.field: arm.rates[r.field] for r in varied}, MAML_RATES)
+    return f"{arm.config.activation} {words}".strip().replace(",", "")
 
 
 def _series(arm: Arm, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -297,7 +297,7 @@ def _source_task(
 ) -> Task:
     domain = shared.pair.source
     return Task(
-        label=f"{config.activation} pre-training seed {config.seed}",
+        label=f"{config.activation} pre-training lr {config.pretrain_lr:g} seed {config.seed}",
         run=source_run(config, shared, library),
         build=partial(_source_trainer, config, shared),
         epochs=config.pretrain_epochs,
@@ -325,7 +325,8 @@ def _target_task(
     evaluate_on = {"test": domain.test}
     if domain.validation is not None:
         evaluate_on["validation"] = domain.validation
-    what = f"from {stage.pretrained} epochs" if stage.pretrained else "target only"
+    before = f"from {stage.pretrained} epochs at {config.pretrain_lr:g}"
+    what = before if stage.pretrained else "target only"
     return Task(
         label=f"{config.activation} {what} lr {config.lr:g} seed {config.seed}",
         run=target_run(config, stage, shared, library),

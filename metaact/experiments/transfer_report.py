@@ -11,6 +11,9 @@ import numpy as np
 
 from metaact import analysis
 
+from . import tuning, tuning_report
+from .pairing import Pair, add_differences, difference_cells
+from .rates import TRANSFER_RATES, Rates, at_rates
 from .replication import over_seeds
 from .reuse import Library, at_epoch, records_until
 from .sweep import SweepReport
@@ -41,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One activation at one fine-tuning rate, over seeds.
+    """One activation at one rate of fine-tuning and one of pre-training, over seeds.
 
     Attributes:
         config: Its settings; the seed is the first one's.
@@ -54,6 +57,22 @@ class Arm:
     cells: tuple[Cell, ...]
     source: dict[int, float]
     asked: int
+
+    @property
+    def rates(self) -> Rates:
+        """Its learning rates."""
+        return at_rates(self.config.fields(), TRANSFER_RATES)
+
+    def trial(self) -> tuning.Trial:
+        """What tuning looks at: the last cell, which is fine-tuned the longest."""
+        last = self.cells[-1]
+        return tuning.Trial(
+            arm=self.config.activation,
+            rates=self.rates,
+            validation=last.validation,
+            test=last.test,
+            asked=self.asked,
+        )
 
     def cell(self, name: str) -> Cell:
         """The figure of that name."""
@@ -123,13 +142,38 @@ def _cell(
 
 
 def summarise(
-    configs: Sequence[TransferConfig], shared: Study, library: Library, report: SweepReport
+    configs: Sequence[TransferConfig],
+    shared: Study,
+    library: Library,
+    report: SweepReport,
+    *,
+    shared_rates: Sequence[Rates] | None = None,
 ) -> dict[str, Any]:
-    """Everything the table shows as one JSON document."""
+    """Everything the table shows as one JSON document.
+
+    Args:
+        configs: The runs asked for.
+        shared: The data, from `study`.
+        library: The run store, read after the sweep.
+        report: How the sweep ended.
+        shared_rates: The rates of the reading at one rate for all; None: every rate there is. All
+            other rates only serve each arm's choice of its own.
+
+    Returns:
+        Strict JSON.
+    """
     arms = collect(configs, shared, library)
     rows = [_row(arm, shared) for arm in arms]
-    tuned, untuned = _tuned(rows, arms)
-    _compare(rows, arms, among=lambda config: config.lr)
+    trials = [arm.trial() for arm in arms]
+    validated = shared.pair.target.validation is not None
+    choices = tuning.choose(trials) if validated else []
+    tuned = _tuned(rows, arms, choices)
+    first = [i for i, arm in enumerate(arms) if tuning.is_shared(arm.rates, shared_rates)]
+    _compare(
+        [rows[i] for i in first],
+        [arms[i] for i in first],
+        among=lambda config: (config.lr, config.pretrain_lr),
+    )
     config = configs[0]
     return {
         "experiment": "transfer",
@@ -138,22 +182,30 @@ def summarise(
         "reading": config.reading,
         "protocol": config.protocol,
         "data": shared.data,
-        "settings": {k: v for k, v in config.fields().items() if k not in _VARYING},
+        "settings": _settings(configs),
         "chance": 1 / shared.pair.target.train.classes,
         "arms": rows,
         "tuned": tuned,
-        "untuned": untuned,
+        "untuned": [choice.arm for choice in choices if choice.index is None],
+        "tuning": tuning.document(trials, choices, rates=TRANSFER_RATES, shared=shared_rates),
         "reused_runs": report.reused,
         "missing": report.complaints(),
         "damaged": list(library.damaged),
     }
 
 
+def _settings(configs: Sequence[TransferConfig]) -> dict[str, object]:
+    """What all runs share; the rate of pre-training is no setting where it is tuned."""
+    several = len({config.pretrain_lr for config in configs}) > 1
+    varying = (*_VARYING, "pretrain_lr") if several else _VARYING
+    return {k: v for k, v in configs[0].fields().items() if k not in varying}
+
+
 def _row(arm: Arm, shared: Study) -> dict[str, Any]:
     images, source = len(shared.pair.target.test), len(shared.pair.source.test)
     return {
         "activation": arm.config.activation,
-        "lr": arm.config.lr,
+        **arm.rates,
         "seeds": arm.asked,
         "source_test": _interval(arm.source, source),
         "figures": {
@@ -185,56 +237,39 @@ def _compare(
     among: Callable[[TransferConfig], object],
 ) -> None:
     """Add each arm's paired difference from the first that is alike in `among`, at the end."""
-    found = []
+    pairs = []
     for row, arm in zip(rows, arms, strict=True):
         reference = next(a for a in arms if among(a.config) == among(arm.config))
-        mine, theirs = arm.cells[-1].test, reference.cells[-1].test
-        seeds = sorted(mine.keys() & theirs.keys())
-        if reference is arm or len(seeds) < 2:
-            continue
-        difference = analysis.paired_difference(
-            [mine[s] for s in seeds], [theirs[s] for s in seeds], unit="training seeds"
-        )
-        found.append((row, reference, difference))
-    adjusted = analysis.holm([difference.p_value for _, _, difference in found])
-    for (row, reference, difference), p in zip(found, adjusted, strict=True):
-        row["difference"] = {
-            "reference": reference.config.activation,
-            "at": reference.cells[-1].name,
-            **asdict(difference),
-            "p_holm": float(p),
-        }
+        if reference is not arm:
+            pairs.append(
+                Pair(
+                    row=row,
+                    reference=reference.config.activation,
+                    values=arm.cells[-1].test,
+                    reference_values=reference.cells[-1].test,
+                    about={"at": reference.cells[-1].name},
+                )
+            )
+    add_differences(pairs)
 
 
 def _tuned(
-    rows: Sequence[dict[str, Any]], arms: Sequence[Arm]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Each arm at the fine-tuning rate that was best on the target's validation part.
-
-    Returns:
-        The arms with their paired differences, and the names of those that have no rate at which
-        all seeds are there. Both are empty for one rate, and without a validation part.
-    """
-    several = len({arm.config.lr for arm in arms}) > 1
-    if not (several and any(arm.cells[-1].validation for arm in arms)):
-        return [], []
-    groups: dict[str, list[tuple[float, int]]] = {arm.config.activation: [] for arm in arms}
-    for i, arm in enumerate(arms):
-        validation = arm.cells[-1].validation
-        if len(validation) == arm.asked:
-            score = float(np.mean(list(validation.values())))
-            groups[arm.config.activation].append((score, i))
-    chosen = [max(group)[1] for group in groups.values() if group]
+    rows: Sequence[dict[str, Any]], arms: Sequence[Arm], choices: Sequence[tuning.Choice]
+) -> list[dict[str, Any]]:
+    """Each arm at its own best rates, with its difference from the first one at its own."""
+    chosen = [choice.index for choice in choices if choice.index is not None]
     tuned = [dict(rows[i]) for i in chosen]
     _compare(tuned, [arms[i] for i in chosen], among=lambda config: config.target)
-    return tuned, [name for name, group in groups.items() if not group]
+    return tuned
 
 
 def table(summary: Mapping[str, Any]) -> str:
     """The summary as a plain-text table with its footnotes."""
     figures = list(summary["arms"][0]["figures"])
-    names = ["activation", "lr", "seeds", "source test", *figures]
-    if any("difference" in row for row in summary["arms"]):
+    names = ["activation", "lr"]
+    names += [] if "pretrain_lr" in summary["settings"] else ["pre-training lr"]
+    names += ["seeds", "source test", *figures]
+    if any("difference" in row for row in (*summary["arms"], *summary["tuned"])):
         names += ["difference", "p (Holm)"]
     columns = [analysis.Column(name) for name in names]
     title = (
@@ -242,15 +277,35 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{Path(summary['target']).name}: accuracy on the target's test part in %. "
         f"Reading of the paper: {summary['reading']}."
     )
-    rows = [_cells(row) for row in summary["arms"]]
-    shown = analysis.render_table(columns, rows, title=title, footnotes=_notes(summary))
-    if summary["tuned"]:
-        shown += "\n\n" + analysis.render_table(
+    heading = tuning_report.heading(summary["tuning"], TRANSFER_RATES)
+    rows = tuning_report.shared_rows(summary, TRANSFER_RATES)
+    parts = [
+        analysis.render_table(
             columns,
-            [_cells(row) for row in summary["tuned"]],
-            title="Each arm at its best fine-tuning rate, chosen on the target's validation part",
-            footnotes=_tuned_notes(summary),
+            [_cells(row) for row in rows],
+            title="\n".join(filter(None, (title, heading))),
+            footnotes=_notes(summary),
         )
+    ]
+    if summary["tuning"]:
+        parts.append(
+            analysis.render_table(
+                columns,
+                [_cells(row) for row in summary["tuned"]],
+                title=f"{tuning_report.OWN} (the target's, at {figures[-1]})",
+                footnotes=_tuned_notes(summary),
+            )
+        )
+        parts.append(
+            tuning_report.every_rate(
+                summary,
+                TRANSFER_RATES,
+                name=lambda row: str(row["activation"]),
+                interval=lambda row: row["figures"][figures[-1]]["test"],
+                lost=lambda row: row["seeds"] - len(row["figures"][figures[-1]]["by_seed"]),
+            )
+        )
+    shown = "\n\n".join(filter(None, parts))
     pipelines = [summary["data"][f"{side}_pipeline"] for side in ("source", "target")]
     return "\n".join([shown, "", "Images were brought into one form:", *pipelines])
 
@@ -259,6 +314,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     cells = {
         "activation": row["activation"],
         "lr": f"{row['lr']:g}",
+        "pre-training lr": f"{row['pretrain_lr']:g}",
         "seeds": str(row["seeds"]),
         "source test": _shown(row["source_test"]),
     }
@@ -270,13 +326,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
             cells[name] += f" ({figure['source_diverged']} source diverged)"
         if figure["complete"] < row["seeds"]:
             cells[name] += f" ({row['seeds'] - figure['complete']} missing)"
-    if difference := row.get("difference"):
-        interval = analysis.Interval(**difference["interval"])
-        cells["difference"] = (
-            f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
-        )
-        cells["p (Holm)"] = f"{difference['p_holm']:.2g}"
-    return cells
+    return cells | difference_cells(row)
 
 
 def _shown(interval: Mapping[str, Any] | None) -> str:
@@ -284,13 +334,11 @@ def _shown(interval: Mapping[str, Any] | None) -> str:
 
 
 def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = []
+    notes = tuning.notes(summary["tuning"], TRANSFER_RATES)
     if any("difference" in row for row in summary["tuned"]):
         notes.append(
-            f"Difference: paired with {summary['tuned'][0]['activation']} at its own rate."
+            f"Difference: paired with {summary['tuned'][0]['activation']} at its own rates."
         )
-    if summary["untuned"]:
-        notes.append(f"At no rate all seeds are there: {', '.join(summary['untuned'])}.")
     return notes
 
 

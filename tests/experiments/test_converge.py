@@ -227,7 +227,7 @@ def test_summary_pairs_tunes_and_times(
     assert "never" in converge_report.table(summary)
     json.dumps(summary, allow_nan=False)
     written = converge_figures.draw(configs, shared, library(tmp_path), tmp_path / "figures")
-    assert len(written) == len(set(written)) == 2 * (2 + 2 * 2)
+    assert len(written) == len(set(written)) == 2 * (1 + 2 + 2 * 2)
     assert all(path.stat().st_size > 1000 for path in written)
 
 
