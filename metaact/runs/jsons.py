@@ -101,7 +101,9 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
     if not isinstance(value, dict):
         raise damaged(path, "it does not hold a JSON object")
@@ -121,20 +123,43 @@ def read_lines(path: Path, *, unfinished: bool) -> list[dict[str, Any]]:
     try:
         lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     except OSError as error:
-        raise damaged(path, str(error)) from error
+        raise unreadable(path, error) from error
     rest = lines.pop()
     if rest and not unfinished:
         raise damaged(path, "its last line is cut off")
-    records = []
-    for number, text in enumerate(lines, start=1):
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise damaged(path, f"line {number}: {error}") from error
+    records = _all_at_once(lines)
+    if records is None:
+        records = [_record(path, number, text) for number, text in enumerate(lines, start=1)]
+    for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
             raise damaged(path, f"line {number} does not hold a JSON object")
-        records.append(record)
     return records
+
+
+def _all_at_once(lines: list[bytes]) -> list[Any] | None:
+    """The lines' values by one call of the parser, several times faster; None if they have none."""
+    try:
+        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+    except (ValueError, RecursionError):
+        return None
+    return values if len(values) == len(lines) else None
+
+
+def _record(path: Path, number: int, text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"line {number}: {error}") from error
+
+
+def unreadable(path: Path, error: OSError) -> RunError:
+    """The error for a file or folder of a run that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return damaged(path, "it is not there")
+    return RunError(
+        f"`{path}` could not be read ({error.strerror or error}); it must be a file or folder that "
+        "you may read."
+    )
 
 
 def damaged(path: Path, reason: str) -> RunError:

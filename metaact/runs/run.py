@@ -19,6 +19,7 @@ from .jsons import Json, canonical, damaged, document, line, plain, read_documen
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
 METRICS, EPISODES = "metrics.jsonl", "episodes.jsonl"
+LOCK = ".lock"
 
 SEAL = "seal"
 """Field of `result.json` that says what belongs to it: its hash, and the lengths of the records."""
@@ -80,6 +81,11 @@ class Run:
         """Whether the directory holds this run's config."""
         return (self.directory / config_file.NAME).exists()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether another process (or another `Run` in this one) holds the run."""
+        return is_held(self.directory)
+
     def result(self) -> dict[str, Any]:
         """What `finish` was given.
 
@@ -94,9 +100,7 @@ class Run:
                 "run the same command again to continue it."
             )
         result = read_document(path)
-        seal = result.pop(SEAL, None)
-        before_seals = seal is None and "outcome" in result
-        if not before_seals and seal != self._seal(result):
+        if result.pop(SEAL, None) != self._seal(result):
             what = f"{RESULT}, {METRICS} or {EPISODES} was changed after the end"
             raise damaged(path, what)
         return result
@@ -151,7 +155,7 @@ class Run:
             RunError: If the directory cannot be written.
         """
         make_folder(self.directory)
-        lock = FileLock(self.directory / ".lock", timeout=0)
+        lock = FileLock(self.directory / LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -298,6 +302,22 @@ class Run:
         if self._metrics_end is None:
             raise RunError(f"`{self.directory}` must be resumed first: call `run.resume()`.")
         return self._metrics_end
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process holds the lock of a run directory; nothing is created by asking."""
+    path = directory / LOCK
+    if not path.exists():
+        return False
+    probe = FileLock(path, timeout=0)
+    try:
+        probe.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False  # who may not write here cannot tell; nor does it matter to a reader
+    probe.release()
+    return False
 
 
 def _with_earlier(now: dict[str, Json], before: dict[str, Json]) -> dict[str, Json]:

@@ -11,7 +11,7 @@ from metaact.errors import RunError, UsageError
 
 from .config_file import NAME as CONFIG
 from .identity import SHORT, check_kind, folder_name, identity
-from .jsons import damaged, read_document
+from .jsons import read_document, unreadable
 from .run import ENVIRONMENT, RESULT, Run
 
 
@@ -107,28 +107,47 @@ class RunStore:
         """All runs, and beside them every directory that cannot be read as one.
 
         A run directory is one that holds `config.json` or is named like one; a run that was
-        locked but never started holds nothing and is left out.
+        locked but never started holds nothing and is left out. A run whose records cannot be read
+        is damaged, too.
         """
         runs, broken = [], []
-        for directory in self._directories(kind):
+        for directory in self.directories(kind):
             try:
-                run = read_run(directory)
-                if (directory / RESULT).exists():
-                    run.result()
+                runs.append(read_checked(directory))
             except RunError as error:
                 broken.append(Damaged(directory=directory, reason=str(error)))
-            else:
-                runs.append(run)
         return Listing(runs=tuple(runs), damaged=tuple(broken))
 
-    def _directories(self, kind: str | None) -> Iterator[Path]:
+    def directories(self, kind: str | None = None) -> Iterator[Path]:
+        """The run directories, readable as such or not, by kind and name."""
         kinds = [self.path / kind] if kind is not None else sorted(_folders(self.path))
         for folder in kinds:
-            for directory in sorted(_folders(folder)):
-                named = re.search(rf"-[0-9a-f]{{{SHORT}}}$", directory.name)
-                begun = any(not path.name.startswith(".") for path in directory.iterdir())
-                if (directory / CONFIG).exists() or (named and begun):
-                    yield directory
+            yield from (place for place in sorted(_folders(folder)) if looks_like_run(place))
+
+
+def looks_like_run(directory: Path) -> bool:
+    """Whether it holds `config.json`, or is named like a run and not empty."""
+    try:
+        if (directory / CONFIG).exists():
+            return True
+        named = re.search(rf"-[0-9a-f]{{{SHORT}}}$", directory.name)
+        return bool(named) and any(not path.name.startswith(".") for path in directory.iterdir())
+    except OSError:
+        return True  # it may be one: whoever reads it says why it cannot be read
+
+
+def read_checked(directory: Path) -> Run:
+    """Read one run back, and see that its result, if it has one, and its records are sound.
+
+    Raises:
+        RunError: If anything is missing, damaged or edited.
+    """
+    run = read_run(directory)
+    if (directory / RESULT).exists():
+        run.result()
+        run.episodes()
+    run.metrics()
+    return run
 
 
 def read_run(directory: str | Path) -> Run:
@@ -139,12 +158,19 @@ def read_run(directory: str | Path) -> Run:
     """
     directory = Path(directory)
     path = directory / CONFIG
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise unreadable(directory, error) from error
+    if not there:
         raise RunError(f"`{directory}` is no run directory (it holds no {CONFIG}).")
     stored = read_document(path)
     kind, name, config = (stored.get(key) for key in ("kind", "name", "config"))
     if not (isinstance(kind, str) and isinstance(name, str) and isinstance(config, dict)):
-        raise damaged(path, "kind, name or config is missing")
+        raise RunError(
+            f"`{directory}` is no run of metaact (its {CONFIG} must hold kind, name and config); "
+            "move it out of the results folder."
+        )
     run = Run(directory, kind=kind, name=name, config=config)
     run.check_config()
     return run
@@ -165,4 +191,12 @@ def _check_place(path: Path) -> None:
 
 
 def _folders(path: Path) -> list[Path]:
-    return [place for place in path.iterdir() if place.is_dir()] if path.is_dir() else []
+    """The folders in `path`; none where it is not there.
+
+    Raises:
+        RunError: If it may not be read.
+    """
+    try:
+        return [place for place in path.iterdir() if place.is_dir()] if path.is_dir() else []
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -62,6 +62,69 @@ def test_damage_is_reported(tmp_path: Path) -> None:
     assert all(directory.name in str(caught.value) for directory in broken)
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [('{"x": 1', "line 2: "), ("[1]", "line 2 does not hold"), ("", "line 2: "), ("1,2", "line 2")],
+)
+def test_damaged_records_are_reported(tmp_path: Path, line: str, reason: str) -> None:
+    store = RunStore(tmp_path)
+    run = _started(store, 0)
+    metrics = run.directory / "metrics.jsonl"
+    metrics.write_text('{"x": 0}\n' + line + '\n{"x": 2}\n{"x": 3')
+    (item,) = store.scan().damaged
+    assert f"`{metrics}` is damaged ({reason}" in item.reason
+    assert item.reason.endswith("and run the same command again.")
+    metrics.write_text('{"x": 0}\n{"x": 2}\n{"x": 3')  # a killed writer leaves such an end
+    assert not store.scan().damaged
+
+
+def test_a_result_without_its_seal_is_damaged(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    run = _started(store, 0, complete=True)
+    (run.directory / "result.json").write_text('{"outcome": "complete"}')
+    assert not run.is_complete
+    with pytest.raises(RunError, match=r"result.json` is damaged .*was changed after the end"):
+        run.result()
+    assert [item.directory for item in store.scan().damaged] == [run.directory]
+
+
+def test_a_foreign_config_is_not_to_be_deleted(tmp_path: Path) -> None:
+    foreign = tmp_path / "hub" / "model"
+    foreign.mkdir(parents=True)
+    (foreign / "config.json").write_text('{"layers": 12}')
+    (item,) = RunStore(tmp_path).scan().damaged
+    assert "is no run of metaact" in item.reason
+    assert "delete" not in item.reason
+
+
+def test_what_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore(tmp_path)
+    good, closed = _started(store, 0, complete=True), _started(store, 1, complete=True)
+
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.parent == closed.directory:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    listing = store.scan()
+    assert [run.directory for run in listing.runs] == [good.directory]
+    (item,) = listing.damaged
+    assert "could not be read (Permission denied)" in item.reason
+    assert "delete" not in item.reason
+
+
+def test_looking_whether_a_run_is_busy_leaves_no_trace(tmp_path: Path) -> None:
+    run = RunStore(tmp_path / "store").open(kind="maml", name="x", config={})
+    assert not run.is_busy
+    assert not (tmp_path / "store").exists()
+    with run.lock():
+        assert run.is_busy
+    assert not run.is_busy
+
+
 def test_an_edited_config_names_the_fields(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     run = _started(store, 0)
