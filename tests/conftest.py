@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import random
@@ -69,3 +70,15 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pack") / "blobs.npz"
     np.savez(path, images=images, labels=labels.astype(np.int64), provenance=json.dumps(provenance))
     return path
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """Makers of sealed run directories with made-up results (tests/synthetic.py)."""
+    path = Path(__file__).with_name("synthetic.py")
+    spec = importlib.util.spec_from_file_location("synthetic", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

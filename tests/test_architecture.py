@@ -29,7 +29,17 @@ ALLOWED = {
         "runs",
         "tasks",
     },
-    "cli": {"activations", "analysis", "experiments", "models", "paper", "runs", "tasks"},
+    "reports": {"analysis", "experiments", "paper", "runs"},
+    "cli": {
+        "activations",
+        "analysis",
+        "experiments",
+        "models",
+        "paper",
+        "reports",
+        "runs",
+        "tasks",
+    },
 }
 
 
@@ -68,6 +78,13 @@ def test_help_starts_without_heavy_imports() -> None:
         "heavy = {'torch', 'torchvision', 'scipy', 'numpy', 'matplotlib', 'tqdm'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_reports_need_no_torch() -> None:
+    files = sorted((PACKAGE / "reports").glob("*.py"))
+    modules = [f"metaact.reports.{file.stem}" for file in files if file.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}\nassert not {{'torch', 'torchvision'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 

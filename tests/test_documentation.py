@@ -15,7 +15,16 @@ import metaact
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "metaact"
 API = ROOT / "docs" / "api"
-DOORS = ("activations", "adaptation", "analysis", "models", "paper", "runs", "tasks")
+DOORS = (
+    "activations",
+    "adaptation",
+    "analysis",
+    "models",
+    "paper",
+    "reports",
+    "runs",
+    "tasks",
+)
 
 
 def _public(package: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import metaact
 
 from .activations import activations
 from .base import STOPPED
+from .compare import compare
 from .converge import converge
 from .data import data
 from .figure import figure
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (maml, converge, transfer, table, figure, activations, data):
+for command in (maml, converge, transfer, table, figure, compare, activations, data):
     cli.add_command(command)
 
 

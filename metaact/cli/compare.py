@@ -1,0 +1,49 @@
+"""`metaact compare`: intervals, paired comparisons and verdicts from run directories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .analysis_options import analysis_options, read_and_compare
+from .base import Command
+from .output import echo_json
+
+FORMATS = ("json", "csv", "latex", "markdown")
+
+
+@click.command(cls=Command)
+@analysis_options
+@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
+@click.option("--csv", "form", flag_value="csv", help="Print one row per arm.")
+@click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
+@click.option("--markdown", "form", flag_value="markdown", help="Print tables in Markdown.")
+def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
+    """Compare the arms in RUNS: run directories, or folders of them such as --out of other verbs.
+
+    Runs are compared only with runs that share every setting but activation, seed and learning
+    rates: same data, same frozen test. Each such study gets its tables and a verdict for every
+    arm: better, worse, no difference shown, or equivalent within --margin. Directories that are
+    damaged, unfinished or something else are named and left out.
+
+    \b
+        metaact compare runs
+        metaact compare runs --reference relu --margin 1
+        metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown
+    """  # noqa: D301
+    document = read_and_compare(runs, **options)
+    if form == "json":
+        echo_json(document)
+        return
+
+    from metaact.reports import text
+
+    render = {
+        "csv": text.comma_separated,
+        "latex": text.latex,
+        "markdown": text.markdown,
+        None: text.plain,
+    }[form]
+    click.echo(render(document))

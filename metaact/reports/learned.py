@@ -1,0 +1,180 @@
+"""Is an activation's advantage learned, or only scaled? A difference taken apart by controls.
+
+With A the learnable activation, A₀ the same frozen at its start, B the baseline and B* the
+baseline whose initialisation passes on as much as A₀ does:
+
+    A - B = (A - A₀) + (A₀ - B*) + (B* - B)
+             learning    shape       gain
+
+Every part is a paired comparison of two arms on the same seeds and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metaact.analysis import Comparison
+
+from .evidence import Arm, Study
+
+CONTROLS = {
+    "arelu": {"frozen": "arelu-frozen"},
+    "relu": {"gain": "relu-gain"},
+}
+
+Pair = tuple[str, str]
+
+
+def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
+    """The comparisons that answer the question, by the name of the part: "total" first.
+
+    Empty where there is no arm together with its frozen control.
+
+    Args:
+        names: Name of the arm of each activation.
+    """
+    first = next((a for a in names if CONTROLS.get(a, {}).get("frozen") in names), None)
+    if first is None:
+        return []
+    frozen = CONTROLS[first]["frozen"]
+    found = [("learning", (names[first], names[frozen]))]
+    second = next((a for a in names if CONTROLS.get(a, {}).get("gain")), None)
+    if second is None:
+        return found
+    gain = CONTROLS[second]["gain"]
+    found.insert(0, ("total", (names[first], names[second])))
+    if gain not in names:
+        return [*found, ("shape and gain", (names[frozen], names[second]))]
+    return [
+        *found,
+        ("shape", (names[frozen], names[gain])),
+        ("gain", (names[gain], names[second])),
+    ]
+
+
+def at_one_rate(study: Study) -> dict[str, str]:
+    """The arms at the rates at which the most of them are: a control is one at the same rate."""
+    by_rate: dict[tuple[object, ...], dict[str, str]] = {}
+    for arm in study.arms:
+        by_rate.setdefault(tuple(arm.rates.items()), {})[arm.activation] = arm.name
+    return max(by_rate.values(), key=len)
+
+
+def answer(
+    study: Study,
+    names: Mapping[str, str],
+    compare: Callable[[Sequence[Pair]], Sequence[Comparison]],
+) -> dict[str, Any] | None:
+    """Take the difference apart, and say what is left of "learned".
+
+    The total is tested first and alone; its parts are corrected together, and explain only a total
+    that is shown. So the chance of any false statement stays at 1 - level.
+
+    Args:
+        study: The runs.
+        names: Name of the arm of each activation: at one shared rate, or each at its own.
+        compare: Compares pairs of arms, corrected over all of them.
+
+    Returns:
+        The question's part of the document; None where the controls are not there or too few seeds
+        are.
+    """
+    asked = dict(pairs(names))
+    total = [name for name in asked if name == "total"]
+    parts = [name for name in asked if name != "total"]
+    made = [*compare([asked[n] for n in total]), *compare([asked[n] for n in parts])]
+    if not parts or len(made) < len(asked):
+        return None
+    found = dict(zip([*total, *parts], made, strict=True))
+    first = asked["learning"][0]
+    second = asked.get("total", (first, None))[1]
+    return {
+        "first": first,
+        "second": second,
+        "parts": [
+            {"name": name, "sentence": _sentence(name, c), "difference": c.as_json()}
+            for name, c in found.items()
+        ],
+        "answer": _answer(first, second, found),
+        "parameters": parameters(study.arm(first)),
+    }
+
+
+_MEANING = {
+    "total": "Together",
+    "learning": "Learning α and β",
+    "shape": "The function it starts as, at equal gain",
+    "gain": "The gain alone",
+    "shape and gain": "The function it starts as, gain included",
+}
+
+
+_CAUSE = {
+    "shape": "the function it starts as",
+    "gain": "its gain",
+    "shape and gain": "how it starts (its shape or its gain: an arm with matched gain would tell)",
+}
+
+
+def _sentence(name: str, found: Comparison) -> str:
+    return f"{_MEANING[name]} ({found.first} − {found.second}): {found.summary}"
+
+
+def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> str:
+    learning = found["learning"]
+    said = {
+        "better": f"learning {first}'s parameters helps",
+        "worse": f"learning {first}'s parameters hurts",
+        "equivalent": f"learning {first}'s parameters changes nothing beyond the margin",
+        "no difference shown": f"learning {first}'s parameters is not shown to matter",
+    }[learning.verdict]
+    if learning.interval.seeds < 2:
+        said += " (on one training seed: another may differ)"
+    if second is None:
+        return f"{said[0].upper()}{said[1:]} ({learning.summary})."
+    total = found["total"]
+    if total.verdict in ("no difference shown", "equivalent"):
+        return (
+            f"No advantage of {first} over {second} is shown ({total.summary}), so there is none "
+            f"to explain; {said} ({learning.summary})."
+        )
+    others = [name for name in found if name not in ("total", "learning")]
+    shown = [name for name in others if found[name].verdict == total.verdict]
+    words = " and ".join(
+        {"shape": "the function it starts as", "gain": "its gain"}.get(
+            n, "its start: shape or gain"
+        )
+        for n in shown
+    )
+    because = f"what is shown to matter is {words}" if words else "no other part is shown alone"
+    return (
+        f"Asked alone, {first} is {total.verdict} than {second} ({total.summary}); {said} "
+        f"({learning.summary}), and {because}."
+    )
+
+
+def parameters(arm: Arm) -> dict[str, dict[str, dict[str, float]]]:
+    """α and β of each layer: mean at the first record and at the end, and the seeds' range there.
+
+    Args:
+        arm: An arm with α and β; others give {}.
+    """
+    kept = [[m for m in record.metrics if m.get("attention")] for record in arm.converged]
+    if not kept or not kept[0]:
+        return {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for layer in kept[0][0]["attention"]:
+        found[layer] = {}
+        for name in ("alpha", "beta"):
+            start = [ms[0]["attention"][layer][name] for ms in kept]
+            end = [ms[-1]["attention"][layer][name] for ms in kept]
+            found[layer][name] = {
+                "start": float(np.mean(start)),
+                "end": float(np.mean(end)),
+                "low": float(np.min(end)),
+                "high": float(np.max(end)),
+            }
+    return found

@@ -1,0 +1,92 @@
+"""What the paper reported for an arm, and how optimistic such a figure is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from metaact import paper
+
+from .evidence import Arm, Study
+
+_TITLES = {name.lower(): name for number in (1, 2, 3) for name in paper.table(number)} | {
+    "leakyrelu": "LReLU"
+}
+
+
+def optimism(study: Study, arm: Arm) -> dict[str, Any] | None:
+    """The figure of the paper's kind, the held-out figure, their gap, and what was published.
+
+    The paper's kind of figure is selected on what it is measured on: the best training iteration
+    (table 3), the best test epoch (tables 5 and 6). Transfer selects nothing, so it has no gap.
+
+    Args:
+        study: The runs.
+        arm: One arm of it.
+
+    Returns:
+        Accuracies in 0..1: "figure", "published", "held_out", "gap", and "selected_on"; None where
+        the runs have no figure of that kind.
+    """
+    if not arm.converged:
+        return None
+    figure, held_out, selected_on = _OF[study.experiment](study, arm)
+    published = _published(study, arm)
+    if figure is None and published is None:
+        return None
+    return {
+        "figure": figure,
+        "published": published,
+        "held_out": held_out,
+        "gap": None if figure is None else figure - held_out,
+        "selected_on": selected_on,
+    }
+
+
+_Figures = tuple[float | None, float, str]
+
+
+def _maml(study: Study, arm: Arm) -> _Figures:
+    held_out = float(np.mean([record.accuracy for record in arm.converged]))
+    best = [record.result["best_training_accuracy"] for record in arm.converged]
+    return float(np.mean(best)), held_out, "training tasks, best iteration"
+
+
+def _converge(study: Study, arm: Arm) -> _Figures:
+    """Best test epoch, beside the test figure of the epoch that was best on validation."""
+    bests, honest = [], []
+    for record in arm.converged:
+        whole = [m for m in record.metrics if m["epoch"] >= 1 and m["epoch"] == int(m["epoch"])]
+        tests = [m["test_accuracy"] for m in whole]
+        watched = [m.get("validation_accuracy") for m in whole]
+        bests.append(max(tests))
+        with_validation = all(value is not None for value in watched)
+        chosen = int(np.argmax(watched)) if with_validation else len(tests) - 1  # type: ignore[arg-type]
+        honest.append(tests[chosen])
+    return float(np.mean(bests)), float(np.mean(honest)), "test images, best epoch"
+
+
+def _transfer(study: Study, arm: Arm) -> _Figures:
+    return None, float(np.mean([record.accuracy for record in arm.converged])), "nothing"
+
+
+_OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}
+
+
+def _published(study: Study, arm: Arm) -> float | None:
+    """The cell of the paper's tables for these settings, in 0..1."""
+    s, title = study.settings, _TITLES.get(arm.activation.removesuffix("-paper"))
+    number, column = 0, ""
+    if study.experiment == "maml" and (s["dataset"], s["ways"]) == ("mnist", 5):
+        number, column = 3, f"ways5_shots{s['shots']}"
+    elif study.experiment == "converge" and s["dataset"] == "mnist":
+        rate = f"{arm.rates['lr']:.0e}".replace("e-0", "e-")
+        number = {1: 1, 20: 6}.get(study.at or s.get("epochs", 0), 0)
+        column = f"{s['optimizer']}_{rate}"
+    elif study.experiment == "transfer" and (s.get("source"), s["target"]) == ("mnist", "svhn"):
+        number, column = 2, f"finetune_{study.at or s.get('epochs', 0)}_epochs"
+    if not number or title is None:
+        return None
+    percent = paper.table(number).get(title, {}).get(column)
+    return None if percent is None else percent / 100

@@ -1,0 +1,217 @@
+"""What may be averaged with what: every other directory is named and left out, or refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from metaact.errors import RunError, UsageError
+from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.transfer_config import TransferConfig
+from metaact.reports import gather
+
+FOUR = [0.5, 0.6, 0.7, 0.8]
+
+
+@pytest.fixture
+def store(tmp_path: Path, synthetic: ModuleType) -> Path:
+    """Two arms of two seeds."""
+    for activation in ("arelu", "relu"):
+        for seed in (0, 1):
+            synthetic.maml(tmp_path / "runs", activation, seed, FOUR)
+    return tmp_path / "runs"
+
+
+def test_one_study_with_its_arms_and_scores(store: Path) -> None:
+    evidence = gather([store])
+    (study,) = evidence.studies
+    assert [(arm.name, arm.seeds) for arm in study.arms] == [("arelu", (0, 1)), ("relu", (0, 1))]
+    assert study.arm("relu").matrix().tolist() == [FOUR, FOUR]
+    assert study.arm("relu").matrix(per_unit=False) == pytest.approx(np.full((2, 1), 0.65))
+    assert (study.unit, study.trials_per_unit) == ("test episodes", 75)
+    assert evidence.left_out == ()
+
+
+@pytest.mark.parametrize("name", ["", "maml"])
+def test_a_store_and_a_folder_of_one_kind_are_read_alike(store: Path, name: str) -> None:
+    (study,) = gather([store / name]).studies
+    assert len(study.records) == 4
+
+
+def test_single_runs_can_be_named(store: Path) -> None:
+    chosen = sorted((store / "maml").iterdir())[:3]
+    (study,) = gather(chosen).studies
+    assert [arm.seeds for arm in study.arms] == [(0, 1), (0,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shots": 5},
+        {"iterations": 6},
+        {"protocol": "paper"},
+        {"replacement": False},
+        {"extra": {"test_episodes_sha256": "f" * 64}},
+        {"extra": {"train_sha256": "f" * 64}},
+    ],
+    ids=lambda change: str(*change),
+)
+def test_runs_of_other_settings_or_data_are_another_study(
+    store: Path, synthetic: ModuleType, change: dict[str, object]
+) -> None:
+    synthetic.maml(store, "prelu", 0, FOUR, **change)
+    studies = gather([store]).studies
+    assert sorted(len(study.records) for study in studies) == [1, 4]
+
+
+def test_rates_are_arms_of_one_study(store: Path, synthetic: ModuleType) -> None:
+    synthetic.maml(store, "arelu", 0, FOUR, inner_lr=0.02)
+    (study,) = gather([store]).studies
+    names = {arm.name: arm.seeds for arm in study.arms}
+    assert names["arelu inner lr 0.02"] == (0,)
+    assert names["arelu inner lr 0.005"] == (0, 1)
+
+
+def test_an_edited_activation_is_another_arm(tmp_path: Path, synthetic: ModuleType) -> None:
+    for source in ("1" * 64, "2" * 64):
+        synthetic.maml(tmp_path, "own:Act", 0, FOUR, extra={"activation_sha256": source})
+    (study,) = gather([tmp_path]).studies
+    assert len({arm.name for arm in study.arms}) == 2
+
+
+def test_a_diverged_seed_is_kept_apart(store: Path, synthetic: ModuleType) -> None:
+    synthetic.maml(store, "prelu", 0, None)
+    arm = gather([store]).studies[0].arm("prelu")
+    assert (arm.seeds, arm.diverged, len(arm.records)) == ((), (0,), 1)
+
+
+def _unfinished(run: Path) -> None:
+    (run / "result.json").unlink()
+
+
+def _edited_result(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, "test_accuracy": 0.99}))
+
+
+def _cut_episodes(run: Path) -> None:
+    (run / "episodes.jsonl").write_bytes((run / "episodes.jsonl").read_bytes()[:-20])
+
+
+def _edited_config(run: Path) -> None:
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text.replace('"seed": 0', '"seed": 7'))
+
+
+def _no_environment(run: Path) -> None:
+    (run / "environment.json").unlink()
+
+
+def _foreign(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+    (run / "config.json").write_text("[]")
+
+
+FAULTS = (_unfinished, _edited_result, _cut_episodes, _edited_config, _no_environment, _foreign)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_cannot_be_used_is_left_out_of_a_store_with_its_reason(
+    store: Path, fault: object
+) -> None:
+    bad = sorted((store / "maml").glob("*-relu-seed0*"))[0]
+    fault(bad)  # type: ignore[operator]
+    evidence = gather([store])
+    assert [item.directory for item in evidence.left_out] == [bad]
+    assert evidence.left_out[0].why
+    assert evidence.studies[0].arm("relu").seeds == (1,)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_cannot_be_used_is_refused_where_it_is_named(store: Path, fault: object) -> None:
+    bad = sorted((store / "maml").glob("*-relu-seed0*"))[0]
+    fault(bad)  # type: ignore[operator]
+    with pytest.raises(RunError, match="relu-seed0"):
+        gather([bad])
+
+
+def test_a_copy_counts_once(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    evidence = gather([store, tmp_path / "copy"])
+    assert len(evidence.studies[0].records) == 4
+    assert len(evidence.left_out) == 4
+    assert "same run" in evidence.left_out[0].why
+
+
+def test_a_second_run_that_is_only_watched_otherwise_is_left_out(
+    store: Path, synthetic: ModuleType
+) -> None:
+    other = synthetic.maml(store, "relu", 0, FOUR, validation_every=1)
+    evidence = gather([store])
+    assert other.directory in [item.directory for item in evidence.left_out] or (
+        "otherwise watched" in evidence.left_out[0].why
+    )
+    assert evidence.studies[0].arm("relu").seeds == (0, 1)
+
+
+def test_other_kinds_of_runs_are_named(store: Path, synthetic: ModuleType) -> None:
+    synthetic.write(
+        synthetic.RunStore(store).open(kind="toy", name="t", config={"seed": 0}), {}, []
+    )
+    (item,) = gather([store]).left_out
+    assert "'toy'" in item.why
+
+
+@pytest.mark.parametrize("place", ["missing", "empty", "file"])
+def test_a_path_without_runs_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises((RunError, UsageError), match=place):
+        gather([tmp_path / place])
+
+
+def test_only_the_arms_asked_for(store: Path) -> None:
+    assert [arm.name for arm in gather([store], activations=["relu"]).studies[0].arms] == ["relu"]
+    with pytest.raises(UsageError, match="arelu, relu"):
+        gather([store], activations=["rellu"])
+
+
+RIGHT = [[True, False, False, False], [True, True, False, False], [True, True, True, False]]
+
+
+def test_supervised_runs_are_read_per_image(tmp_path: Path, synthetic: ModuleType) -> None:
+    synthetic.supervised(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
+    (study,) = gather([tmp_path]).studies
+    assert study.arm("relu").matrix().tolist() == [[1, 1, 1, 0]]
+    assert gather([tmp_path], at=1).studies[0].arm("relu").matrix().tolist() == [[1, 0, 0, 0]]
+
+
+def test_runs_of_other_lengths_compare_at_a_shared_epoch_only(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    synthetic.supervised(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
+    synthetic.supervised(tmp_path, ConvergeConfig(activation="selu"), RIGHT[:2])
+    assert len(gather([tmp_path]).studies) == 2
+    assert len(gather([tmp_path], at=2).studies) == 1
+    longer = gather([tmp_path], at=3)
+    assert [arm.name for arm in longer.studies[0].arms] == ["relu"]
+    assert "epoch 3" in longer.left_out[0].why
+
+
+def test_runs_without_answers_per_image_have_means_only(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    config = TransferConfig(activation="relu", source="mnist", target="svhn")
+    synthetic.supervised(tmp_path, config, RIGHT, pretrained=5)
+    old = replace(config, seed=1)
+    synthetic.supervised(tmp_path, old, RIGHT, pretrained=5, keep_right=False)
+    (study,) = gather([tmp_path]).studies
+    assert not study.per_unit
+    assert study.arm("relu").matrix(per_unit=False).tolist() == [[0.75], [0.75]]
