@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.types import BoolParamType, FloatParamType, IntParamType
 
-from .parameters import LayerRates, Names, Numbers
+from .parameters import Grid, LayerRates, Names, Numbers
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -80,6 +80,10 @@ def _wrong_type(option: click.Parameter, value: object) -> str | None:
     elif isinstance(kind, LayerRates):
         table = isinstance(value, dict) and _is_list(list(value.values()), _is_number)
         fits, wanted = table or _is_text(value), "a table of layer = rate"
+    elif isinstance(kind, Grid):
+        rows = list(value.values()) if isinstance(value, dict) else []
+        table = bool(rows) and all(_is_number(row) or _is_list(row, _is_number) for row in rows)
+        fits, wanted = table or _is_text(value), "a table of rate = numbers, or text"
     elif isinstance(kind, BoolParamType):
         fits, wanted = isinstance(value, bool), "true or false"
     elif isinstance(kind, IntParamType):

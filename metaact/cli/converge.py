@@ -10,6 +10,7 @@ import click
 
 from metaact.experiments.config import PROTOCOLS
 from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.rates import CONVERGE_RATES, refuse_without_validation
 
 from .base import (
     Command,
@@ -21,6 +22,7 @@ from .base import (
     pick_device,
     seed_range,
 )
+from .fairness_options import controlled, fairness_options, planned
 from .output import conclude
 from .progress import progress
 from .training_options import training_options
@@ -90,10 +92,13 @@ DEFAULT = defaults(ConvergeConfig)
     "paper: all training images train, the best test accuracy over epochs is reported by that "
     "name, and gelu, maxout, pau and slaf take the authors' forms.",
 )
+@fairness_options(CONVERGE_RATES)
 @common_options
 def converge(
     activation: tuple[str, ...],
     lr: tuple[float, ...],
+    tune: str | dict[str, object] | None,
+    controls: bool,
     optimizer: tuple[str, ...],
     alphas: tuple[float, ...] | None,
     betas: tuple[float, ...] | None,
@@ -115,33 +120,46 @@ def converge(
 
     \b
         metaact converge --activation arelu,relu,arelu-frozen
+        metaact converge --activation arelu,relu --tune lr=1e-3,1e-2 --controls --seeds 3
         metaact converge --dataset mnist --lr 1e-4,1e-5 --optimizer sgd,adam --activation all
         metaact converge --activation arelu --alpha 0.25,0.5,0.75 --beta 0,1,2
     """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
+    plan = planned(tune, CONVERGE_RATES, protocol=settings["protocol"], lr=lr)
     arms = [
-        ConvergeConfig(activation=name, optimizer=o, lr=rate, seed=seed, **settings)
-        for o, rate, name, seed in itertools.product(optimizer, lr, activation, seed_range(seeds))
+        ConvergeConfig(activation=name, optimizer=o, seed=seed, **(settings | rates))
+        for o, rates, name, seed in itertools.product(
+            optimizer, plan.every, activation, seed_range(seeds)
+        )
     ]
     goals = percentages(thresholds)
     chosen = pick_device(device)
 
     from metaact.experiments import converge as experiment
-    from metaact.experiments import converge_figures, converge_report
+    from metaact.experiments import converge_figures, converge_report, examples
     from metaact.experiments.reuse import Library
     from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms, alphas=alphas or (), betas=betas or ())
+    configs = controlled(configs) if controls else configs
     library = Library(open_store(out), experiment.KIND)
     shared = experiment.study(configs, root=data_root, device=chosen)
+    if tune is not None:
+        refuse_without_validation(configs[0].protocol, validated=shared.validation is not None)
+    at = None if tune is None else plan.shared
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
+    examples.keep_images(shared, out)
     with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
-    summary = converge_report.summarise(configs, shared, library, report, thresholds=goals)
+    summary = converge_report.summarise(
+        configs, shared, library, report, thresholds=goals, shared_rates=at
+    )
     conclude(
         summary,
         report,
         table=converge_report.table,
-        draw=lambda: converge_figures.draw(configs, shared, library, out / "figures"),
+        draw=lambda: converge_figures.draw(
+            configs, shared, library, out / "figures", shared_rates=at
+        ),
         as_json=as_json,
     )
 

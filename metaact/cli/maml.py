@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from metaact.experiments.config import ENGINES, MODELS, PROTOCOLS, MamlConfig
+from metaact.experiments.rates import MAML_RATES, refuse_without_validation
 
 from .base import (
     Command,
@@ -21,6 +22,7 @@ from .base import (
     pick_device,
     seed_range,
 )
+from .fairness_options import controlled, fairness_options, planned
 from .output import conclude
 from .progress import progress
 
@@ -133,10 +135,14 @@ def _count(flag: str, name: str, help: str) -> Callable[[F], F]:
     type=click.IntRange(min=1),
     help="Tasks computed at a time: bounds memory. [default: chosen by the engine]",
 )
+@fairness_options(MAML_RATES)
 @common_options
 def maml(
     activation: tuple[str, ...],
     inner_lr: tuple[float, ...],
+    meta_lr: float,
+    tune: str | dict[str, object] | None,
+    controls: bool,
     seeds: int,
     device: str,
     data_root: Path | None,
@@ -154,37 +160,45 @@ def maml(
     \b
         metaact maml --activation arelu
         metaact maml --dataset omniglot --activation arelu,relu,arelu-frozen --seeds 3
+        metaact maml --activation arelu,relu --tune inner-lr=0.02,0.1,lr=0.001 --controls
         metaact maml --dataset mnist --protocol paper --activation all
     """  # noqa: D301
+    plan = planned(
+        tune, MAML_RATES, protocol=settings["protocol"], inner_lr=inner_lr, meta_lr=(meta_lr,)
+    )
     arms = [
         MamlConfig(
             activation=name,
-            inner_lr=rate,
             seed=seed,
             replacement=not without_replacement,
-            **settings,
+            **(settings | rates),
         )
         for name in activation
-        for rate in inner_lr
+        for rates in plan.every
         for seed in seed_range(seeds)
     ]
     chosen = pick_device(device)
 
+    from metaact.experiments import examples, maml_report
     from metaact.experiments import maml as experiment
-    from metaact.experiments import maml_report
     from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms)
+    configs = controlled(configs) if controls else configs
     store = open_store(out)
     shared = experiment.study(configs[0], root=data_root, device=chosen)
+    if tune is not None:
+        refuse_without_validation(configs[0].protocol, validated=shared.validation is not None)
+    at = None if tune is None else plan.shared
     jobs = [experiment.job(c, shared, store, chunk_size=chunk_size) for c in configs]
+    examples.keep_episode(shared, out)
     with progress(sum(job.steps for job in jobs), "iteration") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
-    summary = maml_report.summarise(configs, shared, store, report)
+    summary = maml_report.summarise(configs, shared, store, report, shared_rates=at)
     conclude(
         summary,
         report,
         table=maml_report.table,
-        draw=lambda: maml_report.draw(configs, shared, store, out / "figures"),
+        draw=lambda: maml_report.draw(configs, shared, store, out / "figures", shared_rates=at),
         as_json=as_json,
     )

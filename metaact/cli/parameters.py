@@ -1,4 +1,4 @@
-"""Kinds of option values: lists of numbers and of names, rates per layer, paths."""
+"""Kinds of option values: lists of numbers and of names, rates per layer, grids, paths."""
 
 from __future__ import annotations
 
@@ -75,6 +75,21 @@ class LayerRates(click.ParamType):  # type: ignore[type-arg]  # generic from cli
         if not all(layer for layer, _ in rates):
             self.fail(f"expected layer=rate separated by commas; got {value!r}.", param, ctx)
         return rates
+
+
+class Grid(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
+    """`rate=value,value,rate=value`, or a table in a config file: read by the verb.
+
+    Which rates there are is the verb's to know, so the text or the table is kept as it is.
+    """
+
+    name = "rate=value,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | dict[str, object]:
+        """Keep what was written."""
+        return value if isinstance(value, dict) else str(value)
 
 
 class Folder(click.Path):

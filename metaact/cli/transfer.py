@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from metaact.experiments.rates import TRANSFER_RATES, refuse_without_validation
 from metaact.experiments.transfer_config import PROTOCOLS, TransferConfig
 
 from .base import (
@@ -19,6 +20,7 @@ from .base import (
     pick_device,
     seed_range,
 )
+from .fairness_options import controlled, fairness_options, planned
 from .output import conclude
 from .progress import progress
 from .training_options import training_options
@@ -91,12 +93,16 @@ DEFAULT = defaults(TransferConfig)
     "out. paper: the same on all training images. paper-text: pre-trained for --epochs, then "
     "fine-tuned for --text-epochs, as the paper's text says.",
 )
+@fairness_options(TRANSFER_RATES)
 @common_options
 def transfer(
     source: str,
     target: str,
     activation: tuple[str, ...],
     lr: tuple[float, ...],
+    pretrain_lr: float,
+    tune: str | dict[str, object] | None,
+    controls: bool,
     seeds: int,
     device: str,
     data_root: Path | None,
@@ -113,35 +119,47 @@ def transfer(
 
     \b
         metaact transfer --activation arelu,relu,arelu-frozen
+        metaact transfer --activation arelu,relu --tune lr=1e-4,1e-3 --controls --seeds 3
         metaact transfer mnist svhn --epochs 5,10,20 --seeds 3
         metaact transfer mnist my-digits/ --lr 1e-3,1e-4,1e-5 --train-layers head
     """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
+    plan = planned(
+        tune, TRANSFER_RATES, protocol=settings["protocol"], lr=lr, pretrain_lr=(pretrain_lr,)
+    )
     arms = [
         TransferConfig(
-            activation=name, source=source, target=target, lr=rate, seed=seed, **settings
+            activation=name, source=source, target=target, seed=seed, **(settings | rates)
         )
-        for rate in lr
+        for rates in plan.every
         for name in activation
         for seed in seed_range(seeds)
     ]
     chosen = pick_device(device)
 
+    from metaact.experiments import examples, transfer_figures, transfer_report
     from metaact.experiments import transfer as experiment
-    from metaact.experiments import transfer_figures, transfer_report
     from metaact.experiments.reuse import Library
     from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms)
+    configs = controlled(configs) if controls else configs
     library = Library(open_store(out), experiment.SOURCE, experiment.TARGET)
     shared = experiment.study(configs, root=data_root, device=chosen)
+    if tune is not None:
+        validated = shared.pair.target.validation is not None
+        refuse_without_validation(configs[0].protocol, validated=validated)
+    at = None if tune is None else plan.shared
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
+    examples.keep_domains(shared, out)
     with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
-    summary = transfer_report.summarise(configs, shared, library, report)
+    summary = transfer_report.summarise(configs, shared, library, report, shared_rates=at)
     conclude(
         summary,
         report,
         table=transfer_report.table,
-        draw=lambda: transfer_figures.draw(configs, shared, library, out / "figures"),
+        draw=lambda: transfer_figures.draw(
+            configs, shared, library, out / "figures", shared_rates=at
+        ),
         as_json=as_json,
     )

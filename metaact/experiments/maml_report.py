@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -280,7 +281,7 @@ def table(summary: Mapping[str, Any]) -> str:
 
 
 def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = tuning.notes(summary["tuning"], MAML_RATES)
+    notes = tuning.notes(summary["tuning"], MAML_RATES) + _explosions(summary["tuned"])
     if any("difference" in row for row in summary["tuned"]):
         notes.append(
             f"Difference: paired with {summary['tuned'][0]['activation']} at its own rates."
@@ -315,6 +316,21 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _explosions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each arm whose training loss rose beyond all reason."""
+    notes = []
+    for row in rows:
+        if row["exploded"]:
+            at = ", ".join(str(i) for i in row["exploded"])
+            where = in_words(at_rates(row, MAML_RATES), MAML_RATES)
+            notes.append(
+                f"{row['activation']} at {where}: the training loss exploded in "
+                f"{len(row['exploded'])} of {row['complete']} runs (iteration {at}) and stayed "
+                "finite; Adam hardly moves after that. A smaller --inner-lr or --lr may help."
+            )
+    return notes
+
+
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     varies = {row["held_out"]["varies"] for row in summary["arms"] if row["held_out"]}
     shared = "classes" if summary["held_out"] == "classes" else "images (the classes are the same)"
@@ -327,15 +343,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     if any("difference" in row for row in summary["arms"]):
         reference = summary["arms"][0]["activation"]
         notes.append(f"Difference: paired with {reference}, in points, same episodes and seeds.")
-    for row in summary["arms"]:
-        if row["exploded"]:
-            at = ", ".join(str(i) for i in row["exploded"])
-            where = in_words(at_rates(row, MAML_RATES), MAML_RATES)
-            notes.append(
-                f"{row['activation']} at {where}: the training loss exploded in "
-                f"{len(row['exploded'])} of {row['complete']} runs (iteration {at}) and stayed "
-                "finite; Adam hardly moves after that. A smaller --inner-lr or --lr may help."
-            )
+    notes += _explosions(tuning_report.shared_rows(summary, MAML_RATES))
     if summary["protocol"] == "paper":
         notes.append(
             "Paper protocol: mean over seeds of the best training iteration; it is selected, on "
@@ -384,7 +392,7 @@ def draw(
         curves,
         xlabel="meta-iteration",
         ylabel=f"accuracy on {part}",
-        title=f"{Path(config.dataset).name}, {config.ways}-way {config.shots}-shot",
+        title=f"{Path(config.dataset).name}, {config.ways}-way {config.shots}-shot{_legend(arms)}",
         chance=config.chance,
     )
     written = analysis.save_figure(figure, folder / f"{stem}-learning-curves")
@@ -401,7 +409,7 @@ def draw(
             picture = analysis.trajectories(
                 layers, xlabel="meta-iteration", title=f"{_label(arm, arms)}: α and β per layer"
             )
-            name = _label(arm, arms).replace(":", ".").replace(" ", "-")
+            name = re.sub(r"[^\w.=+-]+", "-", _label(arm, arms)).strip("-")
             written += analysis.save_figure(picture, folder / f"{stem}-{name}-attention")
     return written
 
@@ -414,9 +422,19 @@ def _stem(arms: Sequence[Arm]) -> str:
 
 
 def _label(arm: Arm, arms: Sequence[Arm]) -> str:
+    """The arm, and the rates in which the arms differ: two as a pair that the title explains."""
     varied = tuning_report.varied([other.rates for other in arms], MAML_RATES)
+    if len(varied) > 1:
+        pair = ", ".join(f"{arm.rates[rate.field]:g}" for rate in varied)
+        return f"{arm.config.activation} ({pair})"
     words = in_words({r.field: arm.rates[r.field] for r in varied}, MAML_RATES)
-    return f"{arm.config.activation} {words}".strip().replace(",", "")
+    return f"{arm.config.activation} {words}".strip()
+
+
+def _legend(arms: Sequence[Arm]) -> str:
+    """What the numbers in brackets in the labels are."""
+    varied = tuning_report.varied([arm.rates for arm in arms], MAML_RATES)
+    return f"; in brackets {', '.join(r.title for r in varied)}" if len(varied) > 1 else ""
 
 
 def _series(arm: Arm, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -74,7 +74,7 @@ def every_rate(
     chosen = [(c["arm"], c["rates"]) for c in tuning["chosen"]]
     across, *rest = sorted(varied(rows, rates), key=lambda r: -len(tuning["grid"][r.field]))
     lines: dict[tuple[object, ...], dict[str, str]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: [row[rate.field] for rate in rest]):
         key = (name(row), *(row[rate.field] for rate in rest))
         head = {"activation": name(row), **{r.title: f"{row[r.field]:g}" for r in rest}}
         found = interval(row)
@@ -82,11 +82,13 @@ def every_rate(
         text += f" ({lost(row)} lost)" if lost(row) else ""
         text += " *" if (name(row), at_rates(row, rates)) in chosen else ""
         lines.setdefault(key, head)[f"{across.title} {row[across.field]:g}"] = text
+    order = list(dict.fromkeys(name(row) for row in rows))
+    shown = sorted(lines.values(), key=lambda line: order.index(line["activation"]))
     columns = ["activation", *(rate.title for rate in rest)]
     columns += [f"{across.title} {value:g}" for value in tuning["grid"][across.field]]
     return analysis.render_table(
         [analysis.Column(column) for column in columns],
-        lines.values(),
+        shown,
         title="Every arm at every rate: test accuracy",
         footnotes=["*: this arm's best on validation. Lost: seeds that diverged or are missing."],
     )
@@ -134,7 +136,7 @@ def _figure(
     title: str,
     chance: float,
 ) -> Figure | None:
-    curves, without = {}, []
+    curves, without, gaps = {}, [], False
     for choice in choices:
         mine = [trial for trial in trials if trial.arm == choice.arm]
         if others:
@@ -148,6 +150,7 @@ def _figure(
         if np.isfinite(values).all(axis=0).any():
             x = np.array([trial.rates[rate.field] for trial in mine])
             curves[choice.arm] = (x, *analysis.curve_band(values, bounds=(0.0, 1.0)))
+            gaps = gaps or not np.isfinite(values).all()
         else:
             without.append(choice.arm)
     if not curves:
@@ -156,14 +159,19 @@ def _figure(
     left = (
         f"; without {', '.join(without)}, no rate at which all seeds are there" if without else ""
     )
-    return analysis.learning_curves(
+    missing = "; no point where a seed diverged or is missing" if gaps else ""
+    figure = analysis.learning_curves(
         curves,
-        xlabel=f"{rate.title} (log scale)",
+        xlabel=f"{rate.title} (log scale{missing})",
         ylabel="test accuracy",
         title=f"{title}: accuracy against {rate.title}{at}{left}",
         chance=chance,
         logx=True,
     )
+    tried = sorted({trial.rates[rate.field] for trial in trials})
+    figure.axes[0].set_xticks(tried, [f"{value:g}" for value in tried])
+    figure.axes[0].set_xticks([], minor=True)
+    return figure
 
 
 def _values(trials: Sequence[Trial]) -> np.ndarray:
