@@ -11,9 +11,13 @@ from scipy import special
 
 from metaact.errors import check_int
 
-from .bounds import NOTHING, Array, accuracies, check_level, moments, proportion_bounds, student
+from .bounds import NOTHING, Array, accuracies, check_level, moments, proportion_bounds
 from .interval import Interval
 from .intervals import EPISODES, SEEDS, episode_bounds
+
+SHARE_POWER = 4 / 3
+"""Exponent of the shares in `TwoWay.quantile`: with 3 seeds the smallest coverage of a 95 %
+interval is then 95.0 % and the largest 96.8 %; smaller ones cover more, larger ones less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,39 +47,56 @@ class TwoWay:
         return self.seed_term + self.episode_term
 
     def quantile(self, level: float) -> Array:
-        """Cochran and Cox's quantile: Student's of the two terms, weighted by the terms.
+        """Student's quantiles of the two terms, combined by how much each adds to the variance.
+
+        Formula: q² = z² + sum over both terms of (t² - z²)·share^(4/3), with z the normal quantile
+        and t Student's at the term's own degrees of freedom.
 
         Deviation: Satterthwaite's single t is the usual choice, and covers 86 to 92 % instead of
         95 % for 2 or 3 seeds that differ (simulated), because a small seed term then also claims
-        many degrees of freedom. This one covers 93 to 98 %.
+        many degrees of freedom. Cochran and Cox's mean of the two quantiles, weighted by the
+        shares, covers up to 97 % with 3 seeds; Welch's expansion (exponent 2) down to 94.2 %. The
+        exponent between them covers 95.0 to 96.8 % with 3 seeds whatever the shares, and 95.0 to
+        96.0 % with 5.
 
         References:
+            B. L. Welch, "The generalization of 'Student's' problem when several different
+            population variances are involved", Biometrika 34, 1947.
             W. G. Cochran and G. M. Cox, "Experimental Designs", 2nd edition, Wiley, 1957,
             section 4.14.
         """
-        seeds, episodes = (student(degrees, level) for degrees in self.degrees)
-        return _weighted(seeds, episodes, self.seed_term, self.episode_term)
+        return self._combined(0.5 - level / 2)
 
-    def p_value(self) -> Array:
-        """Two-sided p-value of a grand mean of 0: the level at which the interval touches it."""
-        ratio = np.abs(self.mean) / np.sqrt(np.where(self.variance > NOTHING, self.variance, 1.0))
+    def p_value(self, mean: float = 0.0) -> Array:
+        """Two-sided p-value of this true mean: 1 - level of the interval that just touches it."""
+        error = np.sqrt(np.where(self.variance > NOTHING, self.variance, 1.0))
+        ratio = np.abs(self.mean - mean) / error
         low, high = np.zeros_like(ratio), np.ones_like(ratio)
-        for _ in range(60):  # bisection on p: the weighted quantile falls as p grows
+        for _ in range(60):  # bisection on p: the quantile falls as p grows
             p = (low + high) / 2
-            seeds, episodes = (_upper(degrees, p) for degrees in self.degrees)
-            beyond = _weighted(seeds, episodes, self.seed_term, self.episode_term) > ratio
+            beyond = self._combined(p / 2) > ratio
             low, high = np.where(beyond, p, low), np.where(beyond, high, p)
         return (low + high) / 2
 
+    def _combined(self, tail: ArrayLike) -> Array:
+        """The quantile that is exceeded on each side with probability `tail`."""
+        seen = self.variance > NOTHING
+        total = np.where(seen, self.variance, 1.0)
+        normal = _upper(np.inf, tail) ** 2
+        of_seeds, of_episodes = (_upper(degrees, tail) ** 2 for degrees in self.degrees)
+        seeds, episodes = (
+            (term / total) ** SHARE_POWER for term in (self.seed_term, self.episode_term)
+        )
+        squared = normal + seeds * (of_seeds - normal) + episodes * (of_episodes - normal)
+        return np.sqrt(np.where(seen, squared, of_seeds))
 
-def _weighted(first: Array, second: Array, a: Array, b: Array) -> Array:
-    total = np.where(a + b > NOTHING, a + b, 1.0)
-    return np.where(a + b > NOTHING, (first * a + second * b) / total, first)
 
-
-def _upper(degrees: ArrayLike, p: Array) -> Array:
-    """Student's quantile that is exceeded in absolute value with probability p."""
-    return -np.asarray(special.stdtrit(np.asarray(degrees, dtype=np.float64), p / 2))
+def _upper(degrees: ArrayLike, tail: ArrayLike) -> Array:
+    """Student's quantile that is exceeded with probability `tail`."""
+    degrees, tail = (np.asarray(x, dtype=np.float64) for x in (degrees, tail))
+    if not np.isfinite(degrees).all():
+        return -np.asarray(special.ndtri(tail))
+    return -np.asarray(special.stdtrit(degrees, tail))
 
 
 def two_way(matrix: Array) -> TwoWay:

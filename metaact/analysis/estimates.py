@@ -1,0 +1,187 @@
+"""One accuracy with an interval over what the reader asks for, by the method they choose."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metaact.errors import UsageError, check_choice, check_int
+
+from .bounds import NOTHING, Array, accuracies, check_level, student, wilson_bounds
+from .crossed import crossed_bounds, two_way
+from .interval import Interval
+from .intervals import IMAGES, episode_bounds
+from .variation import Variation, by_seed, what_varies
+
+METHODS = ("auto", "t", "bca", "wilson")
+FEWEST_FOR_BCA = 20
+"""With fewer values BCa intervals are too narrow (measured in docs/statistics.md)."""
+
+Bounds: TypeAlias = "tuple[float, float] | tuple[Array, Array]"
+
+_FEW = 2000  # more values than this need fewer resamples for the same accuracy of the ends
+
+
+def estimate(
+    matrix: ArrayLike,
+    *,
+    unit: str,
+    trials_per_unit: int | None,
+    over: str = "both",
+    method: str = "auto",
+    replacement: bool | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Mean accuracy with an interval over training seeds, test units, or both at once.
+
+    | `over` | what varies | "auto" |
+    | --- | --- | --- |
+    | "units" | new test episodes or images for these trained networks | "wilson" |
+    | "seeds" | newly trained networks on the same test set | "t" |
+    | "both" | both, crossed | "wilson" |
+
+    | `method` | ends of the interval |
+    | --- | --- |
+    | "t" | mean ± t·standard error, cut to [0, 1]; for "both" see `TwoWay.quantile` |
+    | "wilson" | Wilson's for the effective number of trials mean(1-mean)/error², with t in place \
+of the normal quantile; just Wilson's where all values are 0 or 1 |
+    | "bca" | bias-corrected and accelerated bootstrap of the mean; not for "both" |
+
+    One seed can only vary over units, one column only over seeds; `varies` says so. Where nothing
+    varies at all (600 perfect episodes), Wilson's interval with one trial per unit stands in,
+    whatever the method: no interval has zero width.
+
+    Args:
+        matrix: Accuracies in 0..1 [seeds, units]; for images 0 or 1; [seeds, 1] where only each
+            seed's accuracy is known.
+        unit: What the columns are: "test episodes" or "test images".
+        trials_per_unit: Test images in one unit (ways·queries of an episode, 1 for an image, all
+            of them for [seeds, 1]); None if unknown.
+        over: What a repetition would draw anew: "units", "seeds" or "both".
+        method: "auto", "t", "wilson" or "bca".
+        replacement: Whether episodes were drawn with replacement from the test images; it is told
+            in `varies`. With it the interval is about new episodes of these same images.
+        level: Confidence level.
+        seed: Seed of the bootstrap; nothing else is random.
+
+    Returns:
+        The interval; inside [0, 1] and never of zero width.
+
+    Raises:
+        UsageError: If the values are no accuracies or the method does not fit.
+
+    Examples:
+        >>> rows = [[0.8, 0.7, 0.9, 0.8], [0.9, 0.7, 0.9, 0.9], [0.9, 0.8, 0.9, 0.8]]
+        >>> found = estimate(rows, unit="test episodes", trials_per_unit=25, over="units")
+        >>> print(found, "over", found.varies)
+        83.3 % [69.1, 91.8] over test episodes (these 3 training seeds)
+        >>> print(estimate([[1, 1, 0, 1, 1]], unit="test images", trials_per_unit=1).varies)
+        test images (one training seed)
+
+    References:
+        R. Lafargue et al., "Oops, I Sampled it Again: Reinterpreting Confidence Intervals in
+        Few-Shot Learning", TMLR 2024, https://arxiv.org/abs/2409.02850 (replacement).
+        B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical
+        Association 82, 1987 (BCa).
+    """
+    array = accuracies("matrix", matrix, dimensions=2)
+    check_level(level)
+    check_choice("method", method, METHODS)
+    trials = math.inf
+    if trials_per_unit is not None:
+        trials = check_int("trials_per_unit", trials_per_unit, minimum=1)
+    found = what_varies(array.shape, unit=unit, over=over, replacement=replacement)
+    if method == "auto":
+        method = "t" if found.over == "seeds" else "wilson"
+    low, high = _bounds(array, found, method=method, trials=trials, level=level, seed=seed)
+    mean, varies = float(array.mean()), found.varies
+    if found.over == "seeds" and _equal(by_seed(array)):
+        varies = f"{found.unit} (all training seeds agree exactly)"
+    return Interval(
+        mean=mean,
+        low=min(float(low), mean),  # by rounding an end may pass the mean it touches
+        high=max(float(high), mean),
+        level=level,
+        n=found.n,
+        varies=varies,
+        seeds=found.seeds,
+    )
+
+
+def _bounds(
+    array: Array, found: Variation, *, method: str, trials: float, level: float, seed: int
+) -> Bounds:
+    values = found.values(array)
+    if method == "bca":
+        _check_bca(found)
+    if found.over == "both":
+        if method == "wilson" or two_way(array).variance <= NOTHING:
+            return crossed_bounds(array, trials=trials, level=level)
+        return _symmetric(*_crossed_error(array, level))
+    if _equal(values):
+        return _nothing_varies(values, found, trials=trials, level=level)
+    if method == "bca":
+        return bca(values, level=level, seed=seed)
+    if method == "t":
+        n = len(values)
+        error = values.std(ddof=1) / math.sqrt(n)
+        return _symmetric(float(values.mean()), float(student(n - 1, level)) * float(error))
+    if found.over == "units" and bool(((values == 0) | (values == 1)).all()):
+        return wilson_bounds(values.mean(), len(values), student(np.inf, level))
+    others = found.seeds * found.units // found.n
+    return episode_bounds(values, trials=trials * others, level=level)
+
+
+def _equal(values: Array) -> bool:
+    return float(np.ptp(values)) ** 2 <= NOTHING
+
+
+def _crossed_error(array: Array, level: float) -> tuple[float, float]:
+    found = two_way(array)
+    return float(found.mean), float(found.quantile(level)) * math.sqrt(float(found.variance))
+
+
+def _symmetric(mean: float, half: float) -> tuple[float, float]:
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def _nothing_varies(values: Array, found: Variation, *, trials: float, level: float) -> Bounds:
+    """Wilson's bounds over the test images where they are independent, else one trial a unit."""
+    per_unit = trials if found.unit == IMAGES and math.isfinite(trials) else 1
+    count = max(found.units * per_unit, len(values))
+    return wilson_bounds(values[0], count, student(np.inf, level))
+
+
+def _check_bca(found: Variation) -> None:
+    if found.over == "both":
+        raise UsageError(
+            '`method` must be "auto", "t" or "wilson" with `over="both"` (resampling cells breaks '
+            "what the cells of one seed or one episode have in common); got 'bca'."
+        )
+    if found.n < FEWEST_FOR_BCA:
+        raise UsageError(
+            f'`method` must be "auto", "t" or "wilson" with {found.n} {found.name} (bootstrap '
+            f"intervals are too narrow with fewer than {FEWEST_FOR_BCA}); got 'bca'."
+        )
+
+
+def bca(values: Array, *, level: float, seed: int) -> tuple[float, float]:
+    """BCa bootstrap bounds of the mean of [n] values that are not all equal."""
+    from scipy import stats
+
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=9999 if len(values) <= _FEW else 1999,
+        batch=max(1, 4_000_000 // len(values)),  # keeps 26,000 images within 64 MiB
+        confidence_level=level,
+        method="BCa",
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    return max(0.0, float(low)), min(1.0, float(high))

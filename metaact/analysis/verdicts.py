@@ -1,0 +1,134 @@
+"""A comparison in words: better, worse, equivalent, or no difference shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .interval import Interval, decimals
+
+if TYPE_CHECKING:
+    from .comparisons import Comparison
+
+BETTER, WORSE = "better", "worse"
+EQUIVALENT, NOT_SHOWN = "equivalent", "no difference shown"
+
+
+def verdict(mean: float, p_holm: float, p_equivalence: float | None, *, level: float) -> str:
+    """Choose the word.
+
+    | differs (p_holm < 1-level) | within the margin (p_equivalence < 1-level) | verdict |
+    | --- | --- | --- |
+    | yes | no, or no margin | "better" or "worse" |
+    | yes | yes | "equivalent"; the sentence tells that there is a difference below the margin |
+    | no | yes | "equivalent" |
+    | no | no, or no margin | "no difference shown", which is not "no difference" |
+
+    Args:
+        mean: First minus second.
+        p_holm: Corrected p-value of no difference.
+        p_equivalence: Corrected p-value of a difference of at least the margin; None without one.
+        level: Confidence level.
+    """
+    if p_equivalence is not None and p_equivalence < 1 - level:
+        return EQUIVALENT
+    if p_holm < 1 - level:
+        return BETTER if mean > 0 else WORSE
+    return NOT_SHOWN
+
+
+def sentence(found: Comparison) -> str:
+    """The verdict with its figures, for a reader who sees nothing else."""
+    first, second, level = found.first, found.second, found.interval.level
+    differs = found.p_holm < 1 - level
+    size = difference_text(found.interval, size=True)
+    by = f"{first} is {BETTER if found.mean > 0 else WORSE} than {second} by {size}"
+    if found.verdict == EQUIVALENT:
+        within = f"margin of {_points(found.margin or 0)}"
+        if differs:
+            return f"{by}, which is less than the {within} ({_basis(found)})."
+        figures = difference_text(found.interval)
+        return (
+            f"{first} and {second} are equivalent within a {within}: {figures} ({_basis(found)})."
+        )
+    if differs:
+        return f"{by} ({_basis(found)})."
+    figures = difference_text(found.interval)
+    shown = f"No difference shown between {first} and {second}: {figures} ({_basis(found)})"
+    return f"{shown}{_needed(found)}."
+
+
+def difference_text(interval: Interval, *, size: bool = False) -> str:
+    """A difference in points with its interval: "+4.7 points [1.1, 8.3]".
+
+    Args:
+        interval: Of the difference, in -1..1.
+        size: Drop the sign: for "worse by 4.7 points [1.1, 8.3]".
+    """
+    mean, low, high = (100 * x for x in (interval.mean, interval.low, interval.high))
+    if size and mean < 0:
+        mean, low, high = -mean, -high, -low
+    digits = decimals((interval.high - interval.low) * 50)
+    while digits < 4 and any(x and not round(x, digits) for x in (low, high)):
+        digits += 1  # an end that is not 0 shows on which side of it it lies
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    mean, low, high = (round(x, digits) + 0.0 for x in (mean, low, high))
+    sign = "" if size else "+" if mean >= 0 else ""
+    return f"{sign}{mean:.{digits}f} points [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def p_text(p: float, threshold: float = 0.05) -> str:
+    """A p-value with one digit, or as many as keep it on its side of the threshold.
+
+    Examples:
+        >>> p_text(0.0234), p_text(0.0497), p_text(3e-7), p_text(1.0)
+        ('p = 0.02', 'p = 0.0497', 'p < 0.0001', 'p = 1')
+    """
+    if p < 1e-4:
+        return "p < 0.0001"
+    for digits in range(1, 6):
+        shown = f"{p:.{digits}g}"
+        if (float(shown) < threshold) == (p < threshold) and float(shown) != threshold:
+            break
+    return f"p = {float(shown):g}"
+
+
+def _basis(found: Comparison) -> str:
+    """What stands in brackets: p-values, what varies, and a level that is not the usual one."""
+    threshold = 1 - found.interval.level
+    over = found.interval.varies.replace(" (", ", ").rstrip(")")
+    parts = []
+    if found.verdict == EQUIVALENT and found.p_equivalence is not None:
+        p = p_text(found.p_equivalence, threshold)
+        parts.append(f"{p} for a larger difference{_corrected(found)}")
+    if found.verdict != EQUIVALENT or found.p_holm < threshold:
+        p = p_text(found.p_holm, threshold)
+        no = " for none" if found.verdict == EQUIVALENT else ""
+        parts.append(f"{p}{no}{_corrected(found)}")
+    parts.append(f"over {over}")
+    if found.interval.level != 0.95:
+        parts.append(f"{100 * found.interval.level:g} % interval")
+    return "; ".join(parts)
+
+
+def _corrected(found: Comparison) -> str:
+    return f" after Holm over {found.compared} comparisons" if found.compared > 1 else ""
+
+
+def _needed(found: Comparison) -> str:
+    """What would settle it, where any number would and one more is needed."""
+    if not found.mean or found.interval.low > 0 or found.interval.high < 0:
+        return ""
+    known = [f"{_round(n)} more {name}" for name, n in found.needed.items() if n]
+    if not known:
+        return f"; no number of {' or '.join(found.needed)} alone would settle one of this size"
+    return f"; about {' or '.join(known)} would settle a difference of this size"
+
+
+def _round(number: int) -> str:
+    """Two leading digits: what a rough extrapolation is worth."""
+    return f"{int(float(f'{number:.2g}')):,}"
+
+
+def _points(value: float) -> str:
+    shown = f"{100 * value:.1f}" if round(1000 * value, 9) % 1 == 0 else f"{100 * value:g}"
+    return f"{shown} points"
