@@ -64,7 +64,7 @@ def maml(
     **settings: Any,
 ) -> Run:
     """A run of `metaact maml`; `accuracies` of None diverged."""
-    episodes = len(accuracies) if accuracies is not None else 4
+    episodes = len(accuracies) if accuracies is not None else settings.pop("test_episodes", 4)
     settings = {"dataset": "mnist", "iterations": iterations, "test_episodes": episodes} | settings
     config = replace(MamlConfig(**settings), activation=activation, seed=seed)
     fields = config.fields() | {

@@ -150,6 +150,7 @@ def _study(study: Study, baseline: Study | None, name: str, options: Options) ->
         "ranks": _ranks(study, options),
         "learned": learned.answer(study, learned.at_one_rate(study), against),
         "notes": [*describe.notes(study, over=options.over), *_varies(arms)],
+        "examples": describe.examples(study),
         "reproduce": [command(study)],
     }
 

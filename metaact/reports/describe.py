@@ -157,3 +157,19 @@ def _unofficial(found: Mapping[str, Any]) -> str:
 
 def _joined(texts: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
+
+
+_PICTURES = {
+    "maml": ("episodes", "test_episodes_sha256", "The first frozen test episode."),
+    "converge": ("images", "test_sha256", "Some test images."),
+    "transfer": ("images", "target_test_sha256", "Some test images of the target."),
+}
+
+
+def examples(study: Study) -> list[dict[str, str]]:
+    """Pictures of what the study was tested on, where its store keeps them."""
+    kind, field, caption = _PICTURES[study.experiment]
+    name = f"{kind}-{str(study.settings[field])[:12]}.png"
+    stores = dict.fromkeys(record.run.directory.parent.parent for record in study.records)
+    found = (store / "examples" / name for store in stores)
+    return [{"caption": caption, "path": str(path)} for path in found if path.is_file()][:1]

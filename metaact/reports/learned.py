@@ -17,13 +17,9 @@ from typing import Any
 import numpy as np
 
 from metaact.analysis import Comparison
+from metaact.controls import controls_of
 
 from .evidence import Arm, Study
-
-CONTROLS = {
-    "arelu": {"frozen": "arelu-frozen"},
-    "relu": {"gain": "relu-gain"},
-}
 
 Pair = tuple[str, str]
 
@@ -36,22 +32,22 @@ def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
     Args:
         names: Name of the arm of each activation.
     """
-    first = next((a for a in names if CONTROLS.get(a, {}).get("frozen") in names), None)
+    first = next((a for a in names if controls_of(a)["frozen"] in names), None)
     if first is None:
         return []
-    frozen = CONTROLS[first]["frozen"]
-    found = [("learning", (names[first], names[frozen]))]
-    second = next((a for a in names if CONTROLS.get(a, {}).get("gain")), None)
+    frozen = controls_of(first)["frozen"]
+    found = [("learning", (names[first], names[str(frozen)]))]
+    second = next((a for a in names if controls_of(a)["gain"]), None)
     if second is None:
         return found
-    gain = CONTROLS[second]["gain"]
+    gain = controls_of(second)["gain"]
     found.insert(0, ("total", (names[first], names[second])))
     if gain not in names:
-        return [*found, ("shape and gain", (names[frozen], names[second]))]
+        return [*found, ("shape and gain", (names[str(frozen)], names[second]))]
     return [
         *found,
-        ("shape", (names[frozen], names[gain])),
-        ("gain", (names[gain], names[second])),
+        ("shape", (names[str(frozen)], names[str(gain)])),
+        ("gain", (names[str(gain)], names[second])),
     ]
 
 

@@ -1,0 +1,284 @@
+"""The document: what is compared with what, the verdicts, and what is read beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metaact import analysis
+from metaact.errors import UsageError
+from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.transfer_config import TransferConfig
+from metaact.reports import compare, gather, text
+
+ARMS = {"arelu": 0.80, "arelu-frozen": 0.79, "relu-gain": 0.72, "relu": 0.60}
+
+
+def scores(mean: float, seed: int, episodes: int = 60) -> list[float]:
+    """Accuracies around a mean: what an episode adds is shared by all arms, the rest is not."""
+    hard = np.random.default_rng(1).normal(0, 0.05, episodes)
+    rest = np.random.default_rng([seed, round(1000 * mean)]).normal(0, 0.02, episodes)
+    return list(np.clip(mean + hard + rest, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -> Path:
+    """Four arms of three seeds under the paper's protocol."""
+    path = tmp_path_factory.mktemp("runs")
+    for arm, mean in ARMS.items():
+        for seed in range(3):
+            synthetic.maml(path, arm, seed, scores(mean, seed), protocol="paper", validation=None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def document(store: Path) -> dict[str, Any]:
+    return compare(gather([store]), margin=0.03)
+
+
+def _arm(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(a for a in document["studies"][0]["arms"] if a["name"] == name)
+
+
+def test_figures_are_those_of_the_runs(document: dict[str, Any]) -> None:
+    (study,) = document["studies"]
+    assert (study["unit"], study["units"], study["chance"]) == ("test episodes", 60, 0.2)
+    matrix = [scores(0.8, seed) for seed in range(3)]
+    arm = _arm(document, "arelu")
+    assert arm["accuracy"]["mean"] == pytest.approx(np.mean(matrix), abs=1e-12)
+    assert arm["by_seed"] == pytest.approx({str(s): np.mean(m) for s, m in enumerate(matrix)})
+    crossed = analysis.crossed_interval(matrix, trials_per_episode=75)
+    assert arm["intervals"]["both"]["low"] == pytest.approx(crossed.low)
+    widths = {k: v["high"] - v["low"] for k, v in arm["intervals"].items()}
+    assert widths["units"] < widths["both"]
+
+
+def test_everyone_is_compared_with_the_reference(store: Path, document: dict[str, Any]) -> None:
+    (study,) = document["studies"]
+    assert study["reference"] == "relu"
+    found = {c["first"]: c for c in study["comparisons"]}
+    assert set(found) == set(ARMS) - {"relu"}
+    assert {c["verdict"] for c in found.values()} == {"better"}
+    for name, comparison in found.items():
+        assert comparison["second"] == "relu"
+        assert comparison["interval"]["mean"] == pytest.approx(ARMS[name] - 0.6, abs=0.02)
+        assert comparison["p_holm"] >= comparison["p_value"]
+    other = compare(gather([store]), reference="arelu")["studies"][0]
+    assert {c["verdict"] for c in other["comparisons"] if c["first"] == "relu"} == {"worse"}
+
+
+def test_a_difference_falls_into_its_parts(document: dict[str, Any]) -> None:
+    found = document["studies"][0]["learned"]
+    means = {p["name"]: p["difference"]["interval"]["mean"] for p in found["parts"]}
+    assert list(means) == ["total", "learning", "shape", "gain"]
+    assert means["total"] == pytest.approx(sum(means[n] for n in ("learning", "shape", "gain")))
+    verdicts = {p["name"]: p["difference"]["verdict"] for p in found["parts"]}
+    assert verdicts == {
+        "total": "better",
+        "learning": "equivalent",
+        "shape": "better",
+        "gain": "better",
+    }
+    assert "changes nothing beyond the margin" in found["answer"]
+    assert "the function it starts as and its gain" in found["answer"]
+    layer = found["parameters"]["act1"]["alpha"]
+    assert (layer["start"], layer["end"]) == (pytest.approx(0.9), pytest.approx(0.86))
+
+
+def test_only_the_frozen_control_answers_half_the_question(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    for arm, mean in (("arelu", 0.8), ("arelu-frozen", 0.7)):
+        for seed in range(3):
+            synthetic.maml(tmp_path, arm, seed, scores(mean, seed))
+    found = compare(gather([tmp_path]))["studies"][0]["learned"]
+    assert [p["name"] for p in found["parts"]] == ["learning"]
+    assert found["answer"].startswith("Learning arelu's parameters helps")
+
+
+def test_optimism_stands_beside_the_held_out_figure(document: dict[str, Any]) -> None:
+    paper = _arm(document, "arelu")["paper"]
+    assert paper["published"] == pytest.approx(0.925)
+    assert paper["gap"] == pytest.approx(0.05, abs=1e-6)
+    assert _arm(document, "arelu-frozen")["paper"]["published"] is None
+
+
+def test_one_seed_speaks_of_these_networks_only(tmp_path: Path, synthetic: ModuleType) -> None:
+    for arm, mean in (("arelu", 0.8), ("relu", 0.6)):
+        synthetic.maml(tmp_path, arm, 0, scores(mean, 0))
+    (comparison,) = compare(gather([tmp_path]))["studies"][0]["comparisons"]
+    assert "one training seed" in comparison["sentence"]
+
+
+def test_a_diverged_seed_is_named_in_the_verdict(tmp_path: Path, synthetic: ModuleType) -> None:
+    for arm in ("arelu", "relu"):
+        for seed in range(3):
+            if (arm, seed) == ("arelu", 1):
+                synthetic.maml(tmp_path, arm, seed, None, test_episodes=60)
+            else:
+                synthetic.maml(tmp_path, arm, seed, scores(0.7, seed))
+    study = compare(gather([tmp_path]))["studies"][0]
+    assert study["comparisons"][0]["sentence"].endswith("not in it: seed 1 of arelu.")
+    assert any("seed 1 diverged" in note for note in study["notes"])
+
+
+def _rates(store: Path, synthetic: ModuleType) -> None:
+    """AReLU is best at the small rate, ReLU at the large one; the test figures say otherwise."""
+    accuracy = {("arelu", 0.005): 0.7, ("arelu", 0.02): 0.75, ("relu", 0.005): 0.6}
+    accuracy[("relu", 0.02)] = 0.7
+    watched = {("arelu", 0.005): 0.9, ("arelu", 0.02): 0.5}
+    watched |= {("relu", 0.005): 0.4, ("relu", 0.02): 0.8}
+    for (arm, rate), mean in accuracy.items():
+        for seed in range(2):
+            synthetic.maml(
+                store, arm, seed, scores(mean, seed), inner_lr=rate, validation=watched[arm, rate]
+            )
+
+
+def test_both_readings_of_several_rates(tmp_path: Path, synthetic: ModuleType) -> None:
+    _rates(tmp_path, synthetic)
+    study = compare(gather([tmp_path]))["studies"][0]
+    shared = {(c["first"], c["second"]) for c in study["comparisons"]}
+    assert shared == {(f"arelu inner lr {r}", f"relu inner lr {r}") for r in ("0.005", "0.02")}
+    tuned = study["tuned"]
+    assert tuned["chosen"] == {"arelu": "arelu inner lr 0.005", "relu": "relu inner lr 0.02"}
+    assert [(c["first"], c["second"]) for c in tuned["comparisons"]] == [
+        ("arelu inner lr 0.005", "relu inner lr 0.02")
+    ]
+    assert tuned["budget"]["equal_budget"]
+    lines = study["sensitivity"]["lines"]
+    assert [p["rate"] for p in lines["arelu"]] == [0.005, 0.02]
+    assert lines["arelu"][1]["accuracy"]["mean"] == pytest.approx(0.75, abs=0.02)
+
+
+def test_one_rate_has_one_reading(document: dict[str, Any]) -> None:
+    (study,) = document["studies"]
+    assert study["tuned"] is None
+    assert study["sensitivity"] is None
+
+
+def right(share: float, seed: int, epochs: int = 4, images: int = 200) -> list[list[bool]]:
+    draw = np.random.default_rng([seed, round(1000 * share)]).random(images)
+    return [list(draw < share * (epoch + 1) / epochs) for epoch in range(epochs)]
+
+
+@pytest.fixture(scope="module")
+def transfers(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -> Path:
+    path = tmp_path_factory.mktemp("transfers")
+    for arm, share in (("arelu", 0.9), ("relu", 0.6), ("selu", 0.62)):
+        for seed in range(3):
+            config = TransferConfig(activation=arm, source="mnist", target="svhn", seed=seed)
+            synthetic.supervised(path, config, right(share, seed), pretrained=5)
+            synthetic.supervised(path, config, right(0.2, seed), pretrained=0)
+    return path
+
+
+def test_transfer_has_its_baselines_and_curves(transfers: Path) -> None:
+    (study,) = compare(gather([transfers]), thresholds=(0.4, 0.95))["studies"]
+    arm = next(a for a in study["arms"] if a["name"] == "arelu")
+    assert arm["baselines"]["target only"]["mean"] == pytest.approx(0.2, abs=0.05)
+    assert arm["baselines"]["never fine-tuned"]["mean"] == pytest.approx(0.225, abs=0.05)
+    curve = arm["curves"]["test_accuracy"]
+    assert curve["x"] == [0, 1, 2, 3]
+    assert curve["mean"][-1] == pytest.approx(arm["accuracy"]["mean"])
+    whole = np.mean([np.mean(right(0.9, s), axis=1) for s in range(3)], axis=0)
+    assert arm["area"]["mean"] == pytest.approx(np.trapezoid(whole, dx=1) / 3, abs=1e-9)
+    reached, never = arm["times"]
+    assert reached["median"] == 1
+    assert never["by_seed"] == [None] * 3
+    assert never["median"] is None
+    assert study["ranks"]["mean_ranks"]["arelu"] == 1
+
+
+def test_supervised_arms_are_paired_over_images(transfers: Path) -> None:
+    (study,) = compare(gather([transfers]), over="units")["studies"]
+    assert "test images" in study["comparisons"][0]["interval"]["varies"]
+    (over_seeds,) = compare(gather([transfers]), over="seeds")["studies"]
+    assert "seeds" in over_seeds["comparisons"][0]["interval"]["varies"]
+
+
+def test_a_curve_has_a_gap_where_a_seed_diverged(tmp_path: Path, synthetic: ModuleType) -> None:
+    for seed, lost in ((0, False), (1, True)):
+        config = ConvergeConfig(activation="relu", seed=seed)
+        synthetic.supervised(tmp_path, config, right(0.6, seed), diverged=lost)
+    arm = compare(gather([tmp_path]))["studies"][0]["arms"][0]
+    assert arm["curves"]["test_accuracy"]["mean"][-1] is None
+    assert arm["diverged"] == [1]
+    assert arm["area"] is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reference": "rellu"},
+        {"over": "images"},
+        {"method": "normal"},
+        {"margin": 0.0},
+        {"level": 1.0},
+        {"seed": -1},
+        {"thresholds": (2.0,)},
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(store: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        compare(gather([store]), **options)
+
+
+def test_the_document_is_strict_json_and_the_same_twice(
+    store: Path, document: dict[str, Any]
+) -> None:
+    json.dumps(document, allow_nan=False)
+    assert compare(gather([store]), margin=0.03) == document
+
+
+def test_plain_text_holds_tables_and_verdicts(document: dict[str, Any]) -> None:
+    shown = text.plain(document)
+    assert "Learned, or only scaled?" in shown
+    assert "arelu is better than relu by" in shown
+    lines = [line for line in shown.splitlines() if line.startswith("arelu-frozen ")]
+    assert "better" in lines[0]
+
+
+def test_csv_has_a_row_per_arm_with_unrounded_numbers(document: dict[str, Any]) -> None:
+    rows = list(csv.DictReader(io.StringIO(text.comma_separated(document))))
+    assert {row["arm"] for row in rows} == set(ARMS)
+    row = next(row for row in rows if row["arm"] == "arelu")
+    assert float(row["accuracy"]) == _arm(document, "arelu")["accuracy"]["mean"]
+    assert row["verdict"] == "better"
+
+
+def test_markdown_rows_have_as_many_cells_as_their_heading(document: dict[str, Any]) -> None:
+    document = json.loads(json.dumps(document).replace("MAML on", "MAML | on"))
+    tables = [part for part in text.markdown(document).split("\n\n") if part.startswith("|")]
+    assert tables
+    for table in tables:
+        counts = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+        assert len(counts) == 1
+
+
+def test_latex_is_balanced_and_escaped(document: dict[str, Any]) -> None:
+    shown = text.latex(document)
+    assert shown.count(r"\begin{table}") == shown.count(r"\end{table}") > 1
+    assert shown.count("{") == shown.count("}")
+    assert "%" not in shown.replace(r"\%", "")
+    assert not set(shown) & set("±−→αβ")
+
+
+def test_what_was_left_out_is_in_every_form_for_readers(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    synthetic.maml(tmp_path, "relu", 0, scores(0.6, 0))
+    lost = synthetic.maml(tmp_path, "relu", 1, scores(0.6, 1)).directory
+    (lost / "result.json").unlink()
+    document = compare(gather([tmp_path]))
+    assert [item["directory"] for item in document["left_out"]] == [str(lost)]
+    for render in (text.plain, text.markdown):
+        assert str(lost) in render(document)
