@@ -17,6 +17,8 @@ from .converge import converge
 from .data import data
 from .figure import figure
 from .maml import maml
+from .report import report
+from .runs import runs
 from .table import table
 from .transfer import transfer
 
@@ -33,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (maml, converge, transfer, table, figure, compare, activations, data):
+for command in (maml, converge, transfer, table, figure, compare, report, runs, activations, data):
     cli.add_command(command)
 
 

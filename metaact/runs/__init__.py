@@ -10,6 +10,10 @@ from .environment import environment as environment
 from .identity import identity as identity
 from .jsons import Json as Json
 from .jsons import finite as finite
+from .listing import STATUSES as STATUSES
+from .listing import Entry as Entry
+from .listing import entries as entries
+from .listing import entry as entry
 from .run import Run as Run
 from .run import RunBusyError as RunBusyError
 from .store import Damaged as Damaged

@@ -127,7 +127,8 @@ class Run:
         Raises:
             RunError: If the file is damaged.
         """
-        return read_lines(self.directory / METRICS, unfinished=not self.is_complete)
+        unfinished = not (self.directory / RESULT).exists()
+        return read_lines(self.directory / METRICS, unfinished=unfinished)
 
     def state(self) -> dict[str, Any] | None:
         """The last checkpoint's state on the CPU, or None; nothing is changed.

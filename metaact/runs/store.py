@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from metaact.errors import RunError, UsageError
 
@@ -113,7 +114,7 @@ class RunStore:
         runs, broken = [], []
         for directory in self.directories(kind):
             try:
-                runs.append(read_checked(directory))
+                runs.append(read_checked(directory).run)
             except RunError as error:
                 broken.append(Damaged(directory=directory, reason=str(error)))
         return Listing(runs=tuple(runs), damaged=tuple(broken))
@@ -125,29 +126,49 @@ class RunStore:
             yield from (place for place in sorted(_folders(folder)) if looks_like_run(place))
 
 
+def is_named_like_run(directory: Path) -> bool:
+    """Whether the name ends with the beginning of an identity."""
+    return re.search(rf"-[0-9a-f]{{{SHORT}}}$", directory.name) is not None
+
+
 def looks_like_run(directory: Path) -> bool:
     """Whether it holds `config.json`, or is named like a run and not empty."""
     try:
         if (directory / CONFIG).exists():
             return True
-        named = re.search(rf"-[0-9a-f]{{{SHORT}}}$", directory.name)
-        return bool(named) and any(not path.name.startswith(".") for path in directory.iterdir())
+        named = is_named_like_run(directory)
+        return named and any(not path.name.startswith(".") for path in directory.iterdir())
     except OSError:
         return True  # it may be one: whoever reads it says why it cannot be read
 
 
-def read_checked(directory: Path) -> Run:
-    """Read one run back, and see that its result, if it has one, and its records are sound.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A run and what it wrote, all of it sound.
+
+    Attributes:
+        run: The run.
+        result: What it finished with; None before the end.
+        metrics: Its records so far.
+    """
+
+    run: Run
+    result: dict[str, Any] | None
+    metrics: list[dict[str, Any]]
+
+
+def read_checked(directory: Path) -> Reading:
+    """Read one run back with its result, if it has one, and its records.
 
     Raises:
         RunError: If anything is missing, damaged or edited.
     """
     run = read_run(directory)
+    result = None
     if (directory / RESULT).exists():
-        run.result()
+        result = run.result()
         run.episodes()
-    run.metrics()
-    return run
+    return Reading(run=run, result=result, metrics=run.metrics())
 
 
 def read_run(directory: str | Path) -> Run:

@@ -1,0 +1,251 @@
+"""`metaact runs`: what lies in a store of runs, one of them in full, and removing some."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metaact.errors import MetaactError, check_choice
+
+from .base import Command, F, Failure
+from .output import complain, echo_json
+from .parameters import Folder, Names
+from .run_choice import find_runs, read_store
+from .run_command import command_of
+
+if TYPE_CHECKING:
+    from metaact.runs import Entry
+
+MOST_COMPLAINTS = 5
+"""Damaged directories that a list names without being asked for them."""
+
+_out = click.option(
+    "--out",
+    type=Folder(),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the run store in which names are looked up.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
+
+
+def _status_options(command: F) -> F:
+    for name, help in (
+        ("damaged", "What cannot be read, and why."),
+        ("diverged", "Runs that left the finite numbers."),
+        ("unfinished", "Runs without a result that no process works on."),
+    ):
+        command = click.option(f"--{name}", is_flag=True, help=help)(command)
+    return command
+
+
+@click.group()
+def runs() -> None:
+    """List, show or remove the runs that the other commands left in their store."""
+
+
+@runs.command("list", cls=Command)
+@click.argument("stores", nargs=-1, type=Folder(), metavar="[STORE]...")
+@click.option("--each", is_flag=True, help="One line a run, in place of one a comparison.")
+@click.option("--kind", help="Only runs of this kind: maml, converge, transfer, source, ...")
+@click.option("--activation", type=Names(), help="Only these arms.")
+@click.option("--dataset", help="Only runs on this data set, also as source or target.")
+@_status_options
+@_json
+def list_(
+    stores: tuple[Path, ...],
+    each: bool,
+    kind: str | None,
+    activation: tuple[str, ...] | None,
+    dataset: str | None,
+    as_json: bool,
+    **statuses: bool,
+) -> None:
+    """Print what lies in the STOREs (default: runs), one line for all runs of one comparison.
+
+    A line stands for the runs that share every setting but activation, seed and learning rates.
+    `source` are the pre-trainings of `metaact transfer`.
+
+    \b
+        metaact runs list
+        metaact runs list --each --unfinished
+        metaact runs list experiments/a experiments/b --kind maml --activation arelu
+    """  # noqa: D301
+    places = stores or (Path("runs"),)
+    entries = [e for place in places for e in read_store(place, name="stores")]
+    if kind is not None and entries:
+        check_choice("kind", kind, sorted({e.kind for e in entries}), why="what is there")
+    chosen = [
+        e
+        for e in entries
+        if kind in (None, e.kind)
+        and (not activation or e.config.get("activation") in activation)
+        and (dataset is None or dataset in (e.config.get(n) for n in _DATA))
+        and (not any(statuses.values()) or statuses.get(e.status))
+    ]
+
+    from metaact.experiments import inventory
+
+    if as_json:
+        echo_json(inventory.summary(chosen))
+    elif not chosen:
+        where = ", ".join(str(place) for place in places)
+        click.echo(f"no runs in {where}" + (" that are like this." if entries else "."))
+    else:
+        click.echo((inventory.run_table if each else inventory.group_table)(chosen))
+    _name_damaged(chosen, all_of_them=each or statuses["damaged"])
+
+
+_DATA = ("dataset", "source", "target")
+
+
+def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
+    """Why each directory cannot be read, on stderr: reading them is no failure of the list."""
+    damaged = [entry for entry in entries if entry.status == "damaged"]
+    for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
+        click.echo(f"metaact: damaged: {entry.why}", err=True)
+    if not all_of_them and len(damaged) > MOST_COMPLAINTS:
+        more = len(damaged) - MOST_COMPLAINTS
+        click.echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
+
+
+@runs.command("show", cls=Command)
+@click.argument("run")
+@_out
+@_json
+def show(run: str, out: Path, as_json: bool) -> None:
+    """Print one RUN: how it stands, its settings, environment, result, files, and its command.
+
+    RUN is a directory, or the beginning of one run's name or identity in the store.
+
+    \b
+        metaact runs show mnist-5way-1shot-arelu-seed0
+        metaact runs show 6d73cf --json
+    """  # noqa: D301
+    (entry,) = find_runs([run], out)
+
+    from metaact.experiments import run_page
+    from metaact.experiments.descent import descendants
+
+    store = entry.directory.resolve().parent.parent
+    known = read_store(store, name="run", kind="transfer") if entry.kind == "source" else []
+    needed_by = descendants(entry, known)
+    command = command_of(entry, needed_by)
+    if as_json:
+        echo_json(run_page.document(entry, descendants=needed_by, command=command))
+    else:
+        click.echo(run_page.page(entry, descendants=needed_by, command=command))
+
+
+@runs.command("rm", cls=Command)
+@click.argument("run", nargs=-1, metavar="[RUN]...")
+@_out
+@_status_options
+@click.option(
+    "--checkpoints",
+    is_flag=True,
+    help="Only the checkpoints of complete runs, which nothing needs any more; without RUN, of all "
+    "in the store. Results, records and weights stay.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(run: tuple[str, ...], out: Path, checkpoints: bool, yes: bool, **statuses: bool) -> None:
+    """Remove RUNs: directories, or beginnings of one run's name or identity in the store.
+
+    What would go is listed, and asked for. A run that a process works on stays, and so does every
+    directory that is no run, or holds anything that no run has.
+
+    \b
+        metaact runs rm mnist-5way-1shot-arelu-seed0
+        metaact runs rm --unfinished --damaged
+        metaact runs rm --checkpoints --yes
+    """  # noqa: D301
+    wanted = [name for name, asked in statuses.items() if asked]
+    if not (run or wanted or checkpoints):
+        raise click.UsageError(
+            "name a RUN, or choose with --unfinished, --damaged, --diverged or --checkpoints."
+        )
+    entries = {e.directory.resolve(): e for e in find_runs(run, out)}
+    if wanted or not run:
+        stored = read_store(out, name="out")
+        keep = wanted or ("complete", "diverged")
+        entries |= {e.directory.resolve(): e for e in stored if e.status in keep}
+    if checkpoints:
+        _free(list(entries.values()), yes)
+    else:
+        _remove(list(entries.values()), yes)
+
+
+def _free(entries: Sequence[Entry], yes: bool) -> None:
+    from metaact.runs.removal import checkpoint_of, remove_checkpoint
+
+    done = [e for e in entries if e.result is not None and checkpoint_of(e.directory).is_file()]
+    freed = sum(checkpoint_of(e.directory).stat().st_size for e in done)
+    what = f"the checkpoints of {_count(done)}"
+    _do(done, freed, what, remove_checkpoint, yes=yes)
+
+
+def _remove(entries: Sequence[Entry], yes: bool) -> None:
+    from metaact.experiments.descent import descendants
+    from metaact.runs.removal import remove_run
+
+    others: dict[Path, list[Entry]] = {}
+    needed = 0
+    for entry in entries:
+        if entry.kind == "source":
+            store = entry.directory.resolve().parent.parent
+            if store not in others:
+                others[store] = read_store(store, name="run", kind="transfer")
+            needed += bool(descendants(entry, others[store]))
+    if needed:
+        click.echo(
+            f"metaact: fine-tunings start from {needed} of these pre-trainings: they are trained "
+            "again when the same `metaact transfer` is given.",
+            err=True,
+        )
+    _do(entries, sum(e.size for e in entries), _count(entries), remove_run, yes=yes)
+
+
+def _count(entries: Sequence[Entry]) -> str:
+    return f"{len(entries)} run{'' if len(entries) == 1 else 's'}"
+
+
+def _do(
+    entries: Sequence[Entry],
+    size: int,
+    what: str,
+    remove: Callable[[Path], None],
+    *,
+    yes: bool,
+) -> None:
+    """List what goes, ask, and do it; what may not go is named, and makes the exit code 1."""
+    from metaact.experiments.inventory import group_table, run_table
+    from metaact.experiments.run_words import size_in_words
+
+    if not entries:
+        click.echo("nothing to remove.")
+        return
+    each = len(entries) <= MOST_LINES
+    click.echo((run_table if each else group_table)(entries), err=True)
+    question = f"remove {what} ({size_in_words(size)})?"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Failure(f"{question} Nobody can be asked here: give --yes to do it.", 2)
+        click.confirm(question, abort=True, err=True)
+    gone, complaints = [], []
+    for entry in entries:
+        try:
+            remove(entry.directory)
+            gone.append(entry)
+        except MetaactError as error:
+            complaints.append(str(error))
+    if gone:
+        click.echo(f"removed {what if not complaints else _count(gone)}.")
+    complain(complaints)
+
+
+MOST_LINES = 20
+"""Runs that are listed one by one before they are removed; more are listed by groups."""

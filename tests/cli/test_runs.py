@@ -1,0 +1,326 @@
+"""`metaact runs`: a store in a few lines, one run in full, and removing only what was meant."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from metaact.cli import main
+from metaact.experiments.transfer_config import TransferConfig
+from metaact.runs import Run, RunStore
+
+Call = Callable[..., tuple[int, str, str]]
+
+RIGHT = [[True, False, True, True]] * 3
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["metaact", "runs", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def store(tmp_path: Path, synthetic: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four complete runs, one diverged, one unfinished, one damaged; in ./runs."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "runs"
+    for activation in ("arelu", "relu"):
+        for seed in (0, 1):
+            synthetic.maml(path, activation, seed, [0.5, 0.75])
+    synthetic.maml(path, "relu", 2, None, test_episodes=2)
+    _unfinished(path)
+    broken = synthetic.maml(path, "relu", 3, [0.5, 0.75])
+    (broken.directory / "metrics.jsonl").write_bytes(b"\xff" * 700)
+    return path
+
+
+def _unfinished(store: Path, name: str = "selu-seed0") -> Run:
+    run = RunStore(store).open(
+        kind="maml", name=name, config={"activation": "selu", "seed": 0, "iterations": 9}
+    )
+    with run.lock():
+        run.start({})
+        run.resume()
+        run.append({"iteration": 3})
+        run.checkpoint({})
+    return run
+
+
+def _pretraining(store: Path, synthetic: ModuleType) -> Run:
+    """A pre-training and the fine-tuning that starts from it."""
+    tuned = synthetic.supervised(store, TransferConfig(), RIGHT, pretrained=5)
+    fields = {k: v for k, v in tuned.config.items() if k in SHARED}
+    run = RunStore(store).open(kind="source", name="pre", config={**fields, "epochs": 5})
+    return synthetic.write(run, {"outcome": "complete"}, [{"epoch": 5}])
+
+
+SHARED = (
+    *("activation", "seed", "source", "model", "batch_norm"),
+    *("pretrain_lr", "momentum", "batch_size", "form"),
+)
+
+
+def _paths(store: Path) -> set[Path]:
+    return set(store.rglob("*"))
+
+
+def test_a_line_stands_for_a_comparison(call: Call, store: Path) -> None:
+    code, out, err = call("list")
+    assert code == 0
+    lines = [line.split("  ") for line in out.splitlines()[2:]]
+    assert len(lines) == 3
+    assert "5-way 1-shot, 5 iterations" in out
+    assert "4 complete, 1 diverged" in out
+    assert "0-2" in out
+    assert "1 unfinished" in out
+    assert err.count("metaact: damaged: ") == 1
+    assert "delete the directory" in err
+
+
+def test_each_run_has_a_line(call: Call, store: Path) -> None:
+    code, out, _ = call("list", "runs", "--each")
+    assert code == 0
+    assert len(out.splitlines()) == 2 + 7
+    assert "unfinished at iteration 4 of 9" in out
+    assert "diverged at iteration 4" in out
+    assert out.count("62.5 %") == 4
+
+
+def test_the_document_holds_everything(call: Call, store: Path) -> None:
+    code, out, _ = call("list", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [group["runs"] for group in found["groups"]] == [5, 1, 1]
+    assert found["groups"][0]["statuses"] == {"complete": 4, "diverged": 1}
+    assert len(found["runs"]) == 7
+    files = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    assert sum(group["bytes"] for group in found["groups"]) == files
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--unfinished"], 1),
+        (["--damaged"], 1),
+        (["--damaged", "--diverged"], 2),
+        (["--activation", "arelu"], 2),
+        (["--activation", "arelu,selu", "--unfinished"], 1),
+        (["--dataset", "mnist"], 5),
+        (["--kind", "maml"], 7),
+        (["--activation", "tanh"], 0),
+    ],
+)
+def test_filters(options: list[str], count: int, call: Call, store: Path) -> None:
+    assert len(json.loads(call("list", "--json", *options)[1])["runs"]) == count
+
+
+def test_groups_that_would_read_alike_are_told_apart(
+    call: Call, store: Path, synthetic: ModuleType
+) -> None:
+    synthetic.maml(store, "arelu", 0, [0.5, 0.75], extra={"train_sha256": "f" * 64})
+    out = call("list", "--dataset", "mnist")[1]
+    assert "train ffffffff" in out
+    assert "train aaaaaaaa" in out
+
+
+def test_several_stores_and_the_folder_of_a_kind(
+    call: Call, store: Path, tmp_path: Path, synthetic: ModuleType
+) -> None:
+    synthetic.maml(tmp_path / "été 二", "prelu", 0, [0.5, 0.5])
+    code, out, _ = call("list", "runs", "été 二", "--each")
+    assert code == 0
+    assert len(out.splitlines()) == 2 + 8
+    assert len(json.loads(call("list", "runs/maml", "--json")[1])["runs"]) == 7
+
+
+def test_no_store(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "foreign" / "a" / "b").mkdir(parents=True)
+    for place, word in (("runs", "not there"), ("file", "is a file"), ("", "expected a path")):
+        code, out, err = call("list", place)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert word in err
+    for place in ("empty", "foreign"):
+        assert call("list", place) == (0, f"no runs in {place}.\n", "")
+    assert json.loads(call("list", "empty", "--json")[1])["runs"] == []
+    code, _, err = call("rm", "--unfinished", "--yes")
+    assert code == 2
+    assert "not there" in err
+
+
+def test_an_unknown_kind_is_refused(call: Call, store: Path) -> None:
+    code, _, err = call("list", "--kind", "mamml")
+    assert code == 2
+    assert "--kind must be maml" in err
+
+
+def test_a_run_itself_is_no_store(call: Call, store: Path) -> None:
+    (directory, *_) = sorted((store / "maml").iterdir())
+    code, _, err = call("list", directory)
+    assert code == 2
+    assert "itself one run" in err
+
+
+def test_show_says_what_it_is(call: Call, store: Path) -> None:
+    code, out, _ = call("show", "mnist-arelu-seed1")
+    assert code == 0
+    assert out.startswith("arelu, seed 1: meta-learned with MAML on mnist (5-way 1-shot, 5 itera")
+    rows = {line[:12].strip(): line[12:] for line in out.splitlines()}
+    assert rows["status"] == "complete"
+    assert rows["differs"].startswith("seed 1, dataset mnist, iterations 5")
+    assert "activation arelu" in rows["as default"]
+    assert "official" in rows["data"]
+    assert "test accuracy 0.625" in rows["result"]
+    assert rows["again"].startswith("metaact maml --dataset mnist")
+    assert "--seeds 2" in rows["again"]
+
+
+def test_show_takes_directories_and_identities(call: Call, store: Path) -> None:
+    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-arelu-seed0")
+    for name in (run.directory, f"maml/{run.directory.name}", run.identity, run.identity[:12]):
+        found = json.loads(call("show", name, "--json")[1])
+        assert found["identity"] == run.identity
+        assert found["official"] is True
+        assert found["files"]["result.json"] > 0
+
+
+def test_show_of_an_unfinished_and_a_damaged_run(call: Call, store: Path) -> None:
+    assert "unfinished at iteration 4 of 9" in call("show", "selu")[1]
+    code, out, _ = call("show", "mnist-relu-seed3")
+    assert code == 0
+    assert "damaged: `" in out
+    (store / "maml" / "x-0123456789").mkdir()
+    (store / "maml" / "x-0123456789" / "config.json").write_text("{")
+    assert "damaged: `" in call("show", "x-0123456789")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "word"),
+    [
+        ("mnist-relu", 2, "begins 4"),
+        ("nothing", 1, "begins with 'nothing'"),
+        ("", 1, "begins with ''"),
+        ("runs", 1, "no run directory"),
+        ("../etc", 1, "no run in"),
+    ],
+)
+def test_names_that_mean_no_run(name: str, code: int, word: str, call: Call, store: Path) -> None:
+    for verb in ("show", "rm"):
+        found, out, err = call(verb, name)
+        assert (found, out, len(err.splitlines())) == (code, "", 1)
+        assert word in err
+
+
+def test_rm_asks_for_more_than_a_pipe_can_say(call: Call, store: Path) -> None:
+    before = _paths(store)
+    code, out, err = call("rm", "mnist-arelu-seed0")
+    assert (code, out) == (2, "")
+    assert "--yes" in err
+    assert "maml/mnist-arelu-seed0" in err
+    assert _paths(store) == before
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_rm_does_what_is_answered(
+    answer: bool, call: Call, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(text: str, **_: object) -> None:
+        if not answer:
+            raise click.Abort
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    code, _, _ = call("rm", "mnist-arelu-seed0")
+    assert (code == 0) is answer
+    assert (len(list((store / "maml").iterdir())) == 6) is answer
+
+
+def test_rm_takes_what_was_chosen(call: Call, store: Path) -> None:
+    code, out, _ = call("rm", "--unfinished", "--damaged", "--yes")
+    assert (code, out) == (0, "removed 2 runs.\n")
+    assert [r.name for r in RunStore(store).runs()] == [
+        *(f"mnist-{a}-seed{s}" for a in ("arelu", "relu") for s in (0, 1)),
+        "mnist-relu-seed2",
+    ]
+    assert call("rm", "--unfinished", "--yes")[1] == "nothing to remove.\n"
+
+
+def test_rm_of_nothing_is_refused(call: Call, store: Path) -> None:
+    code, _, err = call("rm", "--yes")
+    assert code == 2
+    assert "--unfinished" in err
+
+
+def test_rm_leaves_what_is_busy(call: Call, store: Path) -> None:
+    run = _unfinished(store, "held")
+    with run.lock():
+        code, out, err = call("rm", "held", "mnist-arelu-seed0", "--yes")
+        assert (code, out) == (1, "removed 1 run.\n")
+        assert "in use" in err
+        call("rm", "--unfinished", "--yes")
+        assert run.is_started
+    assert call("rm", "held", "--yes")[0] == 0
+
+
+def test_rm_leaves_a_foreign_folder(call: Call, store: Path) -> None:
+    foreign = store / "hub" / "model"
+    foreign.mkdir(parents=True)
+    (foreign / "config.json").write_text('{"layers": 12}')
+    (foreign / "model.bin").write_text("large")
+    named = store / "hub" / "model-0123456789"
+    named.mkdir()
+    (named / "model.bin").write_text("large")
+    before = _paths(store / "hub")
+    code, _, err = call("rm", "--damaged", "--yes")
+    assert code == 1
+    assert "hub/model` is not removed: it is no run directory" in err
+    assert "holds model.bin, which is no file of a run" in err
+    assert _paths(store / "hub") == before
+
+
+def test_rm_of_checkpoints_keeps_results(call: Call, store: Path) -> None:
+    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-arelu-seed0")
+    (run.directory / "checkpoint.pt").write_bytes(b"x" * 2000)
+    code, out, _ = call("rm", "--checkpoints", "--yes")
+    assert (code, out) == (0, "removed the checkpoints of 1 run.\n")
+    assert run.is_complete
+    assert not (run.directory / "checkpoint.pt").exists()
+    (waiting,) = (r for r in RunStore(store).scan().runs if r.name == "selu-seed0")
+    assert (waiting.directory / "checkpoint.pt").exists()
+
+
+def test_a_pretraining_says_who_needs_it(call: Call, store: Path, synthetic: ModuleType) -> None:
+    _pretraining(store, synthetic)
+    out = call("show", "pre")[1]
+    assert "fine-tunings in this store: 1" in out
+    assert "metaact transfer printed-digits street-digits" in out
+    code, _, err = call("rm", "pre", "--yes")
+    assert code == 0
+    assert "they are trained again" in err
+
+
+def test_listing_needs_no_torch(store: Path) -> None:
+    code = (
+        "import sys\n"
+        "from metaact.cli import cli\n"
+        "for words in (['list'], ['show', 'selu'], ['show', 'mnist-arelu-seed0']):\n"
+        "    cli.main(['runs', *words], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
