@@ -20,6 +20,7 @@ from .config import MamlConfig
 from .maml import Study, open_run
 from .pairing import Pair, add_differences, difference_cells
 from .rates import MAML_RATES, Rates, at_rates, in_words
+from .soundness import is_sound
 from .sweep import SweepReport
 
 EXPLODED = 100.0
@@ -94,7 +95,7 @@ def collect(configs: Sequence[MamlConfig], shared: Study, store: RunStore) -> li
     arms = []
     for group in groups.values():
         runs = [open_run(config, shared, store) for config in group]
-        done = tuple(run for run in runs if run.is_complete)
+        done = tuple(run for run in runs if is_sound(run))
         arms.append(Arm(config=group[0], runs=done, asked=len(group)))
     return arms
 
