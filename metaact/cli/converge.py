@@ -23,6 +23,7 @@ from .base import (
     seed_range,
 )
 from .fairness_options import controlled, fairness_options, planned
+from .learned_answer import with_answers
 from .output import conclude
 from .progress import progress
 from .training_options import training_options
@@ -153,10 +154,18 @@ def converge(
     summary = converge_report.summarise(
         configs, shared, library, report, thresholds=goals, shared_rates=at
     )
+    table = with_answers(
+        summary,
+        converge_report.table,
+        runs=report.done,
+        plan=plan,
+        rates=CONVERGE_RATES,
+        at=configs[0].epochs,
+    )
     conclude(
         summary,
         report,
-        table=converge_report.table,
+        table=table,
         draw=lambda: converge_figures.draw(
             configs, shared, library, out / "figures", shared_rates=at
         ),

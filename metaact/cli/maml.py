@@ -23,6 +23,7 @@ from .base import (
     seed_range,
 )
 from .fairness_options import controlled, fairness_options, planned
+from .learned_answer import with_answers
 from .output import conclude
 from .progress import progress
 
@@ -195,10 +196,11 @@ def maml(
     with progress(sum(job.steps for job in jobs), "iteration") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
     summary = maml_report.summarise(configs, shared, store, report, shared_rates=at)
+    table = with_answers(summary, maml_report.table, runs=report.done, plan=plan, rates=MAML_RATES)
     conclude(
         summary,
         report,
-        table=maml_report.table,
+        table=table,
         draw=lambda: maml_report.draw(configs, shared, store, out / "figures", shared_rates=at),
         as_json=as_json,
     )

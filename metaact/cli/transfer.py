@@ -21,6 +21,7 @@ from .base import (
     seed_range,
 )
 from .fairness_options import controlled, fairness_options, planned
+from .learned_answer import with_answers
 from .output import conclude
 from .progress import progress
 from .training_options import training_options
@@ -154,10 +155,14 @@ def transfer(
     with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
         report = sweep(jobs, tick=tick, say=say)
     summary = transfer_report.summarise(configs, shared, library, report, shared_rates=at)
+    last = experiment.stages(configs[0])[0].epochs
+    table = with_answers(
+        summary, transfer_report.table, runs=report.done, plan=plan, rates=TRANSFER_RATES, at=last
+    )
     conclude(
         summary,
         report,
-        table=transfer_report.table,
+        table=table,
         draw=lambda: transfer_figures.draw(
             configs, shared, library, out / "figures", shared_rates=at
         ),

@@ -104,9 +104,31 @@ def test_controls_join_their_arms_once(run: Run, pack: Path) -> None:
 
 
 def test_controls_are_tuned_as_the_arms_are(run: Run, pack: Path) -> None:
-    code, out, err = run(*MAML, "--dataset", str(pack), "--controls", "--tune", "lr=0.01", "--json")
+    arguments = (*MAML, "--dataset", str(pack), "--controls", "--tune", "lr=0.01")
+    code, out, err = run(*arguments, "--json")
     assert code == 0, err
-    assert [c["arm"] for c in json.loads(out)["tuning"]["chosen"]] == ["arelu", "arelu-frozen"]
+    summary = json.loads(out)
+    assert [c["arm"] for c in summary["tuning"]["chosen"]] == ["arelu", "arelu-frozen"]
+    readings = ["at inner lr 0.005, lr 0.005", "each arm at its own best rate"]
+    assert [answer["reading"] for answer in summary["learned"]] == readings
+    assert [part["name"] for part in summary["learned"][0]["parts"]] == ["learning"]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert out.count("Learned, or only scaled?") == 2
+    assert out.index("Every arm at every rate") < out.index("Learned, or only scaled?")
+
+
+def test_the_question_is_answered_after_the_table(run: Run, pack: Path) -> None:
+    arguments = ("converge", "--dataset", str(pack), *SMALL, "--lr", "0.01", "--seeds", "2")
+    code, out, err = run(*arguments, "--activation", "arelu,relu", "--controls")
+    assert code == 0, err
+    table, _, answer = out.partition("Learned, or only scaled?")
+    assert "mnist-conv on blobs.npz" in table
+    for pair in ("arelu − relu", "arelu − arelu-frozen", "relu-gain − relu"):
+        assert f"({pair})" in answer
+    code, out, err = run(*arguments, "--activation", "arelu,relu")
+    assert code == 0, err
+    assert "Learned, or only" not in out
 
 
 def test_each_verb_leaves_a_picture_of_its_tests(run: Run, pack: Path) -> None:
