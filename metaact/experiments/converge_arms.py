@@ -14,6 +14,7 @@ from .converge import Study, open_run
 from .converge_config import ConvergeConfig
 from .rates import CONVERGE_RATES, Rates, at_rates
 from .reuse import Library, at_epoch, records_until
+from .soundness import is_sound
 from .tuning import Trial
 
 Record = dict[str, Json]
@@ -187,6 +188,6 @@ def collect(configs: Sequence[ConvergeConfig], shared: Study, library: Library) 
     arms = []
     for group in groups.values():
         runs = [(config, open_run(config, shared, library)) for config in group]
-        traces = tuple(trace(config, run) for config, run in runs if run.is_complete)
+        traces = tuple(trace(config, run) for config, run in runs if is_sound(run))
         arms.append(Arm(config=group[0], traces=traces, asked=len(group)))
     return arms

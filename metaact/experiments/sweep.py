@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from metaact.errors import MetaactError
 from metaact.runs import Run, RunBusyError
 
+from .soundness import damage, is_sound
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,7 +38,7 @@ class SweepReport:
     Attributes:
         done: Runs that are complete, in the order of the jobs.
         reused: How many of them were complete before.
-        failed: Label and one-line reason of every run that raised.
+        failed: Label and one-line reason of every run that raised, or cannot be read back.
         busy: Labels of the runs that another process is working on.
     """
 
@@ -66,7 +68,8 @@ def sweep(
 ) -> SweepReport:
     """Do every run that is neither complete nor being worked on elsewhere.
 
-    A run that fails does not stop the others. A run that was busy is tried once more at the end.
+    A run that fails, or is complete and damaged, does not stop the others. A run that was busy is
+    tried once more at the end.
 
     Args:
         jobs: The runs, in the order of their importance.
@@ -80,7 +83,11 @@ def sweep(
     reused = 0
     pending: list[Job] = []
     for job in jobs:
-        if job.run.is_complete:
+        fault = damage(job.run) if job.run.is_complete else None
+        if fault is not None:
+            failed[job.label] = fault
+            tick(job.steps)
+        elif job.run.is_complete:
             reused += 1
             say(f"{job.label}: complete already, reused ({job.run.directory})")
             tick(job.steps)
@@ -91,7 +98,7 @@ def sweep(
         for job in pending if again else ():
             say(f"{job.label}: another process is working on it ({job.run.directory})")
     return SweepReport(
-        done=tuple(_unique(job.run for job in jobs if job.run.is_complete)),
+        done=tuple(_unique(job.run for job in jobs if is_sound(job.run))),
         reused=reused,
         failed=tuple(failed.items()),
         busy=tuple(job.label for job in pending),

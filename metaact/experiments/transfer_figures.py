@@ -13,6 +13,7 @@ from metaact import analysis
 from . import tuning_report
 from .rates import TRANSFER_RATES, Rates, at_rates, in_words
 from .reuse import Library, records_until
+from .soundness import is_sound
 from .transfer import Stage, Study, stages, target_run
 from .transfer_config import TransferConfig
 from .transfer_report import collect
@@ -81,7 +82,7 @@ def _against_rates(
     arms, first = collect(configs, shared, library), configs[0]
     runs = [target_run(c, stages(c)[0], shared, library) for c in configs]
     source, target = Path(first.source).stem, Path(first.target).stem
-    identity = analysis.short_hash(run.identity for run in runs if run.is_complete)
+    identity = analysis.short_hash(run.identity for run in runs if is_sound(run))
     return tuning_report.draw(
         [arm.trial() for arm in arms],
         TRANSFER_RATES,
@@ -96,7 +97,7 @@ def _curve(
 ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
     """Epochs [points], accuracies [seeds, points] and the runs' identities; None without runs."""
     runs = [target_run(config, stage, shared, library) for config in members]
-    complete = [run for run in runs if run.is_complete and run.result()["outcome"] == "complete"]
+    complete = [run for run in runs if is_sound(run) and run.result()["outcome"] == "complete"]
     if not complete:
         return None
     epochs = np.arange(stage.epochs + 1)

@@ -16,6 +16,7 @@ from .pairing import Pair, add_differences, difference_cells
 from .rates import TRANSFER_RATES, Rates, at_rates
 from .replication import over_seeds
 from .reuse import Library, at_epoch, records_until
+from .soundness import is_sound
 from .sweep import SweepReport
 from .transfer import SOURCE_DIVERGED, Stage, Study, source_run, stages, target_run
 from .transfer_config import TransferConfig
@@ -100,7 +101,7 @@ def _arm(group: Sequence[TransferConfig], shared: Study, library: Library) -> Ar
     source: dict[int, float] = {}
     for config in group:
         run = source_run(config, shared, library)
-        if run.is_complete:
+        if is_sound(run):
             record = at_epoch(run.metrics(), config.pretrain_epochs)
             source |= {} if record is None else {config.seed: float(str(record["test_accuracy"]))}
     cells = [_cell(name, s, epoch, group, shared, library) for name, s, epoch in points(group[0])]
@@ -121,7 +122,7 @@ def _cell(
     without_source: list[int] = []
     for config in group:
         run = target_run(config, stage, shared, library)
-        if not run.is_complete:
+        if not is_sound(run):
             continue
         record = at_epoch(records_until(run, stage.epochs), epoch)
         if record is None:
