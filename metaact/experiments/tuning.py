@@ -157,9 +157,10 @@ def is_shared(rates: Rates, shared: Sequence[Rates] | None) -> bool:
 def notes(tuning: Mapping[str, Any], rates: Sequence[Rate]) -> list[str]:
     """What a reader of the second reading must know, one sentence each."""
     arms = "" if tuning["equal_budget"] else " at most"
+    seeds = "seed" if tuning["seeds"] == 1 else "seeds"
     sentences = [
         f"Same budget for every arm: {tuning['combinations']} combinations of rates x "
-        f"{tuning['seeds']} seeds = {tuning['runs_per_arm']} runs{arms}. Chosen by the "
+        f"{tuning['seeds']} {seeds} = {tuning['runs_per_arm']} runs{arms}. Chosen by the "
         f"{tuning['chosen_on']}, {tuning['ties']}; no test figure played a part."
     ]
     if not tuning["equal_budget"]:

@@ -281,7 +281,7 @@ def test_two_rates_and_two_readings(config: MamlConfig, tmp_path: Path) -> None:
     own, _, every = rest.partition("\n\nEvery arm")
     assert "At the shared rate inner lr 1e-06, lr 0.001" in first
     assert sum(line.startswith(("arelu ", "relu ")) for line in first.splitlines()) == 2
-    assert "Same budget for every arm: 4 combinations of rates x 1 seeds = 4 runs." in own
+    assert "Same budget for every arm: 4 combinations of rates x 1 seed = 4 runs." in own
     assert every.count("*") == 3  # one for each arm, and the footnote
     written = maml_report.draw(
         configs, shared, store, tmp_path / "figures", shared_rates=grid.shared
