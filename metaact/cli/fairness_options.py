@@ -24,8 +24,8 @@ def fairness_options(rates: Sequence[Rate]) -> Callable[[F], F]:
         "--tune",
         type=Grid(),
         help=f"Rates to tune every arm over, as in {example}: each combination with each seed, "
-        f"the same for all arms. What {names} says stays the shared rate and joins the grid. "
-        "Each arm's best is chosen on the validation part.",
+        f"the same for all arms. The values of {names} are the shared rate and join the "
+        "grid. Each arm's best is chosen on the validation part.",
     )
     controls = click.option(
         "--controls",

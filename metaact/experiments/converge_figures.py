@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from .converge_arms import Arm, absent, collect
 from .converge_config import ConvergeConfig
 from .rates import CONVERGE_RATES, Rates
 from .reuse import Library
-from .tuning import is_shared
+from .tuning import Trial, is_shared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def draw(
         return []
     stem = _stem(tried)
     written = tuning_report.draw(
-        [arm.trial() for arm in tried],
+        _trials(tried),
         CONVERGE_RATES,
         path=folder / stem,
         title=f"{Path(tried[0].config.dataset).name}, after epoch {tried[0].config.epochs}",
@@ -67,6 +68,15 @@ def draw(
             name = re.sub(r"[^\w.=,+-]+", "-", arm.label)
             written += _attention(arm, layers, folder / f"{stem}-{name}")
     return written
+
+
+def _trials(arms: Sequence[Arm]) -> list[Trial]:
+    """What was tried, named by the activation alone where there is one optimizer."""
+    several = len({arm.config.optimizer for arm in arms}) > 1
+    trials = [arm.trial() for arm in arms]
+    if several:
+        return trials
+    return [replace(t, arm=a.config.activation) for t, a in zip(trials, arms, strict=True)]
 
 
 def _learning(arms: Sequence[Arm], shared: Study, stem: Path, *, without: str) -> list[Path]:
