@@ -68,6 +68,29 @@ def check_int(
     raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
 
 
+def check_count(name: str, value: int, *, most: int, why: str) -> int:
+    """Return `value` if it is an int in [1, most].
+
+    Args:
+        name: The argument's name as the user wrote it.
+        value: What was seen.
+        most: A bound that only a slip of the keyboard meets: named only where it is passed.
+        why: The reason for it.
+
+    Raises:
+        UsageError: If it is anything else.
+
+    Examples:
+        >>> check_count("epochs", 0, most=100, why="a run must come to an end")
+        Traceback (most recent call last):
+        ...
+        metaact.errors.UsageError: `epochs` must be an int >= 1; got 0.
+    """
+    if isinstance(value, int) and value > most:
+        return check_int(name, value, minimum=1, maximum=most, why=why)
+    return check_int(name, value, minimum=1)
+
+
 def check_rate(name: str, value: object, *, maximum: float = math.inf, why: str = "") -> float:
     """Return `value` as a float if it is a finite number in (0, maximum].
 

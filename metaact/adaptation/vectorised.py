@@ -75,13 +75,19 @@ class _Forward:
                 raise
             raise UsageError(
                 f"`engine` must be 'loop' for {type(self._model).__name__} (it cannot be "
-                f"vectorised: {str(error).splitlines()[0]})."
+                f"vectorised: {str(error).splitlines()[0]}); the option is --engine loop."
             ) from error
         check_unchanged(self._buffers)
         return score(logits, labels)
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether vmap says that it cannot run an op, as against the model failing on its own."""
+    """Whether vmap says that it cannot run an op, as against the model failing on its own.
+
+    What leaves torch for NumPy finds no memory behind a tensor of all tasks.
+    """
     said = str(error)
-    return any(word in said for word in ("vmap", "Batching rule", "batching rule", "functorch"))
+    return any(word in said for word in _REFUSALS)
+
+
+_REFUSALS = ("vmap", "Batching rule", "batching rule", "functorch", "Cannot access data pointer")

@@ -5,12 +5,30 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
-from metaact.errors import check_choice, check_int, check_rate
+from metaact.errors import check_choice, check_count, check_int, check_rate
 
 PROTOCOLS = ("held-out", "paper")
 ENGINES = ("vectorised", "loop", "learn2learn")
 MODELS = ("mnist-conv", "conv4")
 BATCH_NORM = ("batch", "off")
+
+
+MOST_STEPS = 10_000
+"""Inner steps of one adaptation; the meta-gradient keeps the graph of every one of them."""
+
+_KEPT = "the graph of every step is kept in memory"
+
+LONGEST = 10_000_000
+"""Iterations or epochs of a run: beyond it a number is a slip of the keyboard."""
+
+
+def check_length(name: str, value: int) -> int:
+    """Return the length of a run if it is positive and can end within a lifetime.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    return check_count(name, value, most=LONGEST, why="a run must come to an end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +98,14 @@ class MamlConfig:
     def __post_init__(self) -> None:
         check_int("seed", self.seed, minimum=0)
         check_int("ways", self.ways, minimum=2)
-        for name in ("shots", "test_queries", "inner_steps", "tasks", "iterations"):
+        for name in ("shots", "test_queries", "tasks"):
             check_int(name, getattr(self, name), minimum=1)
-        for name in ("queries", "test_inner_steps"):
-            if getattr(self, name) is not None:
-                check_int(name, getattr(self, name), minimum=1)
+        check_length("iterations", self.iterations)
+        check_count("inner_steps", self.inner_steps, most=MOST_STEPS, why=_KEPT)
+        if self.queries is not None:
+            check_int("queries", self.queries, minimum=1)
+        if self.test_inner_steps is not None:
+            check_count("test_inner_steps", self.test_inner_steps, most=MOST_STEPS, why=_KEPT)
         check_int("test_episodes", self.test_episodes, minimum=2, why="an interval needs two")
         check_int("validation_episodes", self.validation_episodes, minimum=2)
         check_int("validation_every", self.validation_every, minimum=1)

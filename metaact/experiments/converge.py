@@ -20,7 +20,7 @@ from metaact.randomness import derived_seed
 from metaact.runs import Run, environment
 from metaact.tasks.transfer import match
 
-from .converge_config import ConvergeConfig
+from .converge_config import ConvergeConfig, check_batch_size
 from .reuse import Library
 from .sweep import Job
 from .training import Task, jobs
@@ -149,6 +149,7 @@ def study(
         identity={f"{name}_sha256": parts[name].sha256() for name in ("train", "test")},
     )
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
+        check_batch_size(config.batch_size, len(shared.train))
         make_optimizer(build(config, shared), recipe(config))
     return shared
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from metaact.errors import UsageError, check_choice, check_int, check_rate
+from metaact.errors import UsageError, check_choice, check_count, check_int, check_rate
 
-from .config import BATCH_NORM, MODELS, PROTOCOLS
+from .config import BATCH_NORM, MODELS, PROTOCOLS, check_length
 
 OPTIMIZERS = ("sgd", "adam")
 DECAYS = ("all", "weights")
@@ -66,7 +66,7 @@ class ConvergeConfig:
     def __post_init__(self) -> None:
         check_int("seed", self.seed, minimum=0)
         check_int("batch_size", self.batch_size, minimum=1)
-        check_int("epochs", self.epochs, minimum=1)
+        check_length("epochs", self.epochs)
         check_rate("lr", self.lr)
         check_choice("model", self.model, MODELS)
         check_choice("batch_norm", self.batch_norm, BATCH_NORM)
@@ -99,6 +99,17 @@ def check_training(optimizer: str, decay: str, momentum: float, weight_decay: fl
         raise UsageError(f"`momentum` must be a number in [0, 1); got {momentum!r}.")
     if not 0 <= weight_decay < float("inf"):
         raise UsageError(f"`weight_decay` must be a finite number >= 0; got {weight_decay!r}.")
+
+
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse batches that are larger than the training part, and than the default.
+
+    Raises:
+        UsageError: If they are.
+    """
+    most = max(images, ConvergeConfig().batch_size)
+    why = f"the training part has {images} images"
+    check_count("batch_size", batch_size, most=most, why=why)
 
 
 def check_layers(train_layers: tuple[str, ...], layer_lrs: tuple[tuple[str, float], ...]) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from metaact import activations, models, tasks
 from metaact.adaptation import MAML
+from metaact.adaptation.learn2learn import import_learn2learn
 from metaact.errors import RunError, renamed
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import Run, RunStore, environment, finite
@@ -64,7 +65,10 @@ def study(config: MamlConfig, *, root: Path | None = None, device: str = "cpu") 
     Raises:
         UsageError: If the episodes asked for do not fit the data.
         DataError: If the data cannot be had.
+        MissingDependencyError: If the engine "learn2learn" is asked for and not installed.
     """
+    if config.engine == "learn2learn":
+        import_learn2learn()  # missing, it would fail every run after its directory was made
     split = tasks.split(
         config.dataset,
         root=root,
@@ -130,19 +134,21 @@ def training_batches(config: MamlConfig, shared: Study) -> Callable[[int], tasks
         std=shared.std,
         device=shared.device,
     )
+    fresh.check_tasks(config.tasks)
     if not config.task_pool:
         return lambda iteration: fresh.sample(config.tasks, index=iteration)
-    pool = tasks.frozen(
-        shared.split.train,
-        ways=config.ways,
-        shots=config.shots,
-        queries=config.queries,
-        episodes=config.task_pool,
-        seed=config.seed,
-        mean=shared.mean,
-        std=shared.std,
-        device=shared.device,
-    )
+    with renamed(episodes="task_pool"):
+        pool = tasks.frozen(
+            shared.split.train,
+            ways=config.ways,
+            shots=config.shots,
+            queries=config.queries,
+            episodes=config.task_pool,
+            seed=config.seed,
+            mean=shared.mean,
+            std=shared.std,
+            device=shared.device,
+        )
 
     def draw(iteration: int) -> tasks.MetaBatch:
         generator = torch.Generator().manual_seed(derived_seed("pool", config.seed, iteration))

@@ -24,6 +24,7 @@ from metaact.runs import Run, environment
 from metaact.tasks import Images, check_shares_classes
 from metaact.tasks.transfer import Domain, TransferPair, pair
 
+from .converge_config import check_batch_size
 from .reuse import Library
 from .sweep import Job
 from .training import Task, jobs
@@ -137,7 +138,9 @@ def study(
             "target_test_sha256": target.test.sha256(),
         },
     )
+    largest = max(len(source.train), len(target.train))
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
+        check_batch_size(config.batch_size, largest)
         make_optimizer(build(config, shared.pair.target.train, shared), recipe(config))
     return shared
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
-from .config import BATCH_NORM, MODELS
+from .config import BATCH_NORM, MODELS, check_length
 from .converge_config import check_layers, check_training
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
@@ -71,12 +71,13 @@ class TransferConfig:
 
     def __post_init__(self) -> None:
         check_int("seed", self.seed, minimum=0)
-        for name in ("batch_size", "pretrain_epochs", "text_epochs"):
-            check_int(name, getattr(self, name), minimum=1)
+        check_int("batch_size", self.batch_size, minimum=1)
+        for name in ("pretrain_epochs", "text_epochs"):
+            check_length(name, getattr(self, name))
         if not self.epochs:
             raise UsageError("`epochs` must hold at least one number; got none.")
         for number in self.epochs:
-            check_int("epochs", number, minimum=1)
+            check_length("epochs", number)
         check_rate("lr", self.lr)
         check_rate("pretrain_lr", self.pretrain_lr)
         check_choice("model", self.model, MODELS)

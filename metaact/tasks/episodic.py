@@ -73,6 +73,14 @@ class Episodes:
         """Query images per class."""
         return self._shape.queries
 
+    def check_tasks(self, tasks: int) -> int:
+        """Return `tasks` if a meta-batch of so many can be made.
+
+        Raises:
+            UsageError: If it is not positive, or the meta-batch would not fit into memory.
+        """
+        return self._shape.check_batch(tasks)
+
     def sample(self, tasks: int, index: int | None = None) -> MetaBatch:
         """Draw a meta-batch: different classes within an episode, different images within a class.
 
@@ -84,9 +92,9 @@ class Episodes:
             The episodes, on the device.
 
         Raises:
-            UsageError: If `tasks` is not positive or `index` negative.
+            UsageError: If `tasks` is not positive or too large for memory, or `index` negative.
         """
-        check_int("tasks", tasks, minimum=1)
+        self.check_tasks(tasks)
         if index is None:
             index = self.position
             self.position += 1

@@ -9,9 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaact.errors import UsageError, check_int, check_rate
+from metaact.errors import UsageError, check_count, check_int, check_rate
 from metaact.tasks._images import Images
 from metaact.tasks.draws import Indices
+
+MOST_IMAGES = 30_000_000
+"""Image numbers in one list of episodes: drawing takes some 40 bytes for each, 1.2 GB in all."""
+
+MOST_PIXELS = 2**32
+"""Numbers in one meta-batch, 16 GiB as float32: beyond it a count is a slip of the keyboard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +95,32 @@ class Shape:
                 f"{images.class_names[smallest]!r}, the smallest of the split, has so many "
                 f"images); got {shots} + {queries}."
             )
+        self._numbers = images.pixels[0].numel()
+
+    @property
+    def images(self) -> int:
+        """Images in an episode."""
+        return self.ways * (self.shots + self.queries)
+
+    def check_listed(self, name: str, episodes: int) -> int:
+        """Return `episodes` if a list of so many can be drawn.
+
+        Raises:
+            UsageError: If it is not positive, or the list would not fit into memory.
+        """
+        most = MOST_IMAGES // self.images
+        why = f"an episode has {self.images} images, and the list of them must fit into memory"
+        return check_count(name, episodes, most=most, why=why)
+
+    def check_batch(self, tasks: int) -> int:
+        """Return `tasks` if a meta-batch of so many can be made.
+
+        Raises:
+            UsageError: If it is not positive, or the meta-batch would not fit into memory.
+        """
+        most = min(MOST_IMAGES, MOST_PIXELS // self._numbers) // self.images
+        why = f"an episode has {self.images} images, and a meta-batch must fit into memory"
+        return check_count("tasks", tasks, most=most, why=why)
 
 
 class Gather:

@@ -10,11 +10,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from metaact.adaptation import MAML
+from metaact.errors import MissingDependencyError
 from metaact.experiments import maml, maml_report
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.sweep import Job, sweep
@@ -46,6 +50,32 @@ def _sweep(configs: list[MamlConfig], shared: maml.Study, store: RunStore) -> di
     jobs = [maml.job(c, shared, store) for c in configs]
     report = sweep(jobs, tick=lambda n: None, say=lambda line: None)
     return maml_report.summarise(configs, shared, store, report)
+
+
+def test_a_missing_engine_is_told_before_any_run(
+    config: MamlConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "learn2learn", None)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        maml.study(replace(config, engine="learn2learn"))
+
+
+class _ThroughNumpy(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.maximum(x.detach().numpy(), 0.0)) + 0 * x
+
+
+def test_what_leaves_torch_is_told_how_to_run(
+    config: MamlConfig, shared: maml.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(act=_ThroughNumpy, __file__=__file__))
+    arm = replace(config, activation="mine:act", iterations=1, inner_steps=1, test_inner_steps=1)
+    job = maml.job(arm, shared, RunStore(tmp_path))
+    report = sweep([job], tick=lambda n: None, say=lambda line: None)
+    ((_, reason),) = report.failed
+    assert reason.endswith("; the option is --engine loop.")
+    job = maml.job(replace(arm, engine="loop"), shared, RunStore(tmp_path))
+    assert sweep([job], tick=lambda n: None, say=lambda line: None).is_complete
 
 
 def test_a_run_learns_and_leaves_what_it_must(
