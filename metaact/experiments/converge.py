@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from metaact import activations, models, tasks
-from metaact.adaptation.optimizers import Recipe, make_optimizer
+from metaact import activations, tasks
+from metaact.adaptation.optimizers import make_optimizer
 from metaact.adaptation.stacked import stacks_by_default
 from metaact.adaptation.supervised import Trainer
 from metaact.errors import UsageError
-from metaact.randomness import derived_seed
 from metaact.runs import Run, environment
 from metaact.tasks.transfer import match
 
 from .converge_config import ConvergeConfig, check_batch_size
+from .networks import network
+from .networks import recipe as recipe
 from .reuse import Library
 from .sweep import Job
 from .training import Task, jobs
@@ -162,21 +162,6 @@ def _fitted(split: tasks.Split, model: str) -> tuple[dict[str, tasks.Images], st
     return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
 
 
-def recipe(config: ConvergeConfig) -> Recipe:
-    """The settings of training."""
-    return Recipe(
-        lr=config.lr,
-        optimizer=config.optimizer,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        decay=config.decay,
-        batch_size=config.batch_size,
-        train_layers=config.train_layers,
-        layer_lrs=config.layer_lrs,
-        freeze_activations=config.freeze_activations,
-    )
-
-
 def build(config: ConvergeConfig, shared: Study) -> nn.Module:
     """The network of one seed before training, on the study's device.
 
@@ -184,15 +169,9 @@ def build(config: ConvergeConfig, shared: Study) -> nn.Module:
     the same weights.
     """
     train = shared.train
-    return models.create(
-        config.model,
-        activations.resolve(config.activation, config.protocol),
-        classes=train.classes,
-        channels=train.channels,
-        size=train.size,
-        batch_norm=config.batch_norm,
-        generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
-    ).to(shared.device)
+    return network(
+        config, train, classes=train.classes, forms=config.protocol, device=shared.device
+    )
 
 
 def open_run(config: ConvergeConfig, shared: Study, library: Library) -> Run:

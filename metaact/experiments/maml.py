@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from metaact import activations, models, tasks
+from metaact import activations, tasks
 from metaact.adaptation import MAML
 from metaact.adaptation.learn2learn import import_learn2learn
 from metaact.errors import RunError, renamed
@@ -19,6 +19,7 @@ from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import Run, RunStore, environment, finite
 
 from .config import MamlConfig
+from .networks import canonical, network
 from .sweep import Job
 
 TEST_SEED = 20_200_623
@@ -179,13 +180,7 @@ def expand(configs: Sequence[MamlConfig]) -> list[MamlConfig]:
     Raises:
         UsageError: If a name is unknown; nothing has run by then.
     """
-    expanded = []
-    for config in configs:
-        names = activations.PAPER if config.activation == "all" else (config.activation,)
-        for name in names:
-            entry = activations.resolve(name, config.protocol)
-            expanded.append(replace(config, activation=entry.name))
-    return list(dict.fromkeys(expanded))
+    return canonical(configs, lambda config: config.protocol)
 
 
 def job(
@@ -209,16 +204,8 @@ def job(
 
 def build(config: MamlConfig, shared: Study) -> nn.Module:
     """The network of one seed before training, on the study's device."""
-    assert config.batch_norm is not None
-    return models.create(
-        config.model,
-        activations.resolve(config.activation, config.protocol),
-        classes=config.ways,
-        channels=shared.split.train.channels,
-        size=shared.split.train.size,
-        batch_norm=config.batch_norm,
-        generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
-    ).to(shared.device)
+    train = shared.split.train
+    return network(config, train, classes=config.ways, forms=config.protocol, device=shared.device)
 
 
 def train(
