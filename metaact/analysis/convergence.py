@@ -122,7 +122,8 @@ def logrank_p(
     if all(time is None for time in (*first, *second)):
         return 1.0
     a, b = (_censored(times, end) for times, end in zip((first, second), ends, strict=True))
-    p_value = float(stats.logrank(a, b).pvalue)
+    with np.errstate(invalid="ignore"):  # 0/0 where all times are equal
+        p_value = float(stats.logrank(a, b).pvalue)
     return 1.0 if math.isnan(p_value) else p_value
 
 
