@@ -8,7 +8,7 @@ from typing import Any
 
 from metaact.errors import check_int
 
-from .page_html import Html, element, fold, items, markup
+from .page_html import Html, element, fold, items, markup, minus
 from .page_study import Setting, facts, study_section, verdicts
 
 _MANY = 12
@@ -93,7 +93,7 @@ def _front(document: Mapping[str, Any]) -> Html:
 
 def _question(study: Mapping[str, Any], *, alone: bool) -> Html:
     learned = study["learned"]
-    answer = element("p", learned["answer"], class_="answer") if learned else None
+    answer = element("p", minus(learned["answer"]), class_="answer") if learned else None
     where = element("a", study["title"], href=f"#{study['id']}")
     return element(
         "article",

@@ -91,11 +91,19 @@ def table(
     return element("div", whole, class_="wide", role="region", tabindex="0", aria_label=caption)
 
 
+def minus(text: str) -> str:
+    """Text with a minus for a hyphen before a number.
+
+    Examples:
+        >>> minus("-1.3 [-3.6, 1.0] of 5-way")
+        '−1.3 [−3.6, 1.0] of 5-way'
+    """
+    return re.sub(r"(?<![^\s\[(])-(?=\d)", "−", text)
+
+
 def _number(content: Content) -> Content:
-    """Text with a minus where there is a hyphen before a digit."""
-    if isinstance(content, Html) or not isinstance(content, str):
-        return content
-    return re.sub(r"(?<![\w.-])-(?=\d)", "−", content)
+    plain = isinstance(content, str) and not isinstance(content, Html)
+    return minus(str(content)) if plain else content
 
 
 def items(contents: Iterable[Content], **attributes: str | None) -> Html:

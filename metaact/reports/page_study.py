@@ -13,7 +13,7 @@ from . import page_tables as tables
 from . import sheets
 from .page_figures import Picture, Study, learning, sensitivity
 from .page_forest import differences
-from .page_html import Content, Html, element, fold, items, markup, slug
+from .page_html import Content, Html, element, fold, items, markup, minus, slug
 from .page_learned import shapes, trajectories
 from .page_ranks import ranks
 from .page_svg import inline, legend
@@ -53,7 +53,7 @@ def study_section(study: Study, setting: Setting) -> Html:
         ("How fast it learns", _speed),
         ("Ranks", _ranks),
         ("Activations as learned", _functions),
-        ("Example episodes", _examples),
+        ("What the test looks like", _examples),
         ("Data and provenance", lambda study, _: tables.provenance(study)),
         ("Settings", _settings),
         ("Runs, and how to make them again", _runs),
@@ -122,7 +122,7 @@ def facts(study: Study) -> Html:
 
 def verdicts(study: Study) -> Html:
     """The sentences of all comparisons, decided ones first; many are folded."""
-    order = ("better", "worse", "equivalent", "no difference shown")
+    order = list(_MARKS)
     found = sorted(study["comparisons"], key=lambda c: order.index(c["verdict"]))
     if not found:
         return element("p", "No two arms here can be compared.", class_="notes")
@@ -134,9 +134,12 @@ def verdicts(study: Study) -> Html:
 
 
 def _verdict(comparison: Mapping[str, Any]) -> Html:
-    kind = slug(comparison["verdict"])
-    mark = element("b", comparison["verdict"], class_=f"mark {kind}")
-    return markup([mark, " ", comparison["sentence"]])
+    kind = comparison["verdict"]
+    mark = element("b", _MARKS[kind], class_=f"mark {slug(kind)}", aria_hidden="true")
+    return markup([mark, " ", minus(comparison["sentence"])])
+
+
+_MARKS = {"better": "▲", "worse": "▼", "equivalent": "=", "no difference shown": "?"}
 
 
 def _results(study: Study, setting: Setting) -> Html:
@@ -177,9 +180,8 @@ def _learned(study: Study, setting: Setting) -> Html:
     sheet = sheets.learned(study)
     return markup(
         [
-            element("p", found["answer"], class_="answer"),
-            items(part["sentence"] for part in found["parts"]),
-            tables.sheet(sheet, notes=False),
+            element("p", minus(found["answer"]), class_="answer"),
+            tables.parts(study),
             items(sheet.notes[1:], class_="notes"),
         ]
     )
@@ -191,7 +193,8 @@ def _optimism(study: Study, setting: Setting) -> Html:
 
 
 def _speed(study: Study, setting: Setting) -> Html:
-    return markup([_figure(study, setting, learning), tables.speed(study)])
+    parts = [_figure(study, setting, learning), tables.speed(study)]
+    return element("div", parts, class_="pictures") if any(parts) else Html("")
 
 
 def _ranks(study: Study, setting: Setting) -> Html:
@@ -258,7 +261,7 @@ def _figure(study: Study, setting: Setting, make: Callable[[Study], Picture | No
     picture = make(study) if setting.draws else None
     if picture is None:
         return Html("")
-    name = f"{study['id']}-{picture.kind}"
+    name = f"{study['id']}-figure-{picture.kind}"
     samples = legend(picture.figure)
     drawn = inline(picture.figure, name=f"{name}-svg", label=picture.label)
     return element("figure", drawn, samples, _caption(study, setting, picture.caption), id=name)

@@ -7,17 +7,41 @@ from typing import Any
 
 from . import sheets
 from .page_figures import Study
-from .page_html import Content, Html, element, fold, items, markup, table
+from .page_html import Content, Html, element, fold, items, markup, minus, table
 
-_WORDS = ("verdict", "arms", "more, to settle it", "dataset", "split", "official", "note", "runs")
+_WORDS = (
+    "verdict",
+    "arms",
+    "what it is",
+    "more, to settle it",
+    "dataset",
+    "split",
+    "official",
+    "note",
+    "runs",
+)
 """Columns that are not numbers."""
 
 
-def sheet(found: sheets.Sheet, *, notes: bool = True) -> Html:
+def sheet(found: sheets.Sheet) -> Html:
     """One of the tables that `metaact compare` prints, with its notes."""
     rows = [dict(row) for row in found.rows]
     drawn = table(found.columns, rows, caption=found.title, text_columns=_WORDS)
-    return markup([drawn, items(found.notes, class_="notes") if notes else None])
+    return element("div", drawn, items(map(minus, found.notes), class_="notes"))
+
+
+def parts(study: Study) -> Html:
+    """The difference taken apart, with what each part means."""
+    found = sheets.learned(study)
+    rows = [
+        {**row, "what it is": part["sentence"].partition(" (")[0]}
+        for row, part in zip(found.rows, study["learned"]["parts"], strict=True)
+    ]
+    first, *rest = found.columns
+    columns = [first, "what it is", *rest]
+    names = [row[first] for row in found.rows if row[first] != "total"]
+    caption = f"The difference taken apart: total = {' + '.join(names)}"
+    return table(columns, rows, caption=caption, text_columns=_WORDS)
 
 
 def results(study: Study) -> Html:
@@ -101,7 +125,7 @@ def speed(study: Study) -> Html:
         censored = fold(f"Not reached: {len(missed)} cases", items(missed))
     else:
         censored = items(missed, class_="notes")
-    return markup([sheet(found), censored])
+    return element("div", sheet(found), censored)
 
 
 def _missed(time: Mapping[str, Any]) -> str:
