@@ -14,6 +14,7 @@ from . import courses, describe, learned
 from .commands import command
 from .evidence import Arm, Evidence, Study
 from .published import optimism
+from .records import Array
 from .tuning import sensitivity, tuned, validation
 
 OVER = ("both", "seeds", "units")
@@ -179,13 +180,13 @@ def _compare(
 ) -> list[analysis.Comparison]:
     """Paired comparisons on the seeds that both arms have, corrected together."""
     per_unit = study.per_unit
-    cases = []
+    cases: list[tuple[learned.Pair, Array, Array]] = []
     for first, second in pairs:
         a, b = study.arm(first), study.arm(second)
         seeds = [seed for seed in a.seeds if seed in b.seeds]
         if len(seeds) > (0 if per_unit else 1):
-            matrices = (arm.matrix(seeds, per_unit=per_unit) for arm in (a, b))
-            cases.append(((first, second), *matrices))
+            one, other = (arm.matrix(seeds, per_unit=per_unit) for arm in (a, b))
+            cases.append(((first, second), one, other))
     found = analysis.compare_pairs(
         cases,
         unit=study.unit,
