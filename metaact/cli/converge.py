@@ -12,6 +12,7 @@ from metaact.experiments.config import PROTOCOLS
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.rates import CONVERGE_RATES, refuse_without_validation
 
+from .arm_options import activation_option, dataset_option
 from .base import (
     Command,
     Names,
@@ -25,27 +26,15 @@ from .base import (
 from .fairness_options import controlled, fairness_options, planned
 from .learned_answer import with_answers
 from .output import conclude
-from .progress import progress
+from .progress import do_all
 from .training_options import training_options
 
 DEFAULT = defaults(ConvergeConfig)
 
 
 @click.command(cls=Command)
-@click.option(
-    "--activation",
-    type=Names(),
-    default=DEFAULT["activation"],
-    show_default=True,
-    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
-    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
-)
-@click.option(
-    "--dataset",
-    default=DEFAULT["dataset"],
-    show_default=True,
-    help="A name from `metaact data list`, a folder of class folders, or an .npz pack.",
-)
+@activation_option(DEFAULT)
+@dataset_option(DEFAULT)
 @click.option(
     "--lr",
     type=Numbers(float),
@@ -138,7 +127,6 @@ def converge(
     from metaact.experiments import converge as experiment
     from metaact.experiments import converge_figures, converge_report, examples
     from metaact.experiments.reuse import Library
-    from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms, alphas=alphas or (), betas=betas or ())
     configs = controlled(configs) if controls else configs
@@ -149,8 +137,7 @@ def converge(
     at = None if tune is None else plan.shared
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
     examples.keep_images(shared, out)
-    with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
-        report = sweep(jobs, tick=tick, say=say)
+    report = do_all(jobs, "epoch")
     summary = converge_report.summarise(
         configs, shared, library, report, thresholds=goals, shared_rates=at
     )

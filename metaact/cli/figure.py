@@ -11,7 +11,7 @@ from metaact.errors import MetaactError
 
 from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
 from .output import complain, echo_json
-from .progress import progress
+from .progress import do_all
 
 
 @click.command(cls=Command)
@@ -53,7 +53,6 @@ def figure(
     chosen, seed_list = pick_device(device), seed_range(seeds)
 
     from metaact.experiments import comparison, figures
-    from metaact.experiments.sweep import sweep
 
     prepared = figures.prepare(
         int(number),
@@ -66,8 +65,7 @@ def figure(
         device=chosen,
         **settings,
     )
-    with progress(sum(job.steps for job in prepared.jobs), "epoch") as (tick, say):
-        report = sweep(prepared.jobs, tick=tick, say=say)
+    report = do_all(prepared.jobs, "epoch")
     complaints = report.complaints()
     try:
         drawn = [str(path) for path in prepared.draw(out / "figures")]

@@ -11,10 +11,10 @@ import click
 from metaact.experiments.config import ENGINES, MODELS, PROTOCOLS, MamlConfig
 from metaact.experiments.rates import MAML_RATES, refuse_without_validation
 
+from .arm_options import activation_option, dataset_option
 from .base import (
     Command,
     F,
-    Names,
     Numbers,
     common_options,
     defaults,
@@ -25,7 +25,7 @@ from .base import (
 from .fairness_options import controlled, fairness_options, planned
 from .learned_answer import with_answers
 from .output import conclude
-from .progress import progress
+from .progress import do_all
 
 DEFAULT = defaults(MamlConfig)
 
@@ -42,20 +42,8 @@ def _count(flag: str, name: str, help: str) -> Callable[[F], F]:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--activation",
-    type=Names(),
-    default=DEFAULT["activation"],
-    show_default=True,
-    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
-    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
-)
-@click.option(
-    "--dataset",
-    default=DEFAULT["dataset"],
-    show_default=True,
-    help="A name from `metaact data list`, a folder of class folders, or an .npz pack.",
-)
+@activation_option(DEFAULT)
+@dataset_option(DEFAULT)
 @click.option(
     "--hold-out",
     type=click.Choice(["classes", "images"]),
@@ -182,7 +170,6 @@ def maml(
 
     from metaact.experiments import examples, maml_report
     from metaact.experiments import maml as experiment
-    from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms)
     configs = controlled(configs) if controls else configs
@@ -193,8 +180,7 @@ def maml(
     at = None if tune is None else plan.shared
     jobs = [experiment.job(c, shared, store, chunk_size=chunk_size) for c in configs]
     examples.keep_episode(shared, out)
-    with progress(sum(job.steps for job in jobs), "iteration") as (tick, say):
-        report = sweep(jobs, tick=tick, say=say)
+    report = do_all(jobs, "iteration")
     summary = maml_report.summarise(configs, shared, store, report, shared_rates=at)
     table = with_answers(summary, maml_report.table, runs=report.done, plan=plan, rates=MAML_RATES)
     conclude(

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from metaact.experiments.sweep import Job, SweepReport
+
+
+def do_all(jobs: Sequence[Job], unit: str) -> SweepReport:
+    """Do the runs of a command under a progress bar.
+
+    Args:
+        jobs: The runs.
+        unit: What a tick of theirs is ("iteration").
+
+    Returns:
+        How they ended.
+    """
+    from metaact.experiments.sweep import sweep
+
+    with progress(sum(job.steps for job in jobs), unit) as (tick, say):
+        return sweep(jobs, tick=tick, say=say)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
 from .output import complain, echo_json
-from .progress import progress
+from .progress import do_all
 
 
 @click.command(cls=Command)
@@ -65,7 +65,6 @@ def table(
     chosen, seed_list = pick_device(device), seed_range(seeds)
 
     from metaact.experiments import comparison, tables
-    from metaact.experiments.sweep import sweep
 
     prepared = tables.prepare(
         int(number),
@@ -79,8 +78,7 @@ def table(
         device=chosen,
         **settings,
     )
-    with progress(sum(job.steps for job in prepared.jobs), "epoch") as (tick, say):
-        report = sweep(prepared.jobs, tick=tick, say=say)
+    report = do_all(prepared.jobs, "epoch")
     found = comparison.document(
         prepared.number, prepared.lines(), notes=prepared.notes, missing=report.complaints()
     )

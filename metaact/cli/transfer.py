@@ -10,9 +10,9 @@ import click
 from metaact.experiments.rates import TRANSFER_RATES, refuse_without_validation
 from metaact.experiments.transfer_config import PROTOCOLS, TransferConfig
 
+from .arm_options import activation_option
 from .base import (
     Command,
-    Names,
     Numbers,
     common_options,
     defaults,
@@ -23,7 +23,7 @@ from .base import (
 from .fairness_options import controlled, fairness_options, planned
 from .learned_answer import with_answers
 from .output import conclude
-from .progress import progress
+from .progress import do_all
 from .training_options import training_options
 
 DEFAULT = defaults(TransferConfig)
@@ -32,14 +32,7 @@ DEFAULT = defaults(TransferConfig)
 @click.command(cls=Command)
 @click.argument("source", default=DEFAULT["source"])
 @click.argument("target", default=DEFAULT["target"])
-@click.option(
-    "--activation",
-    type=Names(),
-    default=DEFAULT["activation"],
-    show_default=True,
-    help="Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
-    "module:factory, or `all` for the paper's nineteen. The first is the reference.",
-)
+@activation_option(DEFAULT)
 @click.option(
     "--epochs",
     type=Numbers(int),
@@ -140,7 +133,6 @@ def transfer(
     from metaact.experiments import examples, transfer_figures, transfer_report
     from metaact.experiments import transfer as experiment
     from metaact.experiments.reuse import Library
-    from metaact.experiments.sweep import sweep
 
     configs = experiment.expand(arms)
     configs = controlled(configs) if controls else configs
@@ -152,8 +144,7 @@ def transfer(
     at = None if tune is None else plan.shared
     jobs = experiment.jobs_of(configs, shared, library, stack=stack)
     examples.keep_domains(shared, out)
-    with progress(sum(job.steps for job in jobs), "epoch") as (tick, say):
-        report = sweep(jobs, tick=tick, say=say)
+    report = do_all(jobs, "epoch")
     summary = transfer_report.summarise(configs, shared, library, report, shared_rates=at)
     last = experiment.stages(configs[0])[0].epochs
     table = with_answers(
