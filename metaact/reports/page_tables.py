@@ -10,15 +10,8 @@ from .page_figures import Study
 from .page_html import Content, Html, element, fold, items, markup, minus, table
 
 _WORDS = (
-    "verdict",
-    "arms",
-    "what it is",
-    "more, to settle it",
-    "dataset",
-    "split",
-    "official",
-    "note",
-    "runs",
+    *("verdict", "arms", "what it is", "more, to settle it"),
+    *("dataset", "split", "official", "note", "runs"),
 )
 """Columns that are not numbers."""
 
