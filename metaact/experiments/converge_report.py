@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from .converge_arms import Arm, Trace, collect, number
 from .converge_config import ConvergeConfig
 from .pairing import Pair, add_differences, difference_cells
 from .rates import CONVERGE_RATES, Rates
-from .replication import over_seeds
+from .replication import interval_document
 from .reuse import Library
 from .sweep import SweepReport
 
@@ -98,8 +97,8 @@ def _row(
         "complete": len(arm.traces),
         "diverged": [t.diverged_in for t in arm.traces if t.diverged_in is not None],
         "parameters": results[0]["parameters"] if results else None,
-        "after_first_epoch": _interval(first, images),
-        "after_last_epoch": _interval(last, images),
+        "after_first_epoch": interval_document(first, images),
+        "after_last_epoch": interval_document(last, images),
         "last_by_seed": last,
         "time_to": [_time_to(arm, f"{part}_accuracy", t) for t in thresholds],
         "stuck_alpha": [_stuck(t) for t in arm.traces],
@@ -109,7 +108,7 @@ def _row(
         row |= {**_selected(arm, images), "validation_accuracy": trial.score}
     else:
         best = {t.seed: b[1] for t in arm.converged if (b := t.best("test_accuracy"))}
-        row |= {"best_test": _interval(best, images), "best_test_by_seed": best}
+        row |= {"best_test": interval_document(best, images), "best_test_by_seed": best}
     return row
 
 
@@ -120,14 +119,10 @@ def _selected(arm: Arm, images: int) -> dict[str, Any]:
     tests = {s: by_seed[s].at(epoch, "test_accuracy") for s, (epoch, _) in chosen.items()}
     known = {s: v for s, v in tests.items() if v is not None}
     return {
-        "selected": _interval(known, images),
+        "selected": interval_document(known, images),
         "selected_epochs": [epoch for epoch, _ in chosen.values()],
         "selected_by_seed": known,
     }
-
-
-def _interval(values: Mapping[int, float], images: int) -> dict[str, Any] | None:
-    return asdict(over_seeds(list(values.values()), images)) if values else None
 
 
 def _time_to(arm: Arm, key: str, threshold: float) -> dict[str, Any]:

@@ -8,8 +8,9 @@ a prediction interval answers. Both are shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -62,6 +63,16 @@ def over_seeds(accuracies: Sequence[float], images: int) -> Interval:
     if len(accuracies) == 1:
         return image_interval(round(accuracies[0] * images), images)
     return seed_interval(accuracies, trials=images)
+
+
+def interval_document(accuracies: Mapping[int, float], images: int) -> dict[str, Any] | None:
+    """The interval of accuracies by seed, as a report holds it; None without any.
+
+    Args:
+        accuracies: In 0..1, by training seed.
+        images: Size of the test set.
+    """
+    return asdict(over_seeds(list(accuracies.values()), images)) if accuracies else None
 
 
 def agreement_of_mean(

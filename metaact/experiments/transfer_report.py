@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from metaact import analysis
 from . import tuning, tuning_report
 from .pairing import Pair, add_differences, difference_cells
 from .rates import TRANSFER_RATES, Rates, at_rates
-from .replication import over_seeds
+from .replication import interval_document
 from .reuse import Library, at_epoch, records_until
 from .soundness import is_sound
 from .sweep import SweepReport
@@ -208,10 +208,10 @@ def _row(arm: Arm, shared: Study) -> dict[str, Any]:
         "activation": arm.config.activation,
         **arm.rates,
         "seeds": arm.asked,
-        "source_test": _interval(arm.source, source),
+        "source_test": interval_document(arm.source, source),
         "figures": {
             cell.name: {
-                "test": _interval(cell.test, images),
+                "test": interval_document(cell.test, images),
                 "by_seed": cell.test,
                 "validation": _mean(cell.validation),
                 "complete": len(cell.test) + len(cell.diverged) + len(cell.source_diverged),
@@ -221,10 +221,6 @@ def _row(arm: Arm, shared: Study) -> dict[str, Any]:
             for cell in arm.cells
         },
     }
-
-
-def _interval(values: Mapping[int, float], images: int) -> dict[str, Any] | None:
-    return asdict(over_seeds(list(values.values()), images)) if values else None
 
 
 def _mean(values: Mapping[int, float]) -> float | None:
