@@ -84,7 +84,10 @@ def test_help_starts_without_heavy_imports() -> None:
 def test_reports_need_no_torch() -> None:
     files = sorted((PACKAGE / "reports").glob("*.py"))
     modules = [f"metaact.reports.{file.stem}" for file in files if file.stem != "__init__"]
-    code = f"import sys, {', '.join(modules)}\nassert not {{'torch', 'torchvision'}} & set(sys.modules)"
+    code = (
+        f"import sys, {', '.join(modules)}\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
