@@ -80,7 +80,8 @@ def proportion_bounds(
     of independent trials that would be as informative. In the middle this is mean ± quantile·sqrt
     (variance) to within 1/trials; near 0 and 1 it is as asymmetrical as it must be. Where no
     variance was seen, how correlated a cluster's trials are cannot be known: each cluster then
-    counts as one trial, the most cautious assumption.
+    counts as one trial, the most cautious assumption. The interval is never narrower than Wilson's
+    for independent trials, which is what seeds that agree by chance would make it.
 
     Args:
         mean: Mean accuracy [...].
@@ -98,8 +99,11 @@ def proportion_bounds(
     seen = variance > NOTHING
     spread = np.where(seen, variance, 1.0)
     # A mean of exactly 0 or 1 has no variance, so the effective number is above 0 where it counts.
-    effective = np.where(seen, np.minimum(mean * (1 - mean) / spread, trials), clusters)
-    return wilson_bounds(mean, effective, np.where(seen, quantile, student(np.inf, level)))
+    # The most that trials can be worth needs no t: that variance is known, not estimated.
+    normal = student(np.inf, level)
+    most = trials * (quantile / normal) ** 2
+    effective = np.where(seen, np.minimum(mean * (1 - mean) / spread, most), clusters)
+    return wilson_bounds(mean, effective, np.where(seen, quantile, normal))
 
 
 def accuracies(name: str, values: ArrayLike, *, dimensions: int) -> Array:

@@ -1,107 +1,83 @@
-"""On simulated data the intervals cover what they claim, and equal arms are called different
-no more often than they claim. Each test states its truth by construction and is seeded."""
+"""On simulated data the intervals cover what they claim, and equal arms are called different no
+more often than they claim: the simulations of benchmarks/calibration.py with fewer repetitions."""
 
 from __future__ import annotations
 
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from metaact.analysis import paired_difference
-from metaact.analysis.crossed import crossed_bounds
-from metaact.analysis.intervals import episode_bounds
 
-REPEATS = 3000
-NOISE = 3 * np.sqrt(0.95 * 0.05 / REPEATS)  # three standard errors of a simulated 95 %
+REPETITIONS = 1000
+STANDARD_ERRORS = 3.5  # of a simulated share: about one in ten runs of 230 cases would exceed 3.5
 
 
-def _episodes(mean: float, correlation: float, episodes: int, trials: int) -> np.ndarray:
-    """Beta-binomial accuracies [REPEATS, episodes]: trials of an episode are alike."""
-    generator = np.random.default_rng(7)
-    strength = (1 - correlation) / correlation
-    easy = generator.beta(mean * strength, (1 - mean) * strength, (REPEATS, episodes))
-    return generator.binomial(trials, easy) / trials
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
+    spec = importlib.util.spec_from_file_location("metaact_calibration_benchmark", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.mark.parametrize("mean", [0.2, 0.5, 0.8, 0.95, 0.99])
-@pytest.mark.parametrize(("episodes", "trials"), [(100, 25), (600, 75)])
-@pytest.mark.parametrize("correlation", [0.02, 0.15])
-def test_episode_intervals_cover(
-    mean: float, episodes: int, trials: int, correlation: float
-) -> None:
-    values = _episodes(mean, correlation, episodes, trials)
-    low, high = episode_bounds(values, trials=trials, level=0.95)
-    assert 0.93 <= np.mean((low <= mean) & (mean <= high)) <= 0.97
+calibration = _benchmark()
+CASES = {f"{c.table.split('(')[0]}/{c.row}/{c.column}": c for c in calibration.cases()}
+BOUND = {name: case for name, case in CASES.items() if case.allowed != (0.0, 1.0)}
 
 
-@pytest.mark.parametrize(("episodes", "trials"), [(100, 25), (600, 75)])
-@pytest.mark.parametrize("mean", [0.998, 0.002])
-@pytest.mark.parametrize("correlation", [0.02, 0.15])
-def test_near_the_edge_they_cover_at_least(
-    mean: float, episodes: int, trials: int, correlation: float
-) -> None:
-    values = _episodes(mean, correlation, episodes, trials)
-    low, high = episode_bounds(values, trials=trials, level=0.95)
-    assert np.mean((low <= mean) & (mean <= high)) >= 0.93
+def _repetitions(case: object) -> int:
+    return max(1, round(REPETITIONS * case.share))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5])
-@pytest.mark.parametrize("seed_share", [0.0, 0.3, 1.0, 10.0])
-def test_crossed_intervals_cover(seeds: int, seed_share: float) -> None:
-    """`seed_share`: variance that the seeds add to the mean, relative to what all else adds."""
-    generator, episodes, repeats = np.random.default_rng(3), 100, 2000
-    spread = np.sqrt(seed_share * seeds * (0.12**2 + 0.08**2 / seeds) / episodes)
-    matrix = (
-        0.7
-        + spread * generator.standard_normal((repeats, seeds, 1))
-        + 0.12 * generator.standard_normal((repeats, 1, episodes))
-        + 0.08 * generator.standard_normal((repeats, seeds, episodes))
-    )
-    low, high = crossed_bounds(matrix, trials=np.inf, level=0.95)
-    covered = np.mean((low <= 0.7) & (high >= 0.7))
-    assert 0.93 - NOISE <= covered <= (0.97 if seeds > 2 else 0.98) + NOISE
+@pytest.mark.parametrize("name", BOUND)
+def test_it_is_what_is_promised(name: str) -> None:
+    case = BOUND[name]
+    low, high = case.allowed
+    found = calibration.rate(case, REPETITIONS, seed=1)
+    edge = high if high < 0.5 else 0.95
+    noise = STANDARD_ERRORS * math.sqrt(edge * (1 - edge) / _repetitions(case))
+    assert low - noise <= found <= high + noise
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_crossed_intervals_cover_near_the_edge(seeds: int) -> None:
-    """Binomial answers with logit-normal seeds and episodes, 99.4 % right on the average."""
-    generator, episodes, repeats = np.random.default_rng(4), 100, 2000
-    logit = (
-        5.5
-        + 0.3 * generator.standard_normal((repeats, seeds, 1))
-        + 0.8 * generator.standard_normal((repeats, 1, episodes))
-        + 0.3 * generator.standard_normal((repeats, seeds, episodes))
-    )
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    truth = (expit(5.5 + np.sqrt(0.82) * nodes) * weights).sum() / weights.sum()
-    matrix = generator.binomial(25, expit(logit)) / 25
-    low, high = crossed_bounds(matrix, trials=25, level=0.95)
-    assert np.mean((low <= truth) & (truth <= high)) >= 0.93
+def test_names_are_all_different() -> None:
+    assert len(CASES) == len(list(calibration.cases()))
 
 
-@pytest.mark.parametrize("mean", [0.7, 0.99, 0.998])
-def test_equal_arms_are_rarely_called_different(mean: float) -> None:
-    """A against A: the same episodes, independent answers."""
-    generator, repeats = np.random.default_rng(11), 1000
-    easy = generator.beta(mean * 20, (1 - mean) * 20, (repeats, 300))
-    first, second = (generator.binomial(25, easy) / 25 for _ in range(2))
+def test_bootstrap_is_too_narrow_for_few_seeds() -> None:
+    """Why `estimate` refuses it there."""
+    simulate = calibration.seeds_alone(3, method="bca")
+    assert simulate(np.random.default_rng(0), 300).mean() < 0.85
+
+
+@pytest.mark.parametrize("shape", [(40,), (3, 40)])
+def test_the_batch_is_the_public_function(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(2)
+    first = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5
+    second = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5 + 0.008
     called = [paired_difference(a, b).p_value < 0.05 for a, b in zip(first, second, strict=True)]
-    assert np.mean(called) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+    assert calibration.alarms(first - second).tolist() == called
+    assert 0 < sum(called) < 60
 
 
-@pytest.mark.parametrize("seeds", [2, 3])
-@pytest.mark.parametrize("spread", [0.0, 0.02])
-def test_equal_arms_with_seeds_are_rarely_called_different(seeds: int, spread: float) -> None:
-    generator, repeats = np.random.default_rng(12), 600
-    episode = 0.1 * generator.standard_normal((repeats, 1, 100))
+def test_a_seed_gives_the_same_table_and_another_another() -> None:
+    case = next(iter(CASES.values()))
+    found = [calibration.rate(case, 200, seed) for seed in (0, 0, 1, 2)]
+    assert found[0] == found[1]
+    assert len(set(found)) > 1
 
-    def arm() -> np.ndarray:
-        seed = spread * generator.standard_normal((repeats, seeds, 1))
-        rest = 0.08 * generator.standard_normal((repeats, seeds, 100))
-        return np.clip(0.6 + seed + episode + rest, 0, 1)
 
-    called = [paired_difference(a, b).p_value < 0.05 for a, b in zip(arm(), arm(), strict=True)]
-    assert np.mean(called) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+def test_tables_are_markdown() -> None:
+    found = calibration.markdown({"T": {"row": {"3 seeds": 0.95, "10 seeds": 0.9}}})
+    assert "| row | 95.0 | 90.0 |" in found
 
 
 def test_real_differences_are_found() -> None:
