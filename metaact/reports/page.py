@@ -9,10 +9,13 @@ from typing import Any
 from metaact.errors import check_int
 
 from .page_html import Html, element, fold, items, markup, minus
-from .page_study import Setting, facts, study_section, verdicts
+from .page_study import MOST_SENTENCES, Setting, facts, study_section, verdicts
 
 _MANY = 12
 """Left-out runs beyond these are folded."""
+
+_MANY_STUDIES = 6
+"""Beyond these each shows only its first verdicts at the head of the page."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever an activation is called."""
@@ -80,7 +83,9 @@ def _header(document: Mapping[str, Any], heading: str) -> Html:
 
 def _front(document: Mapping[str, Any]) -> Html:
     """What a reader sees first: what is missing, every question with its verdicts, the terms."""
-    asked = [_question(study, alone=len(document["studies"]) == 1) for study in document["studies"]]
+    count = len(document["studies"])
+    most = MOST_SENTENCES if count <= _MANY_STUDIES else 3
+    asked = [_question(study, alone=count == 1, most=most) for study in document["studies"]]
     return element(
         "section",
         _left_out(document),
@@ -91,7 +96,7 @@ def _front(document: Mapping[str, Any]) -> Html:
     )
 
 
-def _question(study: Mapping[str, Any], *, alone: bool) -> Html:
+def _question(study: Mapping[str, Any], *, alone: bool, most: int) -> Html:
     learned = study["learned"]
     answer = element("p", minus(learned["answer"]), class_="answer") if learned else None
     where = element("a", study["title"], href=f"#{study['id']}")
@@ -100,7 +105,7 @@ def _question(study: Mapping[str, Any], *, alone: bool) -> Html:
         element("h3", study["question"]),
         None if alone else element("p", where),
         facts(study),
-        verdicts(study),
+        verdicts(study, most=most),
         answer,
         class_="asked",
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -120,17 +121,23 @@ def facts(study: Study) -> Html:
     )
 
 
-def verdicts(study: Study) -> Html:
-    """The sentences of all comparisons, decided ones first; many are folded."""
+def verdicts(study: Study, *, most: int = MOST_SENTENCES) -> Html:
+    """The sentences of all comparisons, decided ones first; more than `most` are folded."""
     order = list(_MARKS)
     found = sorted(study["comparisons"], key=lambda c: order.index(c["verdict"]))
     if not found:
         return element("p", "No two arms here can be compared.", class_="notes")
     shown = [_verdict(comparison) for comparison in found]
     rest = None
-    if len(shown) > MOST_SENTENCES:
-        rest = fold(f"{len(shown) - MOST_SENTENCES} more", items(shown[MOST_SENTENCES:]))
-    return element("div", items(shown[:MOST_SENTENCES]), rest, class_="verdicts")
+    if len(shown) > most:
+        rest = fold(_counted(found[most:]), items(shown[most:]))
+    return element("div", items(shown[:most]), rest, class_="verdicts")
+
+
+def _counted(found: Sequence[Mapping[str, Any]]) -> str:
+    """What is folded, by verdict: "3 more: 1 worse, 2 no difference shown"."""
+    kinds = Counter(comparison["verdict"] for comparison in found)
+    return f"{len(found)} more: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
 
 
 def _verdict(comparison: Mapping[str, Any]) -> Html:

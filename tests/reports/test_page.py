@@ -202,6 +202,20 @@ def test_more_arms_than_can_be_told_apart_are_chosen_and_it_says_so(document: An
     assert "Of 25 arms the 20 with the highest accuracy are drawn" in page(document)
 
 
+def test_many_verdicts_are_folded_decided_ones_first(document: Any) -> None:
+    study = document["studies"][0]
+    better, open_one, worse = study["comparisons"]
+    study["comparisons"] = [open_one] * 9 + [worse, better]
+    found = page(document)
+    assert "3 more: 3 no difference shown" in found
+    head = found[found.index("<article") : found.index("</article>")]
+    assert [head.index(c["sentence"][:20]) for c in (better, worse, open_one)] == sorted(
+        head.index(c["sentence"][:20]) for c in (better, worse, open_one)
+    )
+    document["studies"] = [study | {"id": f"maml-{i}"} for i in range(7)]
+    assert page(document, pictures=0).count("8 more: 8 no difference shown") == 7
+
+
 def test_a_study_with_nothing_to_compare_says_so(document: Any) -> None:
     study = document["studies"][1]
     study["arms"], study["comparisons"] = study["arms"][:1], []
