@@ -61,14 +61,21 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, Outline]:
+def made() -> dict[str, str]:
     return {}
 
 
 @pytest.fixture
-def outline(document: Any, drawn: dict[str, Outline]) -> Outline:
+def source(document: Any, made: dict[str, str]) -> str:
     """The page of the fixture, made once for all tests that only read it."""
-    return drawn.setdefault("page", Outline(page(document)))
+    if not made:
+        made["page"] = page(document)
+    return made["page"]
+
+
+@pytest.fixture
+def outline(source: str) -> Outline:
+    return Outline(source)
 
 
 def test_ids_are_unique_and_all_references_resolve(outline: Outline) -> None:
@@ -90,8 +97,7 @@ def test_headings_descend_one_level_at_a_time(outline: Outline) -> None:
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
-def test_nothing_is_loaded_and_no_script_runs(document: Any, outline: Outline) -> None:
-    source = page(document)
+def test_nothing_is_loaded_and_no_script_runs(source: str, outline: Outline) -> None:
     assert outline.all("script") == []
     assert not [name for _, a in outline.elements for name in a if name.startswith("on")]
     assert all(value.startswith("data:") for value in outline.values("src"))
@@ -101,7 +107,7 @@ def test_nothing_is_loaded_and_no_script_runs(document: Any, outline: Outline) -
 
 
 def test_names_of_the_user_are_text_wherever_they_stand(document: Any, outline: Outline) -> None:
-    assert NASTY not in page(document, title=NASTY)
+    assert NASTY not in page(document, title=NASTY, pictures=2)
     assert outline.text.count(NASTY) > 5
 
 
@@ -115,8 +121,7 @@ def test_tables_and_pictures_can_be_read_aloud(outline: Outline) -> None:
     assert outline.all("html") == [{"lang": "en"}]
 
 
-def test_verdicts_and_what_was_left_out_come_before_any_figure(document: Any) -> None:
-    source = page(document)
+def test_verdicts_and_what_was_left_out_come_before_any_figure(document: Any, source: str) -> None:
     first = source.index("<figure")
     for study in document["studies"]:
         for comparison in study["comparisons"]:
@@ -144,16 +149,16 @@ def test_both_readings_optimism_and_the_decomposition_are_there(outline: Outline
         assert words in outline.text
 
 
-def test_every_figure_has_a_number_and_the_command_that_makes_it(document: Any) -> None:
-    captions = re.findall(r"<figcaption>.*?</figcaption>", page(document), flags=re.S)
+def test_every_figure_has_a_number_and_the_command_that_makes_it(source: str) -> None:
+    captions = re.findall(r"<figcaption>.*?</figcaption>", source, flags=re.S)
     numbers = [int(found[1]) for c in captions if (found := re.search(r"Figure (\d+)\.", c))]
     assert numbers == list(range(1, len(captions) + 1))
     assert all("metaact maml --dataset" in c or "metaact transfer" in c for c in captions)
 
 
-def test_log_axis_only_where_points_crowd_at_the_start(document: Any) -> None:
+def test_log_axis_only_where_points_crowd_at_the_start(source: str) -> None:
     pattern = r"over training, mean over seeds.*?</figcaption>"
-    captions = re.findall(pattern, page(document), flags=re.S)
+    captions = re.findall(pattern, source, flags=re.S)
     assert ["logarithmic" in caption for caption in captions] == [False, True]
 
 
@@ -177,7 +182,7 @@ def test_an_example_is_within_the_page_and_a_lost_one_is_named(
         {"caption": "No picture.", "path": str(tmp_path / "fake.png")},
         {"caption": "Gone.", "path": str(tmp_path / "gone.png")},
     ]
-    outline = Outline(page(document))
+    outline = Outline(page(document, pictures=0))
     (image,) = outline.all("img")
     assert str(image["src"]).startswith("data:image/png;base64,iVBORw0KGgp")
     assert image["alt"] == "An episode."
@@ -199,7 +204,9 @@ def test_a_study_of_nineteen_arms_is_whole_and_small(document: Any) -> None:
 def test_more_arms_than_can_be_told_apart_are_chosen_and_it_says_so(document: Any) -> None:
     study = document["studies"][1]
     study["arms"] = [_renamed(study["arms"][0], f"arm{i}") for i in range(25)]
-    assert "Of 25 arms the 20 with the highest accuracy are drawn" in page(document)
+    assert "Of 25 arms the 20 with the highest accuracy are drawn" in page(
+        document | {"studies": [study]}
+    )
 
 
 def test_many_verdicts_are_folded_decided_ones_first(document: Any) -> None:
@@ -230,12 +237,11 @@ def test_seeds_that_all_diverged_have_no_curve_and_no_error(document: Any) -> No
     for arm in study["arms"]:
         arm |= {"accuracy": None, "curves": {}, "by_seed": {}, "diverged": [0, 1], "seeds": []}
     study["comparisons"] = []
-    assert "2, 2 diverged" not in page(document)
-    assert "9, 6 diverged" in page(document)
+    assert "9, 6 diverged" in page(document | {"studies": [study]})
 
 
-def test_the_same_document_gives_the_same_page(document: Any) -> None:
-    assert page(copy.deepcopy(document)) == page(document)
+def test_the_same_document_gives_the_same_page(document: Any, source: str) -> None:
+    assert page(copy.deepcopy(document)) == source
 
 
 def test_pages_are_made_without_torch() -> None:
