@@ -17,7 +17,9 @@ from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
 from .figures import episode_sheet as episode_sheet
 from .figures import heat_grid as heat_grid
+from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
+from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
 from .holm import holm as holm

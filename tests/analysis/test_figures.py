@@ -75,7 +75,50 @@ def _episode() -> Figure:
     return analysis.episode_sheet(support, labels, query, labels, title="5-way 2-shot")
 
 
-DRAWN = [_curves, _trajectories, _gallery, _range, _heat, _contact, _episode]
+def _ranks(count: int = 19, seeds: int = 10) -> Figure:
+    generator = np.random.default_rng(0)
+    names = [f"arm-{i}" for i in range(count - 1)] + [LONG]
+    arms = {
+        name: np.clip(0.3 + 0.01 * i + 0.03 * generator.standard_normal((seeds, 1)), 0, 1)
+        for i, name in enumerate(names)
+    }
+    return analysis.rank_plot(analysis.rank_arms(arms, unit="test images", over="seeds"), title="t")
+
+
+def _two_ranks() -> Figure:
+    return _ranks(2, 3)
+
+
+def _intervals(differences: bool = False) -> Figure:
+    found = {
+        f"arm-{i}": analysis.Interval(
+            mean=0.02 * i, low=0.02 * i - 0.03, high=0.02 * i + 0.03, n=3, varies="training seeds"
+        )
+        for i in range(18)
+    }
+    found[LONG] = found["arm-1"]
+    return analysis.interval_plot(
+        found, xlabel="points", title="t", differences=differences, margin=0.01, chance=0.1
+    )
+
+
+def _differences() -> Figure:
+    return _intervals(differences=True)
+
+
+DRAWN = [
+    _ranks,
+    _two_ranks,
+    _intervals,
+    _differences,
+    _curves,
+    _trajectories,
+    _gallery,
+    _range,
+    _heat,
+    _contact,
+    _episode,
+]
 
 
 @pytest.mark.parametrize("draw", DRAWN)
@@ -93,7 +136,7 @@ def test_nothing_is_clipped_and_nothing_global_changes(draw: Callable[[], Figure
     assert drawn.y1 <= height + 0.01
 
 
-@pytest.mark.parametrize("draw", [_trajectories, _heat, _episode])
+@pytest.mark.parametrize("draw", [_trajectories, _heat, _episode, _ranks, _differences])
 def test_saved_twice_it_is_the_same(draw: Callable[[], Figure], tmp_path: Path) -> None:
     first = analysis.save_figure(draw(), tmp_path / "new" / "a.b")
     second = analysis.save_figure(draw(), tmp_path / "c")
@@ -127,6 +170,30 @@ def test_stuck_seeds_are_counted_and_marked() -> None:
     assert np.asarray(line.get_xdata())[0] == 23  # 0.9 + 0.004·23 > 0.99
     low, high = alpha.get_ylim()
     assert low < 0.01 < 0.99 < high
+
+
+def test_bars_join_what_is_not_told_apart() -> None:
+    """Three arms, one far from the two others in all of 40 blocks."""
+    generator = np.random.default_rng(0)
+    arms = {
+        n: m + 0.01 * generator.random((40, 1)) for n, m in (("a", 0.9), ("b", 0.5), ("c", 0.5))
+    }
+    figure = analysis.rank_plot(analysis.rank_arms(arms, unit="test images", over="seeds"))
+    bars = [line for line in figure.axes[0].lines if line.get_linewidth() > 2.5]
+    (ends,) = [np.asarray(line.get_xdata()) for line in bars]
+    assert 1.5 < ends.min() < 2.5 < ends.max() < 3
+    shown = {note.get_text() for note in figure.axes[0].texts}
+    assert "a  1.00" in shown
+    assert any(words.startswith("critical difference 0.5") for words in shown)
+
+
+def test_differences_that_hold_0_are_hollow() -> None:
+    (axes,) = _differences().axes
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    faces = [line.get_markerfacecolor() for line in points]
+    assert faces[:2] == ["white", "white"]
+    assert "white" not in faces[2:18]
+    assert axes.texts[0].get_text() == "+0.0 points [-3.0, 3.0]"
 
 
 def test_contact_sheet_says_how_many_classes_it_leaves_out() -> None:
@@ -165,6 +232,7 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     [
         lambda: analysis.learning_curves({}, xlabel="x", ylabel="y"),
         lambda: analysis.learning_curves({"a": ([1], [1, 2], None, None)}, xlabel="x", ylabel="y"),
+        lambda: analysis.interval_plot({}, xlabel="x"),
         lambda: analysis.trajectories({"a": ([1, 2], [[1]], [[1, 2]])}, xlabel="x"),
         lambda: analysis.activation_curves({"a": ([1], [1, 2], [1])}),
         lambda: analysis.activation_range({"a": ([1], [1])}),

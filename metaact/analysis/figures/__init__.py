@@ -1,9 +1,11 @@
 """Pictures of results. Matplotlib is imported when one is drawn; its global state is untouched."""
 
 from .curves import learning_curves as learning_curves
+from .forest import interval_plot as interval_plot
 from .functions import activation_curves as activation_curves
 from .functions import activation_range as activation_range
 from .heat import heat_grid as heat_grid
+from .ranks import rank_plot as rank_plot
 from .save import save_figure as save_figure
 from .sheets import contact_sheet as contact_sheet
 from .sheets import episode_sheet as episode_sheet
