@@ -7,9 +7,7 @@ that is made later, elsewhere, without the data, finds the picture by the config
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from metaact import analysis
-from metaact.errors import RunError
+from metaact.atomic import make_folder, write_atomically
 from metaact.tasks import FrozenEpisodes, Images
 
 if TYPE_CHECKING:
@@ -119,7 +117,8 @@ def _sheet(images: Images) -> Figure:
 
 def _keep(path: Path, draw: Callable[[], Figure]) -> None:
     if not path.is_file():
-        _write(path, _small(draw()))
+        make_folder(path.parent)
+        write_atomically(path, _small(draw()))
 
 
 def _small(figure: Figure) -> bytes:
@@ -135,19 +134,3 @@ def _small(figure: Figure) -> bytes:
         if len(content) <= LARGEST:
             break
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """There whole or not at all, also where another process writes the same at the same time."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(content)
-        os.replace(fresh, path)  # noqa: PTH105 - the atomic step, by its own name
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise RunError(
-            f"`{path}` could not be written ({error.strerror or error}); nothing half-written is "
-            "left, and the same command continues once there is room and permission."
-        ) from error

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from metaact.atomic import LEFTOVER, is_leftover
 from metaact.errors import RunError
 
 from .checkpoint import NAME as CHECKPOINT
 from .checkpoint import WEIGHTS
 from .config_file import NAME as CONFIG
-from .files import LEFTOVER
 from .jsons import unreadable
 from .run import ENVIRONMENT, EPISODES, LOCK, METRICS, RESULT, RunBusyError
 from .store import is_named_like_run, looks_like_run
@@ -45,8 +45,8 @@ def check_removable(directory: Path) -> None:
 
 
 def _is_of_run(path: Path) -> bool:
-    leftovers = [f".{name}{LEFTOVER}" for name in FILES]
-    ours = path.name in (*FILES, *leftovers, LOCK)
+    leftover = any(is_leftover(path.name, of=name) for name in FILES)
+    ours = path.name in (*FILES, LOCK) or leftover
     return ours and (path.is_symlink() or not path.is_dir())
 
 

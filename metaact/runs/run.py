@@ -10,10 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from metaact.atomic import make_folder, write_atomically
 from metaact.errors import RunError
 
 from . import checkpoint, config_file
-from .files import extend, make_folder, remove_leftovers, write_atomically
+from .files import extend, remove_leftovers
 from .identity import identity
 from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
 

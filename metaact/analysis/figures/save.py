@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaact.errors import RunError
+from metaact.atomic import make_folder, write_atomically
 
 from .canvas import style
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 160
+
+MEND = "choose a folder that can be written"
 
 
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
@@ -39,21 +39,7 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
             metadata = {"Date": None} if suffix == "svg" else None
             figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
         target = path.with_name(f"{path.name}.{suffix}")
-        _write(target, buffer.getvalue())
+        make_folder(target.parent, mend=MEND)
+        write_atomically(target, buffer.getvalue(), mend=MEND)
         written.append(target)
     return written
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(content)
-        os.replace(fresh, path)  # noqa: PTH105 - the atomic step, by its own name
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise RunError(
-            f"`{path}` could not be written ({error.strerror or error}); "
-            "choose a folder that can be written."
-        ) from error
