@@ -389,6 +389,33 @@ def test_every_block_runs(
         executed.run(block)
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "arm    accuracy\n-----  --------\narelu  12.0",
+        "arm    seeds\n-----  -----\nprelu  3",
+        "Intervals over 3 test images.",
+        "arelu is better than relu by 3.0 points.",
+    ],
+)
+def test_output_that_is_not_printed_is_found(shown: str) -> None:
+    printed = "arm    seeds\n-----  -----\narelu  3\n\nIntervals over 2 training seeds.\n"
+    block = Block(page="x", line=1, language="text", text=shown, section=0)
+    check_output(block, printed, printed)
+    check_output(block, "Intervals over 9 training seeds.", printed)
+    with pytest.raises(AssertionError, match="x:1: "):
+        check_output(block, shown, printed)
+
+
+def test_commands_are_cut_out_of_blocks() -> None:
+    text = "metaact data list  # all\nmetaact a --b \\\n  c && metaact d > e.txt\n"
+    block = Block(page="x", line=1, language="bash", text=text, section=0)
+    wanted = ["metaact data list", "metaact a --b c", "metaact d '>' e.txt"]
+    assert commands_of(block) == wanted
+    shown = Block(page="x", line=1, language="console", text="$ metaact a\nresult\n", section=0)
+    assert commands_of(shown) == ["metaact a"]
+
+
 def test_every_block_names_its_language() -> None:
     assert [str(block) for block in ALL if block.language not in LANGUAGES] == []
 
