@@ -118,7 +118,12 @@ def _needed(found: Comparison) -> str:
     """What would settle it, where any number would and one more is needed."""
     if not found.mean or found.interval.low > 0 or found.interval.high < 0:
         return ""
-    known = [f"{_round(n)} more {name}" for name, n in found.needed.items() if n]
+    # "episodes" and "seeds" lose their plural, as in "1 more training seed".
+    known = [
+        f"{_round(n)} more {name if n > 1 else name.removesuffix('s')}"
+        for name, n in found.needed.items()
+        if n
+    ]
     if not known:
         return f"; no number of {' or '.join(found.needed)} alone would settle one of this size"
     return f"; about {' or '.join(known)} would settle a difference of this size"

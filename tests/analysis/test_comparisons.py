@@ -256,3 +256,13 @@ def test_refusals() -> None:
         _compare(first, second, margin=1.5)
     with pytest.raises(UsageError, match="over"):
         _compare(first, second, over="images")
+
+
+def test_one_more_seed_is_singular() -> None:
+    first = np.array([[0.70], [0.71], [0.73], [0.72]])
+    for shift in np.linspace(0.015, 0.03, 60):
+        found = _compare(first + shift, first + np.array([[0], [0.02], [-0.02], [0]]), over="seeds")
+        if found.needed == {SEEDS: 1}:
+            assert "about 1 more training seed would" in found.sentence
+            return
+    pytest.fail("no shift needs exactly one more seed")
