@@ -121,7 +121,7 @@ def _left_out(document: Mapping[str, Any]) -> Html:
     return element(
         "aside",
         element("h2", count),
-        element("p", "They are in no figure on this page."),
+        element("p", "Nothing of them is in any figure on this page."),
         items(named[:_MANY]),
         rest,
         class_="left-out",

@@ -49,6 +49,7 @@ def study_section(study: Study, setting: Setting) -> Html:
     parts = [
         ("Results", _results),
         ("Each activation at its own best rate", _tuned),
+        ("Accuracy against the rate", _rates),
         ("Learned, or only scaled?", _learned),
         ("Optimism: selected and held-out figures", _optimism),
         ("How fast it learns", _speed),
@@ -161,9 +162,8 @@ def _results(study: Study, setting: Setting) -> Html:
 
 
 def _tuned(study: Study, setting: Setting) -> Html:
-    drawn = _figure(study, setting, sensitivity)
     if not study["tuned"]:
-        return drawn
+        return Html("")
     sentences = [_verdict(comparison) for comparison in study["tuned"]["comparisons"]]
     return markup(
         [
@@ -175,9 +175,19 @@ def _tuned(study: Study, setting: Setting) -> Html:
             ),
             element("div", items(sentences), class_="verdicts") if sentences else None,
             tables.sheet(sheets.tuned(study)),
-            drawn,
         ]
     )
+
+
+def _rates(study: Study, setting: Setting) -> Html:
+    if not study["sensitivity"]:
+        return Html("")
+    words = (
+        "These runs have no validation part, so no arm can be given its own best rate without a "
+        "look at the test."
+    )
+    alone = element("p", words, class_="notes") if not study["tuned"] else None
+    return markup([alone, _figure(study, setting, sensitivity)])
 
 
 def _learned(study: Study, setting: Setting) -> Html:

@@ -223,6 +223,14 @@ def test_many_verdicts_are_folded_decided_ones_first(document: Any) -> None:
     assert page(document, pictures=0).count("8 more: 8 no difference shown") == 7
 
 
+def test_rates_without_validation_have_one_reading_and_it_says_why(document: Any) -> None:
+    study = document["studies"][0] | {"tuned": None}
+    found = page(document | {"studies": [study]})
+    assert "no arm can be given its own best rate" in found
+    assert ">Each activation at its own best rate<" not in found
+    assert 'id="maml-1-figure-sensitivity"' in found
+
+
 def test_a_study_with_nothing_to_compare_says_so(document: Any) -> None:
     study = document["studies"][1]
     study["arms"], study["comparisons"] = study["arms"][:1], []
