@@ -8,6 +8,7 @@ drawn with fewer images. What cannot run at all is named in `NOT_RUN`.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import io
@@ -86,11 +87,6 @@ SHORT = {
 """What stands for a long part of a Python block."""
 
 GIVEN = {
-    "docs/statistics.md": """
-import numpy
-accuracies = numpy.random.default_rng(0).binomial(15, 0.8, (3, 100)) / 15
-arelu, relu, others = accuracies, accuracies[:, ::-1] - 0.01 * (accuracies[:, ::-1] > 0), [0.2]
-""",
     "docs/runs.md": """
 import torch
 from metaact import tasks
@@ -427,6 +423,17 @@ def test_every_exception_is_needed() -> None:
     assert [part for part in SHORT if part not in python] == []
     assert {*GIVEN, *DONE} <= set(PAGES)
     assert [name for name in OWN_FOLDERS if not any(f"{name}/" in c for c in commands)] == []
+
+
+def _names(text: str, context: type[ast.expr_context]) -> set[str]:
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+    return {node.id for node in nodes if isinstance(node.ctx, context)}
+
+
+@pytest.mark.parametrize("page", GIVEN)
+def test_what_a_page_is_given_it_does_not_make_itself(page: str) -> None:
+    code = "".join(b.text for b in blocks_of(page) if b.language == "python")
+    assert _names(GIVEN[page], ast.Store) <= _names(code, ast.Load) - _names(code, ast.Store)
 
 
 @pytest.mark.parametrize("page", PAGES)
