@@ -185,42 +185,22 @@ def table(summary: Mapping[str, Any]) -> str:
         names += ["difference", "p (Holm)"]
     if any(row["attention_layers"] for row in summary["arms"]):
         names.append("stuck α")
-    columns = [analysis.Column(name) for name in names]
     title = (
         f"{settings['model']} on {Path(summary['dataset']).name}: test accuracy in %, "
         f"{settings['epochs']} epochs, {summary['protocol']} protocol"
     )
-    heading = tuning_report.heading(summary["tuning"], CONVERGE_RATES)
-    parts = [
-        analysis.render_table(
-            columns,
-            [
-                _cells(row, chosen, settings["epochs"])
-                for row in tuning_report.shared_rows(summary, CONVERGE_RATES)
-            ],
-            title="\n".join(filter(None, (title, heading))),
-            footnotes=_notes(summary),
-        )
-    ]
-    if summary["tuning"]:
-        parts.append(
-            analysis.render_table(
-                columns,
-                [_cells(row, chosen, settings["epochs"]) for row in summary["tuned"]],
-                title=tuning_report.OWN,
-                footnotes=_tuned_notes(summary),
-            )
-        )
-        parts.append(
-            tuning_report.every_rate(
-                summary,
-                CONVERGE_RATES,
-                name=lambda row: f"{row['activation']} {row['optimizer']}",
-                interval=lambda row: row["after_last_epoch"],
-                lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
-            )
-        )
-    return "\n\n".join(filter(None, parts))
+    return tuning_report.readings(
+        summary,
+        names,
+        rates=CONVERGE_RATES,
+        title=title,
+        notes=_notes(summary),
+        own_notes=lambda: _tuned_notes(summary),
+        cells=lambda row: _cells(row, chosen, settings["epochs"]),
+        name=lambda row: f"{row['activation']} {row['optimizer']}",
+        interval=lambda row: row["after_last_epoch"],
+        lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
+    )
 
 
 def _cells(row: Mapping[str, Any], chosen: str, epochs: int) -> dict[str, str]:

@@ -243,42 +243,23 @@ def table(summary: Mapping[str, Any]) -> str:
         names += ["difference", "p (Holm)"]
     if any(row["attention_layers"] for row in summary["arms"]):
         names.append("stuck α")
-    columns = [analysis.Column(name) for name in names]
     title = (
         f"MAML on {Path(summary['dataset']).name}: {settings['ways']}-way "
         f"{settings['shots']}-shot, {settings['test_episodes']} frozen test episodes, "
         f"{settings['model']} (BatchNorm: {settings['batch_norm']}), "
         f"{settings['iterations']} iterations, {summary['protocol']} protocol"
     )
-    heading = tuning_report.heading(summary["tuning"], MAML_RATES)
-    rows = tuning_report.shared_rows(summary, MAML_RATES)
-    parts = [
-        analysis.render_table(
-            columns,
-            [_cells(row) for row in rows],
-            title="\n".join(filter(None, (title, heading))),
-            footnotes=_notes(summary),
-        )
-    ]
-    if summary["tuning"]:
-        parts.append(
-            analysis.render_table(
-                columns,
-                [_cells(row) for row in summary["tuned"]],
-                title=tuning_report.OWN,
-                footnotes=_tuned_notes(summary),
-            )
-        )
-        parts.append(
-            tuning_report.every_rate(
-                summary,
-                MAML_RATES,
-                name=lambda row: str(row["activation"]),
-                interval=lambda row: row["held_out"],
-                lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
-            )
-        )
-    return "\n\n".join(filter(None, parts))
+    return tuning_report.readings(
+        summary,
+        names,
+        rates=MAML_RATES,
+        title=title,
+        notes=_notes(summary),
+        own_notes=lambda: _tuned_notes(summary),
+        cells=_cells,
+        interval=lambda row: row["held_out"],
+        lost=lambda row: row["seeds"] - row["complete"] + len(row["diverged"]),
+    )
 
 
 def _tuned_notes(summary: Mapping[str, Any]) -> list[str]:

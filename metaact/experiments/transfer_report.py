@@ -268,41 +268,23 @@ def table(summary: Mapping[str, Any]) -> str:
     names += ["seeds", "source test", *figures]
     if any("difference" in row for row in (*summary["arms"], *summary["tuned"])):
         names += ["difference", "p (Holm)"]
-    columns = [analysis.Column(name) for name in names]
     title = (
         f"{summary['settings']['model']} from {Path(summary['source']).name} to "
         f"{Path(summary['target']).name}: accuracy on the target's test part in %. "
         f"Reading of the paper: {summary['reading']}."
     )
-    heading = tuning_report.heading(summary["tuning"], TRANSFER_RATES)
-    rows = tuning_report.shared_rows(summary, TRANSFER_RATES)
-    parts = [
-        analysis.render_table(
-            columns,
-            [_cells(row) for row in rows],
-            title="\n".join(filter(None, (title, heading))),
-            footnotes=_notes(summary),
-        )
-    ]
-    if summary["tuning"]:
-        parts.append(
-            analysis.render_table(
-                columns,
-                [_cells(row) for row in summary["tuned"]],
-                title=f"{tuning_report.OWN} (the target's, at {figures[-1]})",
-                footnotes=_tuned_notes(summary),
-            )
-        )
-        parts.append(
-            tuning_report.every_rate(
-                summary,
-                TRANSFER_RATES,
-                name=lambda row: str(row["activation"]),
-                interval=lambda row: row["figures"][figures[-1]]["test"],
-                lost=lambda row: row["seeds"] - len(row["figures"][figures[-1]]["by_seed"]),
-            )
-        )
-    shown = "\n\n".join(filter(None, parts))
+    shown = tuning_report.readings(
+        summary,
+        names,
+        rates=TRANSFER_RATES,
+        title=title,
+        notes=_notes(summary),
+        own_title=f"{tuning_report.OWN} (the target's, at {figures[-1]})",
+        own_notes=lambda: _tuned_notes(summary),
+        cells=_cells,
+        interval=lambda row: row["figures"][figures[-1]]["test"],
+        lost=lambda row: row["seeds"] - len(row["figures"][figures[-1]]["by_seed"]),
+    )
     pipelines = [summary["data"][f"{side}_pipeline"] for side in ("source", "target")]
     return "\n".join([shown, "", "Images were brought into one form:", *pipelines])
 

@@ -51,6 +51,54 @@ def varied(rows: Sequence[Mapping[str, Any]], rates: Sequence[Rate]) -> list[Rat
     return [rate for rate in rates if len({row[rate.field] for row in rows}) > 1]
 
 
+def readings(
+    summary: Mapping[str, Any],
+    columns: Sequence[str],
+    *,
+    rates: Sequence[Rate],
+    title: str,
+    notes: Sequence[str],
+    own_title: str = OWN,
+    own_notes: Callable[[], Sequence[str]],
+    cells: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    name: Callable[[Mapping[str, Any]], str] = lambda row: str(row["activation"]),
+    interval: Callable[[Mapping[str, Any]], Mapping[str, Any] | None],
+    lost: Callable[[Mapping[str, Any]], int],
+) -> str:
+    """A verb's tables: at the shared rates, and where it tuned, each arm at its own and at all.
+
+    Args:
+        summary: The summary of a verb.
+        columns: Headings.
+        rates: The verb's rates.
+        title: Line above the first table.
+        notes: Sentences below it.
+        own_title: Line above the second table.
+        own_notes: Sentences below that.
+        cells: A row's cells by heading.
+        name: Of a row: the arm.
+        interval: Of a row: its test accuracy.
+        lost: Of a row: its seeds without a figure (diverged or missing).
+    """
+    headings = [analysis.Column(column) for column in columns]
+    first = analysis.render_table(
+        headings,
+        [cells(row) for row in shared_rows(summary, rates)],
+        title="\n".join(filter(None, (title, heading(summary["tuning"], rates)))),
+        footnotes=notes,
+    )
+    if not summary["tuning"]:
+        return first
+    second = analysis.render_table(
+        headings,
+        [cells(row) for row in summary["tuned"]],
+        title=own_title,
+        footnotes=own_notes(),
+    )
+    third = every_rate(summary, rates, name=name, interval=interval, lost=lost)
+    return "\n\n".join(filter(None, (first, second, third)))
+
+
 def every_rate(
     summary: Mapping[str, Any],
     rates: Sequence[Rate],
