@@ -10,6 +10,7 @@ from metaact.errors import check_int
 
 from .page_html import Html, element, fold, items, markup, minus
 from .page_study import MOST_SENTENCES, Setting, facts, study_section, verdicts
+from .page_titles import told_apart
 
 _MANY = 12
 """Left-out runs beyond these are folded."""
@@ -40,6 +41,7 @@ def page(
     """
     if pictures is not None:
         check_int("pictures", pictures, minimum=0)
+    document = {**document, "studies": told_apart(document["studies"])}
     heading = title or _title(document)
     style = resources.files("metaact").joinpath("reports", "page.css").read_text("utf-8")
     head = element(

@@ -231,6 +231,14 @@ def test_rates_without_validation_have_one_reading_and_it_says_why(document: Any
     assert 'id="maml-1-figure-sensitivity"' in found
 
 
+def test_studies_of_one_title_are_told_apart_by_what_differs(document: Any) -> None:
+    study = document["studies"][1]
+    twin = study | {"id": "transfer-2", "settings": study["settings"] | {"epochs": 5}}
+    found = page(document | {"studies": [study, twin]}, pictures=0)
+    assert found.count("fine-tuned by ADAM (epochs 20)</h2>") == 1
+    assert found.count("fine-tuned by ADAM (epochs 5)</h2>") == 1
+
+
 def test_a_study_with_nothing_to_compare_says_so(document: Any) -> None:
     study = document["studies"][1]
     study["arms"], study["comparisons"] = study["arms"][:1], []
