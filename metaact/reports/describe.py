@@ -58,7 +58,7 @@ def _epochs(study: Study) -> str:
 
 def question(study: Study, reference: str) -> str:
     """What the study asks, as a sentence."""
-    others = [arm.activation for arm in study.arms if arm.name != reference]
+    others = [arm.activation for arm in study.arms if arm.activation != reference]
     names = ", ".join(dict.fromkeys(others)) or reference
     verb = "do" if len(dict.fromkeys(others)) > 1 else "does"
     what = {

@@ -26,12 +26,12 @@ def optimism(study: Study, arm: Arm) -> dict[str, Any] | None:
         arm: One arm of it.
 
     Returns:
-        Accuracies in 0..1: "figure", "published", "held_out", "gap", and "selected_on"; None where
-        the runs have no figure of that kind.
+        Accuracies in 0..1: "figure", "published", "held_out", "gap"; "selected_on" and
+        "held_out_is" say what they are. None where the runs have no figure of that kind.
     """
     if not arm.converged:
         return None
-    figure, held_out, selected_on = _OF[study.experiment](study, arm)
+    figure, held_out, selected_on, held_out_is = _OF[study.experiment](study, arm)
     published = _published(study, arm)
     if figure is None and published is None:
         return None
@@ -41,21 +41,22 @@ def optimism(study: Study, arm: Arm) -> dict[str, Any] | None:
         "held_out": held_out,
         "gap": None if figure is None else figure - held_out,
         "selected_on": selected_on,
+        "held_out_is": held_out_is,
     }
 
 
-_Figures = tuple[float | None, float, str]
+_Figures = tuple[float | None, float, str, str]
 
 
 def _maml(study: Study, arm: Arm) -> _Figures:
     held_out = float(np.mean([record.accuracy for record in arm.converged]))
     best = [record.result["best_training_accuracy"] for record in arm.converged]
-    return float(np.mean(best)), held_out, "training tasks, best iteration"
+    return float(np.mean(best)), held_out, "training tasks, best iteration", "frozen test episodes"
 
 
 def _converge(study: Study, arm: Arm) -> _Figures:
-    """Best test epoch, beside the test figure of the epoch that was best on validation."""
-    bests, honest = [], []
+    """Best test epoch, beside that of the epoch best on validation, or the last."""
+    bests, honest, with_validation = [], [], True
     for record in arm.converged:
         whole = [m for m in record.metrics if m["epoch"] >= 1 and m["epoch"] == int(m["epoch"])]
         tests = [m["test_accuracy"] for m in whole]
@@ -64,11 +65,15 @@ def _converge(study: Study, arm: Arm) -> _Figures:
         with_validation = all(value is not None for value in watched)
         chosen = int(np.argmax(watched)) if with_validation else len(tests) - 1  # type: ignore[arg-type]
         honest.append(tests[chosen])
-    return float(np.mean(bests)), float(np.mean(honest)), "test images, best epoch"
+    which = "test images at the epoch best on validation"
+    if not with_validation:
+        which = "test images after the last epoch, which nothing selected"
+    return float(np.mean(bests)), float(np.mean(honest)), "test images, best epoch", which
 
 
 def _transfer(study: Study, arm: Arm) -> _Figures:
-    return None, float(np.mean([record.accuracy for record in arm.converged])), "nothing"
+    held_out = float(np.mean([record.accuracy for record in arm.converged]))
+    return None, held_out, "nothing", "test images after the last epoch"
 
 
 _OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}

@@ -109,12 +109,13 @@ def _movement(name: str, parameters: Mapping[str, Any]) -> list[str]:
 
 def optimism(study: Mapping[str, Any]) -> Sheet:
     """The paper's kind of figure beside the held-out one."""
-    rows, selected = [], set()
+    rows, selected, held_out = [], set(), set()
     for arm in study["arms"]:
         paper = arm["paper"]
         if paper is None:
             continue
         selected.add(paper["selected_on"])
+        held_out.add(paper["held_out_is"])
         rows.append(
             {
                 "arm": arm["name"],
@@ -124,7 +125,10 @@ def optimism(study: Mapping[str, Any]) -> Sheet:
                 "gap": "" if paper["gap"] is None else f"{100 * paper['gap']:+.1f}",
             }
         )
-    notes = [f"The selected figure is the best on {'; '.join(sorted(selected))}."]
+    notes = [
+        f"Selected: the best on {'; '.join(sorted(selected))}. Held out: on "
+        f"{'; '.join(sorted(held_out))}."
+    ]
     return _sheet(study, "Optimism: the paper's kind of figure, and the held-out one", rows, notes)
 
 

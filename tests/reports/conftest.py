@@ -91,6 +91,7 @@ def _paper(figure: float | None, published: float | None, held_out: float) -> An
         "held_out": held_out,
         "gap": gap,
         "selected_on": "training tasks, best iteration",
+        "held_out_is": "frozen test episodes",
     }
 
 
