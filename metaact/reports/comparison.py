@@ -198,15 +198,20 @@ def _compare(
 
 
 def _with_losses(study: Study, found: analysis.Comparison) -> analysis.Comparison:
-    """The sentence names the seeds that are not in it because they diverged."""
+    """The sentence says which seeds diverged, and where one alone is left to compare."""
+    pair = [study.arm(found.first), study.arm(found.second)]
+    sentence = found.sentence
+    if found.interval.seeds == 1 and max(len(arm.records) for arm in pair) > 1:
+        sentence = f"On the one seed that both have: {sentence}"
     lost = [
-        f"seed {', '.join(str(seed) for seed in arm.diverged)} of {arm.name}"
-        for arm in (study.arm(found.first), study.arm(found.second))
+        f"seed{'s' if len(arm.diverged) > 1 else ''} "
+        f"{', '.join(str(seed) for seed in arm.diverged)} of {arm.name}"
+        for arm in pair
         if arm.diverged
     ]
-    if not lost:
-        return found
-    return replace(found, sentence=f"{found.sentence} Diverged and not in it: {'; '.join(lost)}.")
+    if lost:
+        sentence += f" Diverged and not in it: {'; '.join(lost)}."
+    return replace(found, sentence=sentence)
 
 
 def _arm(study: Study, baseline: Study | None, arm: Arm, options: Options) -> dict[str, Any]:

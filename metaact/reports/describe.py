@@ -7,7 +7,7 @@ from typing import Any
 
 from metaact.catalogue import DATASETS
 
-from .evidence import Study
+from .evidence import Arm, Study
 
 
 def title(study: Study) -> str:
@@ -120,10 +120,7 @@ def notes(study: Study, *, over: str) -> list[str]:
         )
     for arm in study.arms:
         if arm.diverged:
-            seeds = ", ".join(str(seed) for seed in arm.diverged)
-            found.append(
-                f"{arm.name}: seed {seeds} diverged and has no accuracy; the others flatter it."
-            )
+            found.append(f"{arm.name}: {_lost(arm)}.")
     found += _uneven_seeds(study)
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
@@ -131,6 +128,15 @@ def notes(study: Study, *, over: str) -> list[str]:
     if not official(study):
         found.append(f"Not official data: {_unofficial(data(study))}.")
     return found
+
+
+def _lost(arm: Arm) -> str:
+    seeds = ", ".join(str(seed) for seed in arm.diverged)
+    if not arm.converged:
+        return "every seed diverged"
+    if len(arm.diverged) == 1:
+        return f"seed {seeds} diverged and has no accuracy; the figure of the others flatters it"
+    return f"seeds {seeds} diverged and have no accuracy; the figure of the others flatters it"
 
 
 def _uneven_seeds(study: Study) -> list[str]:

@@ -52,11 +52,21 @@ def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
 
 
 def at_one_rate(study: Study) -> dict[str, str]:
-    """The arms at the rates at which the most of them are: a control is one at the same rate."""
-    by_rate: dict[tuple[object, ...], dict[str, str]] = {}
+    """Name of the arm of each activation at one shared rate.
+
+    Of several the one at which most arms are, fewest seeds diverged, and the mean validation
+    accuracy over all arms is greatest.
+    """
+    by_rate: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arms:
-        by_rate.setdefault(tuple(arm.rates.items()), {})[arm.activation] = arm.name
-    return max(by_rate.values(), key=len)
+        by_rate.setdefault(tuple(arm.rates.items()), []).append(arm)
+    shared = max(by_rate.values(), key=_suits_all)
+    return {arm.activation: arm.name for arm in shared}
+
+
+def _suits_all(arms: Sequence[Arm]) -> tuple[int, int, float]:
+    known = [r.validation for arm in arms for r in arm.converged if r.validation is not None]
+    return len(arms), -sum(len(arm.diverged) for arm in arms), float(np.mean(known or [0.0]))
 
 
 def answer(

@@ -126,7 +126,7 @@ def test_a_diverged_seed_is_named_in_the_verdict(tmp_path: Path, synthetic: Modu
                 synthetic.maml(tmp_path, arm, seed, scores(0.7, seed))
     study = compare(gather([tmp_path]))["studies"][0]
     assert study["comparisons"][0]["sentence"].endswith("not in it: seed 1 of arelu.")
-    assert any("seed 1 diverged" in note for note in study["notes"])
+    assert any("seed 1 diverged and has no accuracy" in note for note in study["notes"])
 
 
 def _rates(store: Path, synthetic: ModuleType) -> None:
@@ -282,3 +282,38 @@ def test_what_was_left_out_is_in_every_form_for_readers(
     assert [item["directory"] for item in document["left_out"]] == [str(lost)]
     for render in (text.plain, text.markdown):
         assert str(lost) in render(document)
+
+
+def test_a_verdict_from_one_surviving_seed_says_so(tmp_path: Path, synthetic: ModuleType) -> None:
+    for seed in range(3):
+        synthetic.maml(tmp_path, "relu", seed, scores(0.6, seed))
+        survives = seed == 2
+        values = scores(0.8, seed) if survives else None
+        synthetic.maml(
+            tmp_path, "arelu", seed, values, **({} if survives else {"test_episodes": 60})
+        )
+    study = compare(gather([tmp_path]))["studies"][0]
+    (comparison,) = study["comparisons"]
+    assert comparison["sentence"].startswith("On the one seed that both have: arelu is better")
+    assert "seeds 0, 1 of arelu" in comparison["sentence"]
+    assert any("seeds 0, 1 diverged" in note for note in study["notes"])
+
+
+def test_the_shared_rate_of_the_parts_is_the_one_that_suits_all(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    for arm in ("arelu", "arelu-frozen"):
+        for rate, watched in ((0.001, 0.3), (0.005, 0.7), (0.02, 0.9)):
+            for seed in range(2):
+                lost = (arm, rate, seed) == ("arelu", 0.02, 1)
+                synthetic.maml(
+                    tmp_path,
+                    arm,
+                    seed,
+                    None if lost else scores(0.7, seed),
+                    inner_lr=rate,
+                    validation=watched,
+                    **({"test_episodes": 60} if lost else {}),
+                )
+    found = compare(gather([tmp_path]))["studies"][0]["learned"]
+    assert found["first"] == "arelu inner lr 0.005"
