@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaact.analysis import Interval
+from metaact.analysis.verdicts import difference_text
 
 Row = dict[str, str]
 
@@ -188,10 +189,8 @@ def interval(found: Mapping[str, Any] | None) -> str:
 
 
 def difference(comparison: Mapping[str, Any]) -> str:
-    """A difference in points with its interval: "+4.7 [+1.1, +8.3]"."""
-    found = comparison["interval"]
-    mean, low, high = (100 * found[name] for name in ("mean", "low", "high"))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    """A difference in points with its interval: "+4.7 [1.1, 8.3]"."""
+    return difference_text(Interval(**comparison["interval"])).replace(" points", "")
 
 
 def p_value(p: float) -> str:
