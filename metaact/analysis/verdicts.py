@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .interval import Interval, decimals
@@ -82,12 +83,15 @@ def p_text(p: float, threshold: float = 0.05) -> str:
     Examples:
         >>> p_text(0.0234), p_text(0.0497), p_text(3e-7), p_text(1.0)
         ('p = 0.02', 'p = 0.0497', 'p < 0.0001', 'p = 1')
+        >>> p_text(0.0483, 1 - 0.95)
+        'p = 0.048'
     """
     if p < 1e-4:
         return "p < 0.0001"
     for digits in range(1, 6):
         shown = f"{p:.{digits}g}"
-        if (float(shown) < threshold) == (p < threshold) and float(shown) != threshold:
+        apart = not math.isclose(float(shown), threshold)  # 1 - 0.95 is not quite 0.05
+        if (float(shown) < threshold) == (p < threshold) and apart:
             break
     return f"p = {float(shown):g}"
 

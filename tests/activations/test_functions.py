@@ -19,8 +19,9 @@ from metaact.errors import UsageError
 
 def test_pau_start_values_are_the_fit() -> None:
     numerator, denominator = fit()
-    assert numerator == pytest.approx(NUMERATOR, abs=5e-9)
-    assert denominator == pytest.approx(DENOMINATOR, abs=5e-9)
+    # The optimiser stops at a tolerance, and where it stops depends on the processor: 5e-8 seen.
+    assert numerator == pytest.approx(NUMERATOR, abs=1e-6)
+    assert denominator == pytest.approx(DENOMINATOR, abs=1e-6)
 
 
 def test_the_fit_is_at_least_as_good_as_the_authors() -> None:
