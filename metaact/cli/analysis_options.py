@@ -61,11 +61,11 @@ def analysis_options(command: F) -> F:
             "[default: their end]",
         ),
         click.option(
-            "--time-to",
+            "--to",
             type=Numbers(float),
-            default="0.5,0.9",
+            default="50,90",
             show_default=True,
-            help="Accuracies, in 0..1, whose first reaching is timed.",
+            help="Accuracies in percent whose first reaching is timed.",
         ),
         click.option(
             "--seed", type=int, default=0, show_default=True, help="Seed of bootstrap intervals."
@@ -82,7 +82,7 @@ def read_and_compare(
     activation: tuple[str, ...] | None,
     at: int | None,
     margin: float | None,
-    time_to: tuple[float, ...],
+    to: tuple[float, ...],
     **options: Any,
 ) -> dict[str, Any]:
     """The document of `metaact compare`; what was left out is named on stderr.
@@ -94,6 +94,8 @@ def read_and_compare(
     """
     if margin is not None:
         check_rate("margin", margin, maximum=100, why="points")
+    for percent in to:
+        check_rate("to", percent, maximum=100, why="percent")
     if at is not None:
         check_int("at", at, minimum=0)
 
@@ -106,7 +108,7 @@ def read_and_compare(
     return reports.compare(
         evidence,
         margin=None if margin is None else margin / 100,
-        thresholds=time_to,
+        thresholds=[percent / 100 for percent in to],
         **options,
     )
 

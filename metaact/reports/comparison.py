@@ -42,7 +42,7 @@ class Options:
     method: str = "auto"
     level: float = 0.95
     margin: float | None = None
-    thresholds: tuple[float, ...] = (0.5, 0.9)
+    thresholds: Sequence[float] = (0.5, 0.9)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Options:
         if self.margin is not None:
             check_rate("margin", self.margin, maximum=1)
         for threshold in self.thresholds:
-            check_rate("time_to", threshold, maximum=1)
+            check_rate("thresholds", threshold, maximum=1)
 
 
 def compare(evidence: Evidence, **options: Any) -> dict[str, Any]:
@@ -240,7 +240,11 @@ def _arm(study: Study, baseline: Study | None, arm: Arm, options: Options) -> di
 
 
 def _interval(study: Study, arm: Arm, options: Options, over: str) -> dict[str, Any] | None:
-    """Mean accuracy with its interval over what is asked; None where the runs cannot tell."""
+    """Mean accuracy with its interval; None where the runs cannot tell.
+
+    The kind of interval that was asked for is that of the reading that was asked for: the others
+    are shown beside it and may not allow it.
+    """
     if not arm.converged:
         return None
     per_unit = study.per_unit
@@ -252,7 +256,7 @@ def _interval(study: Study, arm: Arm, options: Options, over: str) -> dict[str, 
         unit=study.unit,
         trials_per_unit=trials,
         over=over,
-        method=options.method,
+        method=options.method if over == options.over else "auto",
         replacement=study.settings.get("replacement"),
         level=options.level,
         seed=options.seed,

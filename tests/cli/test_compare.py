@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from metaact.cli import cli
 
-EPISODES = [0.5, 0.6, 0.7, 0.8] * 5
+EPISODES = [0.5 + 0.013 * i for i in range(24)]
 
 
 @pytest.fixture
@@ -45,6 +45,15 @@ def test_forms(store: Path) -> None:
     assert "| arm | seeds |" in _run(store, "--markdown").stdout
 
 
+def test_a_bootstrap_over_units_has_a_seed(store: Path) -> None:
+    words = (store, "--over", "units", "--interval", "bca", "--json")
+    ends = [
+        json.loads(_run(*words, "--seed", seed).stdout)["studies"][0]["arms"][0]["accuracy"]["low"]
+        for seed in (0, 0, 1)
+    ]
+    assert ends[0] == ends[1] != ends[2]
+
+
 def test_what_is_left_out_is_named_on_stderr(store: Path) -> None:
     lost = sorted((store / "maml").glob("*-relu-seed1*"))[0]
     (lost / "result.json").unlink()
@@ -73,7 +82,8 @@ def test_nothing_left_to_compare_fails(store: Path) -> None:
         (["--margin", "101"], "--margin must be", 2),
         (["--level", "95"], "--level must be", 2),
         (["--at", "-1"], "--at must be", 2),
-        (["--time-to", "90"], "--time-to must be", 2),
+        (["--to", "90,101"], "--to must be", 2),
+        (["--to", "0"], "--to must be", 2),
         (["--seed", "-1"], "--seed must be", 2),
         (["--interval", "bca"], "--interval must be", 2),
         (["--over", "images"], "--over", 2),
