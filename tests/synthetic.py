@@ -80,8 +80,8 @@ def maml(
     for i in range(iterations):
         record: dict[str, Any] = {
             "iteration": i,
-            "train_loss": 1.6 - 0.1 * i,
-            "train_accuracy": 0.2 + 0.1 * i,
+            "train_loss": max(0.2, 1.6 - 0.1 * i),
+            "train_accuracy": min(0.9, 0.2 + 0.1 * i),
             "attention": attention(activation, i),
         }
         if validation is not None and i == iterations - 1:

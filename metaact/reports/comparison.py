@@ -15,6 +15,7 @@ from .commands import command
 from .evidence import Arm, Evidence, Study
 from .published import optimism
 from .records import Array
+from .titles import told_apart
 from .tuning import sensitivity, tuned, validation
 
 OVER = ("both", "seeds", "units")
@@ -89,7 +90,7 @@ def compare(evidence: Evidence, **options: Any) -> dict[str, Any]:
         "over": chosen.over,
         "method": chosen.method,
         "seed": chosen.seed,
-        "studies": studies,
+        "studies": told_apart(studies),
         "left_out": [
             {"directory": str(item.directory), "why": item.why} for item in evidence.left_out
         ],
@@ -125,10 +126,21 @@ def _study(study: Study, baseline: Study | None, name: str, options: Options) ->
     arms = [_arm(study, baseline, arm, options) for arm in study.arms]
     pairs = [(arm.name, other) for arm in study.arms if (other := _other(study, arm, reference))]
 
-    def against(asked: Sequence[learned.Pair]) -> list[analysis.Comparison]:
-        return _compare(study, asked, options)
+    def against(
+        asked: Sequence[learned.Pair], seeds: Sequence[int] | None = None
+    ) -> list[analysis.Comparison]:
+        return _compare(study, asked, options, seeds)
 
     comparisons = against(pairs)
+    names = learned.at_one_rate(study)
+    notes = [
+        *describe.notes(study, over=options.over),
+        *describe.uncompared(study, pairs, [(c.first, c.second) for c in comparisons]),
+        *filter(None, [learned.why_not(study, names)]),
+        *_varies(arms),
+    ]
+    if options.reference not in (None, reference):
+        notes.append(f"No arm here is {options.reference}: compared with {reference}.")
     return {
         "id": name,
         "experiment": study.experiment,
@@ -149,8 +161,8 @@ def _study(study: Study, baseline: Study | None, name: str, options: Options) ->
         "tuned": tuned(study, reference, against),
         "sensitivity": sensitivity(study, lambda arm: _interval(study, arm, options, options.over)),
         "ranks": _ranks(study, options),
-        "learned": learned.answer(study, learned.at_one_rate(study), against),
-        "notes": [*describe.notes(study, over=options.over), *_varies(arms)],
+        "learned": learned.answer(study, names, against),
+        "notes": notes,
         "examples": describe.examples(study),
         "reproduce": [command(study)],
     }
@@ -176,16 +188,24 @@ def _other(study: Study, arm: Arm, reference: str) -> str | None:
 
 
 def _compare(
-    study: Study, pairs: Sequence[learned.Pair], options: Options
+    study: Study,
+    pairs: Sequence[learned.Pair],
+    options: Options,
+    seeds: Sequence[int] | None = None,
 ) -> list[analysis.Comparison]:
-    """Paired comparisons on the seeds that both arms have, corrected together."""
+    """Paired comparisons on the seeds that both arms have, or on the given, corrected together.
+
+    A pair with fewer than two scores to compare has none.
+    """
     per_unit = study.per_unit
     cases: list[tuple[learned.Pair, Array, Array]] = []
     for first, second in pairs:
         a, b = study.arm(first), study.arm(second)
-        seeds = [seed for seed in a.seeds if seed in b.seeds]
-        if len(seeds) > (0 if per_unit else 1):
-            one, other = (arm.matrix(seeds, per_unit=per_unit) for arm in (a, b))
+        shared = [seed for seed in a.seeds if seed in b.seeds] if seeds is None else seeds
+        if not shared:
+            continue
+        one, other = (arm.matrix(shared, per_unit=per_unit) for arm in (a, b))
+        if one.size > 1:
             cases.append(((first, second), one, other))
     found = analysis.compare_pairs(
         cases,
@@ -198,11 +218,13 @@ def _compare(
 
 
 def _with_losses(study: Study, found: analysis.Comparison) -> analysis.Comparison:
-    """The sentence says which seeds diverged, and where one alone is left to compare."""
+    """The sentence says which seeds diverged, and where one alone is there to compare."""
     pair = [study.arm(found.first), study.arm(found.second)]
     sentence = found.sentence
-    if found.interval.seeds == 1 and max(len(arm.records) for arm in pair) > 1:
-        sentence = f"On the one seed that both have: {sentence}"
+    if found.interval.seeds == 1:
+        sentence = f"On one seed: {sentence}"
+        if max(len(arm.records) for arm in pair) > 1:
+            sentence = f"On the one seed that both have: {found.sentence}"
     lost = [
         f"seed{'s' if len(arm.diverged) > 1 else ''} "
         f"{', '.join(str(seed) for seed in arm.diverged)} of {arm.name}"
@@ -286,8 +308,12 @@ def _alike(baseline: Arm, arm: Arm) -> bool:
 
 
 def _ranks(study: Study, options: Options) -> dict[str, Any] | None:
-    """Ranks of all arms on the seeds that all have; None with fewer than three arms."""
-    arms = [arm for arm in study.arms if arm.converged]
+    """Ranks of the arms that lost no seed, on the seeds that all of them have.
+
+    None with fewer than three such arms: a diverged run has no rank, and to rank the others on the
+    seeds that it left would let it choose the judges.
+    """
+    arms = [arm for arm in study.arms if arm.converged and not arm.diverged]
     seeds = sorted(set.intersection(*(set(arm.seeds) for arm in arms))) if arms else []
     if len(arms) < 3 or not seeds:
         return None
@@ -297,4 +323,5 @@ def _ranks(study: Study, options: Options) -> dict[str, Any] | None:
         return None
     matrices = {arm.name: arm.matrix(seeds, per_unit=per_unit) for arm in arms}
     found = analysis.rank_arms(matrices, over=over, unit=study.unit, level=options.level)
-    return found.as_json()
+    lost = [arm.name for arm in study.arms if arm.diverged]
+    return {**found.as_json(), "left_out": lost}

@@ -33,7 +33,7 @@ def curves(study: Study, arm: Arm) -> dict[str, dict[str, Any]]:
     for name in _CURVES[study.experiment]:
         series = [_series(record, study, name) for record in arm.records]
         x, values = _table(series)
-        if not len(x):
+        if not len(x) or not any(series):
             continue
         bounds = (0.0, 1.0) if name.endswith("accuracy") else None
         mean, low, high = analysis.curve_band(values, bounds=bounds)
@@ -49,9 +49,13 @@ def curves(study: Study, arm: Arm) -> dict[str, dict[str, Any]]:
 
 
 def watched(study: Study) -> str | None:
-    """The accuracy by whose curve speed is judged: the first that every run recorded."""
+    """The accuracy by whose curve speed is judged: the first that every run recorded.
+
+    A run that diverged at once recorded nothing, and is asked nothing here.
+    """
+    begun = [record for record in study.records if record.course]
     for name in _CURVES[study.experiment]:
-        if all(any(name in m for m in record.metrics) for record in study.records):
+        if begun and all(any(name in m for m in r.course) or r.diverged for r in begun):
             return name
     return None
 
@@ -101,7 +105,7 @@ def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[dict[str,
 
 def attention(study: Study, arm: Arm) -> dict[str, dict[str, Any]]:
     """α and β per layer over time: x [points], alpha and beta [seeds][points]."""
-    kept = [[m for m in record.metrics if m.get("attention")] for record in arm.converged]
+    kept = [[m for m in record.course if m.get("attention")] for record in arm.converged]
     if not kept or not kept[0]:
         return {}
     shared = sorted(set.intersection(*({_step(m, study) for m in ms} for ms in kept)))
@@ -125,10 +129,9 @@ def _step(metric: Mapping[str, Any], study: Study) -> float:
 
 def _series(record: Record, study: Study, name: str) -> dict[float, float]:
     """One recorded figure by its place, up to where the run is read."""
-    series = {
-        _step(m, study): float(m[name]) for m in record.metrics if isinstance(m.get(name), float)
+    return {
+        _step(m, study): float(m[name]) for m in record.course if isinstance(m.get(name), float)
     }
-    return {x: v for x, v in series.items() if record.at is None or x <= record.at}
 
 
 def _table(series: Sequence[Mapping[float, float]]) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -121,12 +122,57 @@ def notes(study: Study, *, over: str) -> list[str]:
     for arm in study.arms:
         if arm.diverged:
             found.append(f"{arm.name}: {_lost(arm)}.")
+    found += _exploded(study)
     found += _uneven_seeds(study)
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
     if not official(study):
         found.append(f"Not official data: {_unofficial(data(study))}.")
+    return found
+
+
+EXPLODED = 100.0
+"""Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
+
+
+def _exploded(study: Study) -> list[str]:
+    """Arms of which a run's loss rose beyond all reason and yet stayed finite.
+
+    Adam hardly moves after such an update, so the run ends with an accuracy that says little.
+    """
+    limit = EXPLODED * -math.log(chance(study))
+    found = []
+    for arm in study.arms:
+        seeds = [
+            str(record.seed)
+            for record in arm.converged
+            if any((m.get("train_loss") or 0.0) > limit for m in record.course)
+        ]
+        if seeds:
+            found.append(
+                f"{arm.name}: the training loss exploded in seed{'s' if len(seeds) > 1 else ''} "
+                f"{', '.join(seeds)} and stayed finite; a smaller rate may help."
+            )
+    return found
+
+
+def uncompared(
+    study: Study, asked: Sequence[tuple[str, str]], made: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Why a pair has no verdict."""
+    found = []
+    for pair in asked:
+        if pair in made:
+            continue
+        empty = [name for name in pair if not study.arm(name).seeds]
+        shared = set(study.arm(pair[0]).seeds) & set(study.arm(pair[1]).seeds)
+        why = "they have no seed in common"
+        if empty:
+            why = f"every seed of {' and '.join(empty)} diverged"
+        elif shared:
+            why = "one score each is too few"
+        found.append(f"{pair[0]} cannot be compared with {pair[1]}: {why}.")
     return found
 
 
@@ -158,10 +204,6 @@ def _unofficial(found: Mapping[str, Any]) -> str:
         for part in parts
         if not part.get("official")
     ]
-    return _joined(texts)
-
-
-def _joined(texts: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 

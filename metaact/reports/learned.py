@@ -72,26 +72,31 @@ def _suits_all(arms: Sequence[Arm]) -> tuple[int, int, float]:
 def answer(
     study: Study,
     names: Mapping[str, str],
-    compare: Callable[[Sequence[Pair]], Sequence[Comparison]],
+    compare: Callable[[Sequence[Pair], Sequence[int]], Sequence[Comparison]],
 ) -> dict[str, Any] | None:
     """Take the difference apart, and say what is left of "learned".
 
-    The total is tested first and alone; its parts are corrected together, and explain only a total
-    that is shown. So the chance of any false statement stays at 1 - level.
+    All parts are compared on the seeds that all arms in them have, so that they add up. The total
+    is tested first and alone; its parts are corrected together, and explain only a total that is
+    shown. So the chance of any false statement stays at 1 - level.
 
     Args:
         study: The runs.
         names: Name of the arm of each activation: at one shared rate, or each at its own.
-        compare: Compares pairs of arms, corrected over all of them.
+        compare: Compares pairs of arms on given seeds, corrected over all pairs.
 
     Returns:
-        The question's part of the document; None where the controls are not there or too few seeds
-        are.
+        The question's part of the document; None where it cannot be answered (see `why_not`).
     """
-    asked = dict(pairs(names))
+    there = {a: name for a, name in names.items() if study.arm(name).converged}
+    asked = dict(pairs(there))
+    seeds = _shared_seeds(study, asked)
     total = [name for name in asked if name == "total"]
     parts = [name for name in asked if name != "total"]
-    made = [*compare([asked[n] for n in total]), *compare([asked[n] for n in parts])]
+    made = [
+        *compare([asked[n] for n in total], seeds),
+        *compare([asked[n] for n in parts], seeds),
+    ]
     if not parts or len(made) < len(asked):
         return None
     found = dict(zip([*total, *parts], made, strict=True))
@@ -100,13 +105,49 @@ def answer(
     return {
         "first": first,
         "second": second,
+        "seeds": seeds,
         "parts": [
             {"name": name, "sentence": _sentence(name, c), "difference": c.as_json()}
             for name, c in found.items()
         ],
-        "answer": _answer(first, second, found),
+        "answer": _on_seeds(study, asked, seeds) + _answer(first, second, found),
         "parameters": parameters(study.arm(first)),
     }
+
+
+def why_not(study: Study, names: Mapping[str, str]) -> str | None:
+    """Why the question, or a part of it, has no answer although its arms were run; else None."""
+    asked = dict(pairs(names))
+    if not asked:
+        return None
+    lost = [
+        n for n in dict.fromkeys(n for p in asked.values() for n in p) if not study.arm(n).seeds
+    ]
+    if lost:
+        return (
+            f"Learned, or only scaled? The part of {', '.join(lost)} has no answer: every seed "
+            "diverged."
+        )
+    if not _shared_seeds(study, asked):
+        return "Learned, or only scaled? No answer: the arms have no seed in common."
+    return None
+
+
+def _shared_seeds(study: Study, asked: Mapping[str, Pair]) -> list[int]:
+    arms = [study.arm(name) for pair in asked.values() for name in pair]
+    return sorted(set.intersection(*(set(arm.seeds) for arm in arms))) if arms else []
+
+
+def _on_seeds(study: Study, asked: Mapping[str, Pair], seeds: Sequence[int]) -> str:
+    """What a reader must know before the answer, where seeds were lost; else ""."""
+    arms = [study.arm(name) for pair in asked.values() for name in pair]
+    every = {record.seed for arm in arms for record in arm.records}
+    if set(seeds) == every:
+        return ""
+    shown = ", ".join(str(seed) for seed in seeds)
+    if len(seeds) == 1:
+        return f"On the one seed ({shown}) that all these arms have, another may differ: "
+    return f"On the seeds that all these arms have ({shown}): "
 
 
 _MEANING = {
@@ -137,8 +178,6 @@ def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> 
         "equivalent": f"learning {first}'s parameters changes nothing beyond the margin",
         "no difference shown": f"learning {first}'s parameters is not shown to matter",
     }[learning.verdict]
-    if learning.interval.seeds < 2:
-        said += " (on one training seed: another may differ)"
     if second is None:
         return f"{said[0].upper()}{said[1:]} ({learning.summary})."
     total = found["total"]
@@ -147,19 +186,24 @@ def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> 
             f"No advantage of {first} over {second} is shown ({total.summary}), so there is none "
             f"to explain; {said} ({learning.summary})."
         )
-    others = [name for name in found if name not in ("total", "learning")]
-    shown = [name for name in others if found[name].verdict == total.verdict]
-    words = " and ".join(
-        {"shape": "the function it starts as", "gain": "its gain"}.get(
-            n, "its start: shape or gain"
-        )
-        for n in shown
-    )
-    because = f"what is shown to matter is {words}" if words else "no other part is shown alone"
     return (
         f"Asked alone, {first} is {total.verdict} than {second} ({total.summary}); {said} "
-        f"({learning.summary}), and {because}."
+        f"({learning.summary}), and {_because(total, found)}."
     )
+
+
+def _because(total: Comparison, found: Mapping[str, Comparison]) -> str:
+    """Which of the other parts are shown, in the total's direction and against it."""
+    others = [name for name in found if name not in ("total", "learning")]
+    for_it = [_CAUSE[n] for n in others if found[n].verdict == total.verdict]
+    opposite = "worse" if total.verdict == "better" else "better"
+    against = [_CAUSE[n] for n in others if found[n].verdict == opposite]
+    because = "no other part is shown alone"
+    if for_it:
+        because = f"what is shown to matter is {' and '.join(for_it)}"
+    if against:
+        because += f", against which works {' and '.join(against)}"
+    return because
 
 
 def parameters(arm: Arm) -> dict[str, dict[str, dict[str, float]]]:
@@ -168,7 +212,7 @@ def parameters(arm: Arm) -> dict[str, dict[str, dict[str, float]]]:
     Args:
         arm: An arm with α and β; others give {}.
     """
-    kept = [[m for m in record.metrics if m.get("attention")] for record in arm.converged]
+    kept = [[m for m in record.course if m.get("attention")] for record in arm.converged]
     if not kept or not kept[0]:
         return {}
     found: dict[str, dict[str, dict[str, float]]] = {}

@@ -10,7 +10,7 @@ from metaact.errors import check_int
 
 from .page_html import Html, element, fold, items, markup, minus
 from .page_study import MOST_SENTENCES, Setting, facts, study_section, verdicts
-from .page_titles import told_apart
+from .titles import told_apart
 
 _MANY = 12
 """Left-out runs beyond these are folded."""

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from metaact import paper
+from metaact.experiments.config import MamlConfig
+from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.transfer_config import TransferConfig
 
 from .evidence import Arm, Study
 
@@ -29,7 +32,7 @@ def optimism(study: Study, arm: Arm) -> dict[str, Any] | None:
         Accuracies in 0..1: "figure", "published", "held_out", "gap"; "selected_on" and
         "held_out_is" say what they are. None where the runs have no figure of that kind.
     """
-    if not arm.converged:
+    if not arm.converged or (study.experiment == "converge" and study.at == 0):
         return None
     figure, held_out, selected_on, held_out_is = _OF[study.experiment](study, arm)
     published = _published(study, arm)
@@ -58,7 +61,7 @@ def _converge(study: Study, arm: Arm) -> _Figures:
     """Best test epoch, beside that of the epoch best on validation, or the last."""
     bests, honest, with_validation = [], [], True
     for record in arm.converged:
-        whole = [m for m in record.metrics if m["epoch"] >= 1 and m["epoch"] == int(m["epoch"])]
+        whole = [m for m in record.course if m["epoch"] >= 1 and m["epoch"] == int(m["epoch"])]
         tests = [m["test_accuracy"] for m in whole]
         watched = [m.get("validation_accuracy") for m in whole]
         bests.append(max(tests))
@@ -80,18 +83,51 @@ _OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}
 
 
 def _published(study: Study, arm: Arm) -> float | None:
-    """The cell of the paper's tables for these settings, in 0..1."""
-    s, title = study.settings, _TITLES.get(arm.activation.removesuffix("-paper"))
-    number, column = 0, ""
-    if study.experiment == "maml" and (s["dataset"], s["ways"]) == ("mnist", 5):
-        number, column = 3, f"ways5_shots{s['shots']}"
-    elif study.experiment == "converge" and s["dataset"] == "mnist":
-        rate = f"{arm.rates['lr']:.0e}".replace("e-0", "e-")
-        number = {1: 1, 20: 6}.get(study.at or s.get("epochs", 0), 0)
-        column = f"{s['optimizer']}_{rate}"
-    elif study.experiment == "transfer" and (s.get("source"), s["target"]) == ("mnist", "svhn"):
-        number, column = 2, f"finetune_{study.at or s.get('epochs', 0)}_epochs"
+    """The cell of the paper's tables for these settings, in 0..1; None for other settings."""
+    title = _TITLES.get(arm.activation.removesuffix("-paper"))
+    number, column = _CELLS[study.experiment](study, arm)
     if not number or title is None:
         return None
     percent = paper.table(number).get(title, {}).get(column)
     return None if percent is None else percent / 100
+
+
+def _table_3(study: Study, arm: Arm) -> tuple[int, str]:
+    s = study.settings
+    made = MamlConfig(protocol="paper", dataset="mnist", shots=s["shots"])
+    unlike = ("activation", "seed", "hold_out", "test_episodes", "test_queries", "replacement")
+    watched = ("validation_episodes", "validation_every", "engine")
+    compared = {k: v for k, v in made.fields().items() if k in s and k not in (*unlike, *watched)}
+    usual = arm.rates == {"inner_lr": MamlConfig().inner_lr, "meta_lr": MamlConfig().meta_lr}
+    if not usual or any(s[k] != v for k, v in compared.items()):
+        return 0, ""
+    return 3, f"ways5_shots{s['shots']}"
+
+
+def _tables_1_and_6(study: Study, arm: Arm) -> tuple[int, str]:
+    s = study.settings
+    made = ConvergeConfig(protocol="paper", dataset="mnist", optimizer=s["optimizer"]).fields()
+    own = ("activation", "seed", "lr", "epochs", "first_epoch_points")
+    if any(s[k] != v for k, v in made.items() if k in s and k not in own):
+        return 0, ""
+    number = {1: 1, 20: 6}.get(_epochs(study), 0)
+    rate = f"{arm.rates['lr']:.0e}".replace("e-0", "e-")
+    return number, f"{s['optimizer']}_{rate}"
+
+
+def _table_2(study: Study, arm: Arm) -> tuple[int, str]:
+    s = study.settings
+    usual = TransferConfig().fields()
+    same = ("model", "batch_norm", "momentum", "batch_size", "optimizer", "weight_decay")
+    if (s.get("source"), s["target"]) != ("mnist", "svhn") or arm.rates["lr"] != usual["lr"]:
+        return 0, ""
+    if any(s[k] != usual[k] for k in (*same, "train_layers", "freeze_activations")):
+        return 0, ""
+    return 2, f"finetune_{_epochs(study)}_epochs"
+
+
+def _epochs(study: Study) -> int:
+    return int(study.settings["epochs"] if study.at is None else study.at)
+
+
+_CELLS = {"maml": _table_3, "converge": _tables_1_and_6, "transfer": _table_2}

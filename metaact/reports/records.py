@@ -68,6 +68,13 @@ class Record:
     scores: Array | None = field(repr=False)
     validation: float | None
 
+    @property
+    def course(self) -> tuple[Mapping[str, Any], ...]:
+        """The metrics up to where the run is read."""
+        if self.at is None or self.experiment == "maml":
+            return self.metrics
+        return tuple(m for m in self.metrics if m["epoch"] <= self.at)
+
 
 def read_record(run: Run, *, at: int | None = None) -> Record:
     """Read a complete run of one of the three experiments.

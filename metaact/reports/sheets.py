@@ -86,7 +86,7 @@ def _learned(study: Mapping[str, Any], found: Mapping[str, Any] | None, title: s
                 "arms": f"{comparison['first']} − {comparison['second']}",
                 "difference": difference(comparison),
                 "p (Holm)": p_value(comparison["p_holm"]),
-                "verdict": comparison["verdict"],
+                "verdict": verdict(comparison),
             }
         )
     notes = [found["answer"]] if found else []
@@ -119,17 +119,23 @@ def optimism(study: Mapping[str, Any]) -> Sheet:
         held_out.add(paper["held_out_is"])
         rows.append(
             {
-                "arm": arm["name"],
+                "arm": f"{arm['name']} ({len(arm['diverged'])} diverged)"
+                if arm["diverged"]
+                else arm["name"],
                 "selected figure": percent(paper["figure"]),
                 "published": percent(paper["published"]),
                 "held out": percent(paper["held_out"]),
                 "gap": "" if paper["gap"] is None else f"{100 * paper['gap']:+.1f}",
             }
         )
-    notes = [
-        f"Selected: the best on {'; '.join(sorted(selected))}. Held out: on "
-        f"{'; '.join(sorted(held_out))}."
-    ]
+    notes = (
+        []
+        if selected == {"nothing"}
+        else [
+            f"Selected: the best on {'; '.join(sorted(selected))}. Held out: on "
+            f"{'; '.join(sorted(held_out))}."
+        ]
+    )
     return _sheet(study, "Optimism: the paper's kind of figure, and the held-out one", rows, notes)
 
 
@@ -168,9 +174,15 @@ def _row(arm: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> Ro
             "p (Holm)": p_value(found["p_holm"]),
             "effect d": "" if found["effect"] is None else f"{found['effect']:+.2f}",
             "P(better)": percent(found["probability"]["mean"]) if found["probability"] else "",
-            "verdict": found["verdict"],
+            "verdict": verdict(found),
         }
     return row
+
+
+def verdict(comparison: Mapping[str, Any]) -> str:
+    """The verdict; one that rests on a single training seed says so."""
+    alone = " (one seed)" if comparison["interval"]["seeds"] == 1 else ""
+    return f"{comparison['verdict']}{alone}"
 
 
 def _sheet(

@@ -9,7 +9,7 @@ from typing import Any
 
 from metaact.analysis import Column, render_table
 
-from .sheets import Sheet, sheets
+from .sheets import Sheet, sheets, verdict
 
 
 def plain(document: Mapping[str, Any]) -> str:
@@ -158,7 +158,8 @@ def _record(study: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, objec
             "difference": found["mean"],
             "difference_low": found["low"],
             "difference_high": found["high"],
-            **{k: comparison[k] for k in ("p_value", "p_holm", "effect", "verdict")},
+            **{k: comparison[k] for k in ("p_value", "p_holm", "effect")},
+            "verdict": verdict(comparison),
             "probability": (comparison["probability"] or {}).get("mean"),
         }
     return record

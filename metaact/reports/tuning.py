@@ -13,7 +13,6 @@ from metaact.experiments import tuning
 
 from . import learned
 from .evidence import Arm, Study
-from .learned import Pair
 
 _RATES = {
     "maml": rating.MAML_RATES,
@@ -35,28 +34,30 @@ def _validations(arm: Arm) -> dict[int, float]:
 
 
 def tuned(
-    study: Study, reference: str, compare: Callable[[Sequence[Pair]], Sequence[Comparison]]
+    study: Study, reference: str, compare: Callable[..., Sequence[Comparison]]
 ) -> dict[str, Any] | None:
     """Every activation at the rates that were best for it on the validation part.
+
+    An activation is judged on the seeds that were run at all of its rates.
 
     No test image or episode plays a part in the choice.
 
     Args:
         study: The runs.
         reference: The activation that the others are compared with.
-        compare: Compares pairs of arms, corrected over all of them.
+        compare: Compares pairs of arms (on given seeds, or those both have), corrected together.
 
     Returns:
         None where no activation was tried at several rates or there is no validation part.
     """
-    seeds = max(len(arm.records) for arm in study.arms)
+    common = _seeds_at_every_rate(study)
     trials = [
         tuning.Trial(
             arm=arm.activation,
             rates=dict(arm.rates),
-            validation=_validations(arm),
+            validation={s: v for s, v in _validations(arm).items() if s in common[arm.activation]},
             test={},
-            asked=seeds,
+            asked=len(common[arm.activation]),
         )
         for arm in study.arms
     ]
@@ -76,6 +77,15 @@ def tuned(
         "budget": budget,
         "notes": tuning.notes(budget, rates),
     }
+
+
+def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:
+    """By activation: the seeds that were run, to their end or not, at each of its rates."""
+    found: dict[str, set[int]] = {}
+    for arm in study.arms:
+        seeds = {record.seed for record in arm.records}
+        found[arm.activation] = found.get(arm.activation, seeds) & seeds
+    return found
 
 
 def sensitivity(
