@@ -119,9 +119,15 @@ def _corrected(found: Comparison) -> str:
 
 
 def _needed(found: Comparison) -> str:
-    """What would settle it, where any number would and one more is needed."""
-    if not found.mean or found.interval.low > 0 or found.interval.high < 0:
+    """What would settle it, where any number would and one more is needed.
+
+    The numbers are for a question that is asked alone: the correction for several is not in them.
+    """
+    if not found.mean:
         return ""
+    if found.interval.low > 0 or found.interval.high < 0:
+        return "; asked alone it would be shown, among so many comparisons it is not"
+    alone = " if it were the only question" if found.compared > 1 else ""
     # "episodes" and "seeds" lose their plural, as in "1 more training seed".
     known = [
         f"{_round(n)} more {name if n > 1 else name.removesuffix('s')}"
@@ -130,7 +136,7 @@ def _needed(found: Comparison) -> str:
     ]
     if not known:
         return f"; no number of {' or '.join(found.needed)} alone would settle one of this size"
-    return f"; about {' or '.join(known)} would settle a difference of this size"
+    return f"; about {' or '.join(known)} would settle a difference of this size{alone}"
 
 
 def _round(number: int) -> str:

@@ -19,10 +19,11 @@ def title(study: Study) -> str:
 def _maml(study: Study) -> str:
     s = study.settings
     order = ", first order" if s["first_order"] else ""
+    plural = "" if s["iterations"] == 1 else "s"
     head = ", head only" if s["head_only"] else ""
     return (
         f"MAML on {s['dataset']}: {s['ways']}-way {s['shots']}-shot, held-out {s['hold_out']}, "
-        f"{_network(s)}, {s['iterations']} iterations{order}{head}, {s['protocol']} protocol"
+        f"{_network(s)}, {s['iterations']} iteration{plural}{order}{head}, {s['protocol']} protocol"
     )
 
 
@@ -198,13 +199,14 @@ def _uneven_seeds(study: Study) -> list[str]:
 
 
 def _unofficial(found: Mapping[str, Any]) -> str:
+    """Each data set once, with the note of its test part, which says where it is from."""
     parts = [part for part in found.values() if isinstance(part, dict)]
-    texts = [
-        f"{part['dataset']} ({part['note']})" if part.get("note") else str(part["dataset"])
-        for part in parts
+    notes = {
+        str(part["dataset"]): str(part.get("note", "")).rstrip(".")
+        for part in parts  # the test part comes last
         if not part.get("official")
-    ]
-    return "; ".join(dict.fromkeys(texts))
+    }
+    return "; ".join(f"{name} ({note})" if note else name for name, note in notes.items())
 
 
 _PICTURES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,20 @@ def _runs(path: Path, left_out: list[LeftOut]) -> list[tuple[Run, bool]]:
             f"`{path}` holds no runs; name a run directory or the folder given to --out."
         )
     left_out += [LeftOut(directory=d.directory, why=d.reason) for d in listing.damaged]
+    known = {run.directory for run in listing.runs} | {d.directory for d in listing.damaged}
+    left_out += _foreign({directory.parent for directory in known}, known)
     return [(run, False) for run in listing.runs]
+
+
+def _foreign(folders: Iterable[Path], known: Container[Path]) -> list[LeftOut]:
+    """Folders beside runs that are none and hold something."""
+    return [
+        LeftOut(directory=place, why="it is no run directory (it holds no config.json)")
+        for folder in sorted(folders)
+        for place in sorted(folder.iterdir())
+        if place.is_dir() and place not in known and not place.name.startswith(".")
+        if any(not path.name.startswith(".") for path in place.iterdir())
+    ]
 
 
 def _add(

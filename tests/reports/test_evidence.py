@@ -169,6 +169,17 @@ def test_other_kinds_of_runs_are_named(store: Path, synthetic: ModuleType) -> No
     assert "'toy'" in item.why
 
 
+def test_a_foreign_folder_beside_runs_is_named_and_pictures_are_not(store: Path) -> None:
+    (store / "maml" / "mine").mkdir()
+    (store / "maml" / "mine" / "data.csv").write_text("1")
+    for name in ("figures", "examples"):
+        (store / name).mkdir()
+        (store / name / "a.png").write_text("")
+    (item,) = gather([store]).left_out
+    assert item.directory == store / "maml" / "mine"
+    assert "no run directory" in item.why
+
+
 @pytest.mark.parametrize("place", ["missing", "empty", "file"])
 def test_a_path_without_runs_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
