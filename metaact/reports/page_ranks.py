@@ -19,6 +19,8 @@ def ranks(study: Study) -> Picture | None:
     rest = f" The best {MOST_ARMS} of {len(order)} are drawn." if len(order) > MOST_ARMS else ""
     together = "; ".join(", ".join(group) for group in found["groups"])
     groups = f" Not told apart: {together}." if together else ""
+    if lost := found.get("left_out"):
+        groups += f" Without {', '.join(lost)}, of which a seed diverged: it has no rank."
     return Picture(
         kind="ranks",
         figure=_bars(order[:MOST_ARMS], found["critical_difference"]),
