@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 5
 
+FEWEST = 4
+"""Letters by which a run can be named: fewer may hit one by accident, which `rm` would remove."""
+
 
 def read_store(path: Path, *, name: str, kind: str | None = None) -> list[Entry]:
     """The runs of a store, or of the folder of one kind in it.
@@ -86,6 +89,11 @@ def _by_beginning(name: str, entries: Sequence[Entry], out: Path) -> Entry:
     exact = [e for e in entries if name in (e.name, e.directory.name)]
     begun = [e for e in entries if any(text.startswith(name) for text in _texts(e))]
     matches = exact if len(exact) == 1 else begun
+    if not exact and 0 < len(name) < FEWEST:
+        raise UsageError(
+            f"`run` must have at least {FEWEST} letters of a name or identity (a slip of the "
+            f"keyboard must not hit a run); got {name!r}."
+        )
     if name and len(matches) == 1:
         return matches[0]
     if not matches or not name:

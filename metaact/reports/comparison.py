@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from metaact import __version__, analysis
+from metaact.analysis.bounds import check_level
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.runs import finite
 
@@ -49,7 +50,7 @@ class Options:
     def __post_init__(self) -> None:
         check_choice("over", self.over, OVER)
         check_choice("interval", self.method, METHODS)
-        check_rate("level", self.level, maximum=1 - 1e-9)
+        check_level(self.level)
         check_int("seed", self.seed, minimum=0)
         if self.margin is not None:
             check_rate("margin", self.margin, maximum=1)

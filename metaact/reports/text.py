@@ -57,7 +57,8 @@ def _cells(cells: Any) -> str:
 
 
 def _pipes(text: str) -> str:
-    return text.replace("|", "\\|")
+    """A text that Markdown shows as it is: no cell borders, no HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 _LATEX = {

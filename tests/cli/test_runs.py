@@ -324,3 +324,14 @@ def test_listing_needs_no_torch(store: Path) -> None:
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_slip_of_the_keyboard_hits_no_run(
+    call: Call, tmp_path: Path, synthetic: ModuleType
+) -> None:
+    run = synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.6])
+    for name in (run.identity[:1], run.name[:3]):
+        code, _, err = call("rm", name, "--out", tmp_path, "--yes")
+        assert code == 2
+        assert "at least 4 letters" in err
+    assert run.directory.is_dir()
