@@ -168,7 +168,7 @@ def maml(
     ]
     chosen = pick_device(device)
 
-    from metaact.experiments import examples, maml_report
+    from metaact.experiments import examples, maml_figures, maml_report
     from metaact.experiments import maml as experiment
 
     configs = experiment.expand(arms)
@@ -187,6 +187,6 @@ def maml(
         summary,
         report,
         table=table,
-        draw=lambda: maml_report.draw(configs, shared, store, out / "figures", shared_rates=at),
+        draw=lambda: maml_figures.draw(configs, shared, store, out / "figures", shared_rates=at),
         as_json=as_json,
     )

@@ -1,9 +1,7 @@
-"""From the runs of `metaact maml` to one summary, its table and its pictures."""
+"""From the runs of `metaact maml` to one summary and its table."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,14 +15,13 @@ from metaact.runs import Run, RunStore
 from . import tuning, tuning_report
 from .comparison import paper_row
 from .config import MamlConfig
+from .explosion import exploded_at
 from .maml import Study, open_run
 from .pairing import Pair, add_differences, difference_cells
+from .published import maml_cell
 from .rates import MAML_RATES, Rates, at_rates, in_words
 from .soundness import is_sound
 from .sweep import SweepReport
-
-EXPLODED = 100.0
-"""Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +59,9 @@ class Arm:
         return np.array(list(self.by_seed().values()))
 
     def exploded(self) -> list[int]:
-        """Where the training loss of each run that went so far first rose beyond all reason.
-
-        One such update fills Adam's second moments, and those after it hardly move the weights: the
-        run ends with finite numbers and has all but stopped learning.
-        """
-        limit = EXPLODED * math.log(self.config.ways)
-        first = [
-            [m["iteration"] for m in r.metrics() if m["train_loss"] > limit] for r in self.runs
-        ]
-        return [found[0] for found in first if found]
+        """Where the training loss of each run that went so far first rose beyond all reason."""
+        first = [exploded_at(r.metrics(), chance=self.config.chance) for r in self.runs]
+        return [record["iteration"] for record in first if record]
 
     def trial(self) -> tuning.Trial:
         """What tuning looks at."""
@@ -179,16 +169,17 @@ def _row(arm: Arm, trial: tuning.Trial, shared: Study) -> dict[str, Any]:
         row["paper_protocol"] = best
         row["paper_protocol_by_seed"] = [r["best_training_accuracy"] for r in converged]
         row["gap"] = best - row["held_out"]["mean"]
-        row["published"] = _published(config, shared)
+        row["published"] = _published(config)
     return row
 
 
-def _published(config: MamlConfig, shared: Study) -> float | None:
-    """The figure of the paper's table 3 for these settings, in 0..1."""
-    if Path(config.dataset).name != "mnist" or config.ways != 5 or config.shots not in (1, 5):
+def _published(config: MamlConfig) -> float | None:
+    """The figure of the paper's table 3, in 0..1; None for other settings than the paper's."""
+    settings = config.fields() | {"dataset": Path(config.dataset).name}
+    cell = maml_cell(settings, at_rates(config.fields(), MAML_RATES))
+    if cell is None:
         return None
-    cells = paper.table(3).get(paper_row(config.activation), {})
-    percent = cells.get(f"ways5_shots{config.shots}")
+    percent = paper.table(cell[0]).get(paper_row(config.activation), {}).get(cell[1])
     return None if percent is None else percent / 100
 
 
@@ -335,106 +326,3 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         origin = summary["data"]["test"]
         notes.append(f"Not official data: {origin['dataset']}. {origin['note']}".strip())
     return notes
-
-
-def draw(
-    configs: Sequence[MamlConfig],
-    shared: Study,
-    store: RunStore,
-    folder: Path,
-    *,
-    shared_rates: Sequence[Rates] | None = None,
-) -> list[Path]:
-    """Learning curves of all arms, accuracy against rate, α and β of the arms that have them.
-
-    An arm at rates that were neither shared nor chosen is in the second picture only.
-
-    Returns:
-        The files written, PNG and SVG of each picture; none if no run is complete.
-    """
-    asked = collect(configs, shared, store)
-    trials = [arm.trial() for arm in asked]
-    chosen = [choice.index for choice in tuning.choose(trials)]
-    arms = [
-        arm
-        for i, arm in enumerate(asked)
-        if arm.converged and (tuning.is_shared(arm.rates, shared_rates) or i in chosen)
-    ]
-    if not arms:
-        return []
-    config, stem = configs[0], _stem(arms)
-    key = "train_accuracy" if shared.validation is None else "validation_accuracy"
-    part = "training tasks" if shared.validation is None else "validation episodes"
-    curves = {}
-    for arm in arms:
-        steps, values = _series(arm, key)
-        mean, low, high = analysis.curve_band(values, bounds=(0.0, 1.0))
-        curves[_label(arm, arms)] = (steps, mean, low, high)
-    figure = analysis.learning_curves(
-        curves,
-        xlabel="meta-iteration",
-        ylabel=f"accuracy on {part}",
-        title=f"{Path(config.dataset).name}, {config.ways}-way {config.shots}-shot{_legend(arms)}",
-        chance=config.chance,
-    )
-    written = analysis.save_figure(figure, folder / f"{stem}-learning-curves")
-    written += tuning_report.draw(
-        trials,
-        MAML_RATES,
-        path=folder / stem,
-        title=f"{Path(config.dataset).name}, {config.ways}-way {config.shots}-shot",
-        chance=config.chance,
-    )
-    for arm in arms:
-        layers = _attention_series(arm)
-        if layers:
-            picture = analysis.trajectories(
-                layers, xlabel="meta-iteration", title=f"{_label(arm, arms)}: α and β per layer"
-            )
-            name = re.sub(r"[^\w.=+-]+", "-", _label(arm, arms)).strip("-")
-            written += analysis.save_figure(picture, folder / f"{stem}-{name}-attention")
-    return written
-
-
-def _stem(arms: Sequence[Arm]) -> str:
-    """A name that says what is compared and differs whenever a run does."""
-    config = arms[0].config
-    identity = analysis.short_hash([run.identity for arm in arms for run in arm.runs])
-    return f"maml-{Path(config.dataset).stem}-{config.ways}way-{config.shots}shot-{identity}"
-
-
-def _label(arm: Arm, arms: Sequence[Arm]) -> str:
-    """The arm, and the rates in which the arms differ: two as a pair that the title explains."""
-    varied = tuning_report.varied([other.rates for other in arms], MAML_RATES)
-    if len(varied) > 1:
-        pair = ", ".join(f"{arm.rates[rate.field]:g}" for rate in varied)
-        return f"{arm.config.activation} ({pair})"
-    words = in_words({r.field: arm.rates[r.field] for r in varied}, MAML_RATES)
-    return f"{arm.config.activation} {words}".strip()
-
-
-def _legend(arms: Sequence[Arm]) -> str:
-    """What the numbers in brackets in the labels are."""
-    varied = tuning_report.varied([arm.rates for arm in arms], MAML_RATES)
-    return f"; in brackets {', '.join(r.title for r in varied)}" if len(varied) > 1 else ""
-
-
-def _series(arm: Arm, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Iterations [points] and values [seeds, points] of one metric."""
-    per_seed = [[m for m in run.metrics() if key in m] for run in arm.converged]
-    steps = np.array([m["iteration"] + 1 for m in per_seed[0]])
-    return steps, np.array([[m[key] for m in metrics] for metrics in per_seed])
-
-
-def _attention_series(arm: Arm) -> dict[str, Any]:
-    """Per layer: iterations [points], α and β [seeds, points]."""
-    metrics = [run.metrics() for run in arm.converged]
-    steps = np.array([m["iteration"] + 1 for m in metrics[0]])
-    return {
-        layer: (
-            steps,
-            np.array([[m["attention"][layer]["alpha"] for m in ms] for ms in metrics]),
-            np.array([[m["attention"][layer]["beta"] for m in ms] for ms in metrics]),
-        )
-        for layer in metrics[0][0]["attention"]
-    }

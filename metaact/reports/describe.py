@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaact.catalogue import DATASETS
+from metaact.experiments.explosion import exploded_at
 
 from .evidence import Arm, Study
 
@@ -133,22 +133,14 @@ def notes(study: Study, *, over: str) -> list[str]:
     return found
 
 
-EXPLODED = 100.0
-"""Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
-
-
 def _exploded(study: Study) -> list[str]:
-    """Arms of which a run's loss rose beyond all reason and yet stayed finite.
-
-    Adam hardly moves after such an update, so the run ends with an accuracy that says little.
-    """
-    limit = EXPLODED * -math.log(chance(study))
+    """Arms of which a run's loss rose beyond all reason and yet stayed finite."""
     found = []
     for arm in study.arms:
         seeds = [
             str(record.seed)
             for record in arm.converged
-            if any((m.get("train_loss") or 0.0) > limit for m in record.course)
+            if exploded_at(record.course, chance=chance(study))
         ]
         if seeds:
             found.append(

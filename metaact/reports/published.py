@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from metaact import paper
-from metaact.experiments.config import MamlConfig
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
+from metaact.experiments.published import converge_cell, maml_cell, transfer_cell
 
 from .evidence import Arm, Study
 
@@ -76,7 +74,7 @@ def _converge(study: Study, arm: Arm) -> _Figures:
 
 def _transfer(study: Study, arm: Arm) -> _Figures:
     held_out = float(np.mean([record.accuracy for record in arm.converged]))
-    return None, held_out, "nothing", "test images after the last epoch"
+    return None, held_out, "nothing", "test images at the epoch that is read"
 
 
 _OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}
@@ -85,49 +83,13 @@ _OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}
 def _published(study: Study, arm: Arm) -> float | None:
     """The cell of the paper's tables for these settings, in 0..1; None for other settings."""
     title = _TITLES.get(arm.activation.removesuffix("-paper"))
-    number, column = _CELLS[study.experiment](study, arm)
-    if not number or title is None:
+    if study.experiment == "maml":
+        cell = maml_cell(study.settings, arm.rates)
+    else:
+        epochs = int(study.settings["epochs"] if study.at is None else study.at)
+        find = converge_cell if study.experiment == "converge" else transfer_cell
+        cell = find(study.settings, arm.rates, epochs)
+    if cell is None or title is None:
         return None
-    percent = paper.table(number).get(title, {}).get(column)
+    percent = paper.table(cell[0]).get(title, {}).get(cell[1])
     return None if percent is None else percent / 100
-
-
-def _table_3(study: Study, arm: Arm) -> tuple[int, str]:
-    s = study.settings
-    made = MamlConfig(protocol="paper", dataset="mnist", shots=s["shots"])
-    unlike = ("activation", "seed", "hold_out", "test_episodes", "test_queries", "replacement")
-    watched = ("validation_episodes", "validation_every", "engine")
-    compared = {k: v for k, v in made.fields().items() if k in s and k not in (*unlike, *watched)}
-    usual = arm.rates == {"inner_lr": MamlConfig().inner_lr, "meta_lr": MamlConfig().meta_lr}
-    if not usual or any(s[k] != v for k, v in compared.items()):
-        return 0, ""
-    return 3, f"ways5_shots{s['shots']}"
-
-
-def _tables_1_and_6(study: Study, arm: Arm) -> tuple[int, str]:
-    s = study.settings
-    made = ConvergeConfig(protocol="paper", dataset="mnist", optimizer=s["optimizer"]).fields()
-    own = ("activation", "seed", "lr", "epochs", "first_epoch_points")
-    if any(s[k] != v for k, v in made.items() if k in s and k not in own):
-        return 0, ""
-    number = {1: 1, 20: 6}.get(_epochs(study), 0)
-    rate = f"{arm.rates['lr']:.0e}".replace("e-0", "e-")
-    return number, f"{s['optimizer']}_{rate}"
-
-
-def _table_2(study: Study, arm: Arm) -> tuple[int, str]:
-    s = study.settings
-    usual = TransferConfig().fields()
-    same = ("model", "batch_norm", "momentum", "batch_size", "optimizer", "weight_decay")
-    if (s.get("source"), s["target"]) != ("mnist", "svhn") or arm.rates["lr"] != usual["lr"]:
-        return 0, ""
-    if any(s[k] != usual[k] for k in (*same, "train_layers", "freeze_activations")):
-        return 0, ""
-    return 2, f"finetune_{_epochs(study)}_epochs"
-
-
-def _epochs(study: Study) -> int:
-    return int(study.settings["epochs"] if study.at is None else study.at)
-
-
-_CELLS = {"maml": _table_3, "converge": _tables_1_and_6, "transfer": _table_2}

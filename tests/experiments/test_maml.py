@@ -19,7 +19,7 @@ from torch import nn
 
 from metaact.adaptation import MAML
 from metaact.errors import MissingDependencyError
-from metaact.experiments import maml, maml_report
+from metaact.experiments import maml, maml_figures, maml_report
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.sweep import Job, sweep
 from metaact.runs import RunStore
@@ -325,14 +325,14 @@ def test_pictures_of_a_comparison(config: MamlConfig, shared: maml.Study, tmp_pa
     _sweep(configs, shared, store)
     with pytest.MonkeyPatch.context() as patch:
         drawn = {}
-        curves = maml_report.analysis.learning_curves
+        curves = maml_figures.analysis.learning_curves
 
         def spy(arms: dict[str, tuple], **options: object) -> object:
             drawn.update(arms)
             return curves(arms, **options)
 
-        patch.setattr(maml_report.analysis, "learning_curves", spy)
-        written = maml_report.draw(configs, shared, store, tmp_path / "figures")
+        patch.setattr(maml_figures.analysis, "learning_curves", spy)
+        written = maml_figures.draw(configs, shared, store, tmp_path / "figures")
     assert [path.suffix for path in written] == [".png", ".svg"] * 2
     assert all(path.stat().st_size > 1000 for path in written)
     assert ["arelu-attention" in path.name for path in written] == [False] * 2 + [True] * 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from metaact.errors import UsageError
-from metaact.experiments import maml, maml_report, tuning, tuning_report
+from metaact.experiments import maml, maml_figures, maml_report, tuning, tuning_report
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.rates import (
     CONVERGE_RATES,
@@ -283,7 +283,7 @@ def test_two_rates_and_two_readings(config: MamlConfig, tmp_path: Path) -> None:
     assert sum(line.startswith(("arelu ", "relu ")) for line in first.splitlines()) == 2
     assert "Same budget for every arm: 4 combinations of rates x 1 seed = 4 runs." in own
     assert every.count("*") == 3  # one for each arm, and the footnote
-    written = maml_report.draw(
+    written = maml_figures.draw(
         configs, shared, store, tmp_path / "figures", shared_rates=grid.shared
     )
     names = [path.name for path in written if path.suffix == ".png"]
