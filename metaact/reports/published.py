@@ -46,7 +46,7 @@ def optimism(study: Study, arm: Arm) -> dict[str, Any] | None:
     }
 
 
-_Figures = tuple[float | None, float, str, str]
+_Figures = tuple[float | None, float, str | None, str]
 
 
 def _maml(study: Study, arm: Arm) -> _Figures:
@@ -74,7 +74,7 @@ def _converge(study: Study, arm: Arm) -> _Figures:
 
 def _transfer(study: Study, arm: Arm) -> _Figures:
     held_out = float(np.mean([record.accuracy for record in arm.converged]))
-    return None, held_out, "nothing", "test images at the epoch that is read"
+    return None, held_out, None, "test images at the epoch that is read"
 
 
 _OF = {"maml": _maml, "converge": _converge, "transfer": _transfer}

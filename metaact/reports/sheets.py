@@ -110,32 +110,23 @@ def _movement(name: str, parameters: Mapping[str, Any]) -> list[str]:
 
 def optimism(study: Mapping[str, Any]) -> Sheet:
     """The paper's kind of figure beside the held-out one."""
-    rows, selected, held_out = [], set(), set()
-    for arm in study["arms"]:
-        paper = arm["paper"]
-        if paper is None:
-            continue
-        selected.add(paper["selected_on"])
-        held_out.add(paper["held_out_is"])
-        rows.append(
-            {
-                "arm": f"{arm['name']} ({len(arm['diverged'])} diverged)"
-                if arm["diverged"]
-                else arm["name"],
-                "selected figure": percent(paper["figure"]),
-                "published": percent(paper["published"]),
-                "held out": percent(paper["held_out"]),
-                "gap": "" if paper["gap"] is None else f"{100 * paper['gap']:+.1f}",
-            }
-        )
-    notes = (
-        []
-        if selected == {"nothing"}
-        else [
-            f"Selected: the best on {'; '.join(sorted(selected))}. Held out: on "
-            f"{'; '.join(sorted(held_out))}."
-        ]
-    )
+    found = [(arm, arm["paper"]) for arm in study["arms"] if arm["paper"]]
+    rows = [
+        {
+            "arm": arm["name"] + (f" ({len(arm['diverged'])} diverged)" if arm["diverged"] else ""),
+            "selected figure": percent(paper["figure"]),
+            "published": percent(paper["published"]),
+            "held out": percent(paper["held_out"]),
+            "gap": "" if paper["gap"] is None else f"{100 * paper['gap']:+.1f}",
+        }
+        for arm, paper in found
+    ]
+    selected = sorted({paper["selected_on"] for _, paper in found if paper["selected_on"]})
+    held_out = sorted({paper["held_out_is"] for _, paper in found})
+    notes = [f"Selected: the best on {'; '.join(selected)}."] if selected else []
+    notes.append(f"Held out: on {'; '.join(held_out)}.")
+    if not study["official"] and any(paper["published"] is not None for _, paper in found):
+        notes.append("The published figures are of the official data, which these are not.")
     return _sheet(study, "Optimism: the paper's kind of figure, and the held-out one", rows, notes)
 
 

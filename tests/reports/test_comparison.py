@@ -263,6 +263,19 @@ def test_transfer_has_its_baselines_and_curves(transfers: Path) -> None:
     assert study["ranks"]["mean_ranks"]["arelu"] == 1
 
 
+def test_published_figures_of_official_data_are_marked_beside_others(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    config = TransferConfig(source="mnist", target="svhn")
+    answers = right(0.5, 0, epochs=21)
+    about = synthetic.environment(official=False, note="cut")
+    synthetic.supervised(tmp_path, config, answers, pretrained=5, about=about)
+    shown = " ".join(text.plain(compare(gather([tmp_path]))).split())
+    assert "78.5" in shown
+    assert "The published figures are of the official data, which these are not." in shown
+    assert "best on nothing" not in shown
+
+
 def test_supervised_arms_are_paired_over_images(transfers: Path) -> None:
     (study,) = compare(gather([transfers]), over="units")["studies"]
     assert "test images" in study["comparisons"][0]["interval"]["varies"]
