@@ -19,7 +19,7 @@ from metaact.experiments.converge_arms import absent, collect
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.reuse import Library
 from metaact.experiments.sweep import SweepReport, sweep
-from metaact.runs import Run, RunStore
+from metaact.runs import Run, RunStore, unpack_bits
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,23 @@ def test_a_run_records_its_curve(
     assert run.result()["test_accuracy"] == records[-1]["test_accuracy"]
     fresh = converge.build(replace(config, seed=9), shared)
     fresh.load_state_dict(run.weights())
+
+
+def test_it_is_recorded_which_test_images_were_right(
+    config: ConvergeConfig, shared: converge.Study, tmp_path: Path
+) -> None:
+    run_all([config], shared, tmp_path)
+    run = opened(config, shared, tmp_path)
+    whole = [m for m in run.metrics() if m["epoch"] in (1, 2, 3)]
+    kept = [unpack_bits(m["test_right"], len(shared.test)) for m in whole]
+    assert [answers.mean() for answers in kept] == pytest.approx(
+        [m["test_accuracy"] for m in whole]
+    )
+    model = converge.build(config, shared).eval()
+    model.load_state_dict(run.weights())
+    with torch.no_grad():
+        guessed = model(shared.test.pixels / 255).argmax(dim=1)
+    assert kept[-1].tolist() == (guessed == shared.test.labels).tolist()
 
 
 def test_arms_of_a_seed_share_weights_and_batches(
