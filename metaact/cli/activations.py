@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
 )
 def plot(activation: tuple[str, ...], out: Path) -> None:
     """Draw each activation and its derivative at its start values."""
-    from metaact.experiments.portraits import portraits
+    from .activation_plot import plot_activations
 
-    for path in portraits(activation, out):
+    for path in plot_activations(activation, out):
         click.echo(path)

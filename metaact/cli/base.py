@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +16,7 @@ from .parameters import FileStem as FileStem
 from .parameters import Folder as Folder
 from .parameters import LayerRates as LayerRates
 from .parameters import Names as Names
-from .parameters import Numbers as Numbers
+from .parameters import Several as Several
 
 if TYPE_CHECKING:
     from metaact.runs import RunStore
@@ -60,39 +59,33 @@ class Command(click.Command):
         return re.sub(r"`(\w+)`", lambda m: typed.get(m[1], m[0]), message)
 
 
-def defaults(config: type) -> dict[str, Any]:
-    """The defaults of a config dataclass by field name: written once, shown in every help."""
-    return {field.name: field.default for field in fields(config)}
-
-
-def common_options(command: F) -> F:
+def common_options() -> list[click.Option]:
     """Options of every verb that runs experiments."""
-    decorators = [
-        click.option(
-            "--seeds",
+    return [
+        click.Option(
+            ["--seeds"],
             type=int,
             default=1,
             show_default=True,
             help="Number of training seeds (0, 1, ...).",
         ),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-        click.option(
-            "--data-root",
-            type=Folder(),
-            envvar="METAACT_DATA",
-            show_envvar=True,
-            help="Folder of the data sets. [default: the user's cache folder]",
+        click.Option(
+            ["--seed"], type=Several(int), help="Just these training seeds, in place of --seeds."
         ),
-        click.option(
-            "--out",
+        click.Option(["--device"], default="auto", show_default=True, help="auto, cpu or cuda."),
+        data_root_option(),
+        click.Option(
+            ["--out"],
             type=Folder(),
             default=Path("runs"),
             show_default=True,
             help="Folder of the run store; a run that is complete there is not run again.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout."),
-        click.option(
-            "--config",
+        click.Option(
+            ["as_json", "--json"], is_flag=True, help="Print one JSON document to stdout."
+        ),
+        click.Option(
+            ["--config"],
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
             callback=read_config,
             is_eager=True,
@@ -100,9 +93,17 @@ def common_options(command: F) -> F:
             help="TOML file with values for these options; the command line wins.",
         ),
     ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+
+
+def data_root_option() -> click.Option:
+    """Where the data sets are."""
+    return click.Option(
+        ["--data-root"],
+        type=Folder(),
+        envvar="METAACT_DATA",
+        show_envvar=True,
+        help="Folder of the data sets. [default: the user's cache folder]",
+    )
 
 
 def pick_device(name: str) -> str:
@@ -122,11 +123,16 @@ def pick_device(name: str) -> str:
     raise Failure(f"--device must be auto, cpu or cuda ({seen}); got {name!r}.", 2)
 
 
-def seed_range(seeds: int) -> range:
-    """Seeds 0 to seeds - 1."""
-    return range(
-        check_int("seeds", seeds, minimum=1, maximum=MOST_SEEDS, why="each is a run of its own")
-    )
+def seeds_of(given: Mapping[str, Any]) -> tuple[int, ...]:
+    """The training seeds that were asked for: those of --seed, or 0 to --seeds - 1.
+
+    Raises:
+        UsageError: If a number is out of its range.
+    """
+    if given["seed"] is not None:
+        return tuple(check_int("seed", seed, minimum=0) for seed in given["seed"])
+    why = "each is a run of its own"
+    return tuple(range(check_int("seeds", given["seeds"], minimum=1, maximum=MOST_SEEDS, why=why)))
 
 
 def open_store(out: Path) -> RunStore:

@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from .analysis_options import analysis_options, read_and_compare
 from .base import Command
 from .output import echo_json
+from .reading_options import read_and_compare, store_params
 
 FORMATS = ("json", "csv", "latex", "markdown")
 
 
 @click.command(cls=Command)
-@analysis_options
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print one row per arm.")
 @click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
@@ -23,8 +22,8 @@ FORMATS = ("json", "csv", "latex", "markdown")
 def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
     """Compare the arms in RUNS: run directories, or folders of them such as --out of other verbs.
 
-    Runs are compared only with runs that share every setting but activation, seed and learning
-    rates: same data, same frozen test. Each such study gets its tables and a verdict for every
+    Runs are compared only with runs that share every setting but the one that is asked about (--by,
+    activation), seed and learning rates: same data, same frozen test. Each such study gets its tables and a verdict for every
     arm: better, worse, no difference shown, or equivalent within --margin. Directories that are
     damaged, unfinished or something else are named and left out.
 
@@ -35,7 +34,7 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
     """  # noqa: D301
     document = read_and_compare(runs, **options)
     if form == "json":
-        echo_json(document)
+        echo_json(document.as_json())
         return
 
     from metaact.reports import text
@@ -47,3 +46,6 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         None: text.plain,
     }[form]
     click.echo(render(document))
+
+
+compare.params = [*store_params(), *compare.params]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.types import BoolParamType, FloatParamType, IntParamType
 
-from .parameters import Grid, LayerRates, Names, Numbers
+from .parameters import Grid, LayerRates, Names, Several
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -21,12 +21,13 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     """
     if value is None:
         return
-    known = {p.opts[0].removeprefix("--"): p for p in ctx.command.params if p is not param}
+    options = [p for p in ctx.command.params if p is not param]
+    known = {name.removeprefix("--"): p for p in options for name in p.opts}
     taken: dict[str, object] = {}
     for key, entry in _table(ctx, param, value).items():
         option = known.get(key.replace("_", "-"))
         if option is None:
-            problem = f"unknown key {key!r}; allowed: {', '.join(sorted(known))}"
+            problem = f"unknown key {key!r}; allowed: {', '.join(sorted(_names(options)))}"
         elif option.name in taken:
             problem = f"{key!r} is given twice, with - and with _"
         elif (wanted := _wrong_type(option, entry)) is not None:
@@ -36,6 +37,11 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
             continue
         raise click.BadParameter(f"{value}: {problem}.", ctx, param)
     ctx.default_map = taken
+
+
+def _names(options: list[click.Parameter]) -> list[str]:
+    """What each option is called first."""
+    return [option.opts[0].removeprefix("--") for option in options]
 
 
 def _table(ctx: click.Context, param: click.Parameter, path: Path) -> dict[str, object]:
@@ -69,7 +75,7 @@ def _wrong_type(option: click.Parameter, value: object) -> str | None:
     `ways = 5.5` five.
     """
     kind = option.type
-    if isinstance(kind, Numbers):
+    if isinstance(kind, Several):
         one = _is_int if kind.kind is int else _is_number
         fits = one(value) or _is_list(value, one) or _is_text(value)
         wanted = (

@@ -6,20 +6,10 @@ from pathlib import Path
 
 import click
 
-from metaact.experiments.config import MamlConfig
+from metaact.experiments.maml.config import MamlConfig
 
-from .base import Command, FileStem, Folder, defaults
+from .base import Command, FileStem, data_root_option
 from .output import echo_json
-
-DEFAULT = defaults(MamlConfig)
-
-_root = click.option(
-    "--data-root",
-    type=Folder(),
-    envvar="METAACT_DATA",
-    show_envvar=True,
-    help="Folder of the data sets. [default: the user's cache folder]",
-)
 
 
 @click.group()
@@ -28,12 +18,11 @@ def data() -> None:
 
 
 @data.command("list", cls=Command)
-@_root
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
 def list_(data_root: Path | None, as_json: bool) -> None:
     """Print the data sets: what they are, how large, and whether they are here already."""
     from metaact.analysis import Column, render_table
-    from metaact.experiments.data_sets import listing
+    from .data_sets import listing
 
     rows = listing(data_root)
     if as_json:
@@ -45,10 +34,9 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 
 @data.command("get", cls=Command)
 @click.argument("name", nargs=-1, required=True, metavar="NAME...")
-@_root
 def get(name: tuple[str, ...], data_root: Path | None) -> None:
     """Download or draw the data sets NAME... into the data root, pack and check them."""
-    from metaact.experiments.data_sets import fetch
+    from .data_sets import fetch
 
     for one in name:
         click.echo(fetch(one, data_root))
@@ -56,14 +44,13 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
 
 @data.command("show", cls=Command)
 @click.argument("name")
-@_root
 @click.option(
     "--out",
     type=FileStem(),
     help="Where to write, without suffix. [default: NAME in the current folder]",
 )
-@click.option("--ways", type=int, default=DEFAULT["ways"], show_default=True, help="Classes.")
-@click.option("--shots", type=int, default=DEFAULT["shots"], show_default=True, help="Support.")
+@click.option("--ways", type=int, default=MamlConfig().ways, show_default=True, help="Classes.")
+@click.option("--shots", type=int, default=MamlConfig().shots, show_default=True, help="Support.")
 @click.option("--queries", type=int, default=5, show_default=True, help="Query images per class.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which episode to draw.")
 def show(
@@ -76,10 +63,14 @@ def show(
     seed: int,
 ) -> None:
     """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
-    from metaact.experiments.data_sets import pictures
+    from .data_sets import pictures
 
     target = out or Path(Path(name).stem)
     for path in pictures(
         name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed
     ):
         click.echo(path)
+
+
+for command in (list_, get, show):
+    command.params.append(data_root_option())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from metaact.errors import MetaactError
 
-from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
+from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
 from .output import complain, echo_json
 from .progress import do_all
 
@@ -24,22 +25,10 @@ from .progress import do_all
     help="Arms; `all` for the paper's. Figure 2 shows one that has α and β, AReLU unless named.",
 )
 @click.option(
-    "--lr", type=Numbers(float), help="Only panels at these rates. [default: the figure's]"
+    "--lr", type=Several(float), help="Only panels at these rates. [default: the figure's]"
 )
 @click.option("--quick", is_flag=True, help="A first look in minutes: a few arms, 3 epochs.")
-@common_options
-def figure(
-    number: str,
-    activation: tuple[str, ...],
-    lr: tuple[float, ...] | None,
-    quick: bool,
-    seeds: int,
-    device: str,
-    data_root: Path | None,
-    out: Path,
-    as_json: bool,
-    **settings: Any,
-) -> None:
+def figure(**given: Any) -> None:
     """Draw figure NUMBER of the paper from our runs, and print ours beside its numbers.
 
     2: start values of α and β, their course, the learned curves. 3: test accuracy over epochs by
@@ -50,40 +39,51 @@ def figure(
         metaact figure 3 --quick
         metaact figure 3 --activation arelu,relu,selu,prelu,arelu-frozen --seeds 3
     """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
-    chosen, seed_list = pick_device(device), seed_range(seeds)
+    from metaact.experiments.converge import CONVERGE
+    from metaact.experiments.paper.figures import paper_figure
 
-    from metaact.experiments import comparison, figures
-
-    prepared = figures.prepare(
-        int(number),
-        open_store(out),
-        names=activation,
-        lrs=lr,
-        seeds=seed_list,
-        quick=quick,
-        root=data_root,
-        device=chosen,
-        **settings,
+    seeds = seeds_of(given)
+    found = paper_figure(
+        int(given["number"]),
+        names=given["activation"],
+        lrs=given["lr"],
+        seeds=seeds,
+        quick=given["quick"],
     )
-    report = do_all(prepared.jobs, "epoch")
-    complaints = report.complaints()
+    device, out = pick_device(given["device"]), given["out"]
+
+    from metaact import reports
+    from metaact.experiments import study
+    from metaact.experiments.paper.tables import convergence_table
+    from metaact.reports import agreement, paper_figures
+
+    ready = study.prepare(
+        CONVERGE, found.configs, open_store(out), root=given["data_root"], device=device
+    )
+    outcome = do_all(ready)
+    document = reports.answer(outcome)
+    complaints, drawn = list(document.missing), list[Path]()
     try:
-        drawn = [str(path) for path in prepared.draw(out / "figures")]
+        drawn = paper_figures.draw(found, document, out / "figures")
     except MetaactError as error:
-        drawn = []
-        complaints.append(f"no figures: {error}")
-    tables = [
-        comparison.document(n, lines, notes=prepared.notes, missing=report.complaints())
-        for n, lines in prepared.tables()
-    ]
-    if as_json:
-        summary = {"experiment": "figure", "figure": prepared.number, "tables": tables}
-        echo_json({**summary, "notes": prepared.notes, "figures": drawn})
+        complaints.append(f"no pictures: {error}")
+    tables = []
+    for number in found.tables:
+        beside = convergence_table(number)
+        at = replace(outcome, at=beside.epochs) if beside.epochs < found.epochs else outcome
+        ours = agreement.table_report(beside, reports.answer(at), seeds=len(seeds))
+        tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
+    if given["as_json"]:
+        whole = replace(document, tables=tables, figures=[str(path) for path in drawn])
+        echo_json(whole.as_json())
     else:
-        for found in tables:
-            click.echo(comparison.render(found) + "\n")
-        for note in () if tables else prepared.notes:
+        for ours in tables:
+            click.echo(agreement.render(ours) + "\n")
+        for note in () if tables else found.notes:
             click.echo(note)
         for path in drawn:
             click.echo(path)
     complain(complaints)
+
+
+figure.params += common_options()

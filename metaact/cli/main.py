@@ -10,20 +10,36 @@ import click
 
 import metaact
 
+from metaact.experiments.table import EXPERIMENTS, find
+
 from .activations import activations
 from .base import STOPPED
 from .compare import compare
-from .converge import converge
 from .data import data
 from .figure import figure
-from .maml import maml
 from .report import report
 from .runs import runs
 from .table import table
-from .transfer import transfer
+from .verb import verb
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """All commands: one for each experiment, made when it is called, and the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The experiments in their order, then the others."""
+        return [*EXPERIMENTS, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name in EXPERIMENTS:
+            return verb(find(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(metaact.__version__, prog_name="metaact")
 def cli() -> None:
     """Does this activation function make networks adapt better?
@@ -35,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (maml, converge, transfer, table, figure, compare, report, runs, activations, data):
+for command in (table, figure, compare, report, runs, activations, data):
     cli.add_command(command)
 
 

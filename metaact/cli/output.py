@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from metaact.errors import MetaactError
 
 if TYPE_CHECKING:
-    from metaact.experiments.sweep import SweepReport
+    from metaact.reports import Document
 
 
-def conclude(
-    summary: Mapping[str, Any],
-    report: SweepReport,
-    *,
-    table: Callable[[Mapping[str, Any]], str],
-    draw: Callable[[], list[Path]],
-    as_json: bool,
-) -> None:
-    """Draw the figures, print the result, and name every run that is not there.
+def conclude(document: Document, folder: Path, *, as_json: bool) -> None:
+    """Draw the pictures, print the result, and name every run that is not there.
 
-    Figures that cannot be written fail the command, but not before the result is printed.
+    Pictures that cannot be written fail the command, but not before the result is printed.
 
     Args:
-        summary: The result.
-        report: How its runs ended.
-        table: Renders the result for a reader.
-        draw: Writes the figures; returns their paths.
+        document: The result.
+        folder: Where pictures go.
         as_json: Whether the result is printed as a JSON document.
 
     Raises:
-        Exit: With code 1, if a run or a figure is missing.
+        Exit: With code 1, if a run or a picture is missing.
     """
-    complaints = report.complaints()
+    from metaact.reports import pictures, text
+
+    complaints = list(document.missing)
+    written: list[Path] = []
     try:
-        figures = draw()
+        written = pictures.save(document, folder)
     except MetaactError as error:
-        figures = []
-        complaints.append(f"no figures: {error}")
-    for path in figures:
+        complaints.append(f"no pictures: {error}")
+    for path in written:
         click.echo(f"wrote {path}", err=True)
     if as_json:
-        echo_json({**summary, "figures": [str(path) for path in figures]})
-    else:
-        click.echo(table(summary))
+        echo_json(replace(document, figures=[str(path) for path in written]).as_json())
+    elif document.studies:
+        click.echo(text.plain(document))
     complain(complaints)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from metaact.lists import split_list
+from metaact.settings import split_list
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
+class Several(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
     """A comma-separated list of numbers, as a tuple.
 
     Args:
@@ -19,19 +19,20 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 
 
     name = "numbers"
 
-    def __init__(self, kind: type[int] | type[float]) -> None:
+    def __init__(self, kind: type) -> None:
         self.kind = kind
         self.name = f"{kind.__name__},..."
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
+    ) -> tuple[Any, ...]:
         """Parse "1e-4,1e-5"; a number or a list (from a config file) is taken as it is."""
         values = value if isinstance(value, list | tuple) else split_list(str(value))
         try:
-            numbers = tuple(self.kind(v) for v in values)
+            numbers: tuple[Any, ...] = tuple(self.kind(v) for v in values)
         except ValueError:
-            self.fail(f"expected numbers separated by commas; got {value!r}.", param, ctx)
+            what = "whole numbers" if self.kind is int else "numbers"
+            self.fail(f"expected {what} separated by commas; got {value!r}.", param, ctx)
         if not numbers:
             self.fail(f"expected at least one number; got {value!r}.", param, ctx)
         return tuple(dict.fromkeys(numbers))

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from metaact.experiments.sweep import Job, SweepReport
+    from metaact.experiments.study import Outcome, Ready
 
 
-def do_all(jobs: Sequence[Job], unit: str) -> SweepReport:
+def do_all(ready: Ready) -> Outcome:
     """Do the runs of a command under a progress bar.
 
     Args:
-        jobs: The runs.
-        unit: What a tick of theirs is ("iteration").
+        ready: The runs.
 
     Returns:
-        How they ended.
+        What became of them.
     """
-    from metaact.experiments.sweep import sweep
-
-    with progress(sum(job.steps for job in jobs), unit) as (tick, say):
-        return sweep(jobs, tick=tick, say=say)
+    unit = next((job.planned.measure.axis.key for job in ready.jobs), "step")
+    with progress(ready.steps, unit) as (tick, say):
+        return ready.run(tick=tick, say=say)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import click
 
 from metaact.errors import check_int
 
-from .analysis_options import analysis_options, read_and_compare
 from .base import Command
+from .reading_options import read_and_compare, store_params
 
 SUFFIXES = (".html", ".htm")
 
@@ -34,7 +34,6 @@ class PageFile(click.Path):
 
 
 @click.command(cls=Command)
-@analysis_options
 @click.option(
     "-o",
     "--output",
@@ -68,9 +67,12 @@ def report(
     check_int("pictures", pictures, minimum=0)
     document = read_and_compare(runs, **options)
 
-    from metaact.atomic import write_atomically
-    from metaact.reports.page import page
+    from metaact.runs.atomic import write_atomically
+    from metaact.reports.render.page import page
 
     content = page(document, title=title, pictures=pictures)
     write_atomically(output, content.encode("utf-8", "replace"))
     click.echo(output)
+
+
+report.params = [*store_params(), *report.params]

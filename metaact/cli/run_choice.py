@@ -51,6 +51,20 @@ def _folders(path: Path) -> list[Path]:
     return [place for place in path.iterdir() if place.is_dir()]
 
 
+def dependents(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
+    """The runs among `entries` that start from a run.
+
+    They read it as often as their command is given, also when they are complete: without it, it is
+    made again. Version 0.1.0 did not record from which run others start.
+    """
+    place = f"{entry.kind}/{entry.directory.name}"
+    return [
+        other
+        for other in entries
+        if other.run is not None and place in (other.run.about.get("needs") or ())
+    ]
+
+
 def find_runs(names: Sequence[str], out: Path) -> list[Entry]:
     """The run that each name means: a directory, or the beginning of one name in the store.
 
@@ -91,8 +105,8 @@ def _by_beginning(name: str, entries: Sequence[Entry], out: Path) -> Entry:
     matches = exact if len(exact) == 1 else begun
     if not exact and 0 < len(name) < FEWEST:
         raise UsageError(
-            f"`run` must have at least {FEWEST} letters of a name or identity (a slip of the "
-            f"keyboard must not hit a run); got {name!r}."
+            f"`run` must have at least {FEWEST} letters of a name or identity (a typing "
+            f"error must not hit a run); got {name!r}."
         )
     if name and len(matches) == 1:
         return matches[0]

@@ -14,8 +14,7 @@ from metaact.errors import MetaactError, check_choice
 from .base import Command, F, Failure
 from .output import complain, echo_json
 from .parameters import Folder, Names
-from .run_choice import find_runs, read_store
-from .run_command import command_of
+from .run_choice import dependents, find_runs, read_store
 
 if TYPE_CHECKING:
     from metaact.runs import Entry
@@ -88,15 +87,15 @@ def list_(
         and (not any(statuses.values()) or statuses.get(e.status))
     ]
 
-    from metaact.experiments import inventory
+    from metaact.reports import store_list
 
     if as_json:
-        echo_json(inventory.summary(chosen))
+        echo_json(store_list.summary(chosen))
     elif not chosen:
         where = ", ".join(str(place) for place in places)
         click.echo(f"no runs in {where}" + (" that are like this." if entries else "."))
     else:
-        click.echo((inventory.run_table if each else inventory.group_table)(chosen))
+        click.echo((store_list.run_table if each else store_list.group_table)(chosen))
     _name_damaged(chosen, all_of_them=each or statuses["damaged"])
 
 
@@ -128,17 +127,13 @@ def show(run: str, out: Path, as_json: bool) -> None:
     """  # noqa: D301
     (entry,) = find_runs([run], out)
 
-    from metaact.experiments import run_page
-    from metaact.experiments.descent import descendants
+    from metaact.reports import run_page
 
-    store = entry.directory.resolve().parent.parent
-    known = read_store(store, name="run", kind="transfer") if entry.kind == "source" else []
-    needed_by = descendants(entry, known)
-    command = command_of(entry, needed_by)
+    needed_by = dependents(entry, read_store(entry.directory.resolve().parent.parent, name="run"))
     if as_json:
-        echo_json(run_page.document(entry, descendants=needed_by, command=command))
+        echo_json(run_page.document(entry, dependents=needed_by))
     else:
-        click.echo(run_page.page(entry, descendants=needed_by, command=command))
+        click.echo(run_page.page(entry, dependents=needed_by))
 
 
 @runs.command("rm", cls=Command)
@@ -189,21 +184,19 @@ def _free(entries: Sequence[Entry], yes: bool) -> None:
 
 
 def _remove(entries: Sequence[Entry], yes: bool) -> None:
-    from metaact.experiments.descent import descendants
     from metaact.runs.removal import remove_run
 
     others: dict[Path, list[Entry]] = {}
     needed = 0
     for entry in entries:
-        if entry.kind == "source":
-            store = entry.directory.resolve().parent.parent
-            if store not in others:
-                others[store] = read_store(store, name="run", kind="transfer")
-            needed += bool(descendants(entry, others[store]))
+        store = entry.directory.resolve().parent.parent
+        if store not in others:
+            others[store] = read_store(store, name="run")
+        needed += bool(dependents(entry, others[store]))
     if needed:
         click.echo(
-            f"metaact: fine-tunings start from {needed} of these pre-trainings: they are trained "
-            "again when the same `metaact transfer` is given.",
+            f"metaact: other runs start from {needed} of these: they are made again when the same "
+            "command is given.",
             err=True,
         )
     _do(entries, sum(e.size for e in entries), _count(entries), remove_run, yes=yes)
@@ -222,8 +215,7 @@ def _do(
     yes: bool,
 ) -> None:
     """List what goes, ask, and do it; what may not go is named, and makes the exit code 1."""
-    from metaact.experiments.inventory import group_table, run_table
-    from metaact.experiments.run_words import size_in_words
+    from metaact.reports.store_list import group_table, run_table, size_in_words
 
     if not entries:
         click.echo("nothing to remove.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from .base import Command, Names, Numbers, common_options, open_store, pick_device, seed_range
+from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
 from .output import complain, echo_json
 from .progress import do_all
 
@@ -21,7 +21,7 @@ from .progress import do_all
     show_default=True,
     help="Rows; `all` for the paper's. Controls may be added: all,arelu-frozen.",
 )
-@click.option("--lr", type=Numbers(float), help="Columns, by learning rate. [default: the table's]")
+@click.option("--lr", type=Several(float), help="Columns, by learning rate. [default: the table's]")
 @click.option("--optimizer", type=Names(), help="Columns, by optimizer. [default: the table's]")
 @click.option(
     "--reading",
@@ -37,53 +37,51 @@ from .progress import do_all
     help="A first look in minutes: a few rows, SGD at 1e-3 and 1e-4; of table 2 one row of epochs "
     "after 2 of pre-training.",
 )
-@common_options
-def table(
-    number: str,
-    activation: tuple[str, ...],
-    lr: tuple[float, ...] | None,
-    optimizer: tuple[str, ...] | None,
-    reading: str,
-    device: str,
-    data_root: Path | None,
-    out: Path,
-    as_json: bool,
-    seeds: int,
-    **settings: Any,
-) -> None:
+def table(**given: Any) -> None:
     """Print table NUMBER (1, 2, 4, 5 or 6) of the paper with our figures beside it.
 
     Says for every cell whether the paper's figure lies in our interval and, with two seeds or
     more, whether five new runs of ours could have given it; the paper took five seeds. Runs that
     are in the store are not run again, and one of 20 epochs serves the tables of the first epoch.
+    The JSON document is that of `metaact compare`, with the table in it.
 
     \b
         metaact table 1 --quick
         metaact table 1 --lr 1e-3,1e-4 --optimizer sgd --seeds 5
         metaact table 2 --activation arelu,relu,arelu-frozen,relu-gain --seeds 3
     """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
-    chosen, seed_list = pick_device(device), seed_range(seeds)
+    from metaact.experiments.paper.tables import paper_table
 
-    from metaact.experiments import comparison, tables
+    seeds = seeds_of(given)
+    found = paper_table(
+        int(given["number"]),
+        names=given["activation"],
+        lrs=given["lr"],
+        optimizers=given["optimizer"],
+        seeds=seeds,
+        text=given["reading"] == "text",
+        quick=given["quick"],
+    )
+    device = pick_device(given["device"])
 
-    prepared = tables.prepare(
-        int(number),
-        open_store(out),
-        names=activation,
-        lrs=lr,
-        optimizers=optimizer,
-        seeds=seed_list,
-        text=reading == "text",
-        root=data_root,
-        device=chosen,
-        **settings,
+    from metaact import reports
+    from metaact.experiments import study
+    from metaact.reports import agreement
+
+    ready = study.prepare(
+        found.experiment,
+        found.configs,
+        open_store(given["out"]),
+        root=given["data_root"],
+        device=device,
     )
-    report = do_all(prepared.jobs, "epoch")
-    found = comparison.document(
-        prepared.number, prepared.lines(), notes=prepared.notes, missing=report.complaints()
-    )
-    if as_json:
-        echo_json(found)
+    document = reports.answer(do_all(ready))
+    ours = agreement.table_report(found, document, seeds=len(seeds))
+    if given["as_json"]:
+        echo_json(replace(document, tables=[ours]).as_json())
     else:
-        click.echo(comparison.render(found))
-    complain(report.complaints())
+        click.echo(agreement.render(ours))
+    complain(document.missing)
+
+
+table.params += common_options()

@@ -1,5 +1,1 @@
-"""The experiments: each a frozen config and one function that runs it.
-
-Import the one you want, e.g. `from metaact.experiments import maml`. The config modules import
-without PyTorch, which keeps `metaact --help` fast.
-"""
+"""The experiments: each a folder with its config, its measure and what computes its runs."""

@@ -1,56 +1,22 @@
-"""From the settings of a run to its network and its training: what all experiments share."""
+"""From the settings of a run to its network: what all experiments share."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import nn
 
 from metaact import activations, models
-from metaact.adaptation.optimizers import Recipe
+from metaact.adaptation import Recipe
 from metaact.randomness import derived_seed
+from metaact.runs import finite
 from metaact.tasks import Images
 
-from .config import MamlConfig
-from .converge_config import ConvergeConfig
-from .transfer_config import TransferConfig
-
-Config = TypeVar("Config", MamlConfig, ConvergeConfig, TransferConfig)
-
-
-def canonical(configs: Iterable[Config], forms: Callable[[Config], str]) -> list[Config]:
-    """Configs with canonical activation names; "all" stands for the paper's nineteen.
-
-    Args:
-        configs: The runs asked for.
-        forms: The protocol of a config, as `activations.resolve` knows it: under the paper's, a
-            name stands for what the paper's own code computes.
-
-    Returns:
-        The runs, without repeats.
-
-    Raises:
-        UsageError: If a name is unknown; nothing has run by then.
-    """
-    expanded = []
-    for config in configs:
-        names = activations.PAPER if config.activation == "all" else (config.activation,)
-        for name in names:
-            entry = activations.resolve(name, forms(config))
-            expanded.append(replace(config, activation=entry.name))
-    return list(dict.fromkeys(expanded))
+from .declared import TrainingConfig
+from .maml.config import MamlConfig
 
 
 def network(
-    config: MamlConfig | ConvergeConfig | TransferConfig,
-    images: Images,
-    *,
-    classes: int,
-    forms: str,
-    device: str,
+    config: MamlConfig | TrainingConfig, images: Images, *, classes: int, device: str
 ) -> nn.Module:
     """The network of one seed before training.
 
@@ -61,13 +27,12 @@ def network(
         config: The settings.
         images: What it is to take: their channels and size.
         classes: Its outputs.
-        forms: The protocol, as `activations.resolve` knows it.
         device: Where it is to be.
     """
     assert config.batch_norm is not None
     return models.create(
         config.model,
-        activations.resolve(config.activation, forms),
+        activations.resolve(config.activation, config.forms),
         classes=classes,
         channels=images.channels,
         size=images.size,
@@ -76,7 +41,7 @@ def network(
     ).to(device)
 
 
-def recipe(config: ConvergeConfig | TransferConfig) -> Recipe:
+def recipe(config: TrainingConfig) -> Recipe:
     """The settings of supervised training; for a transfer those of fine-tuning."""
     return Recipe(
         lr=config.lr,
@@ -89,3 +54,19 @@ def recipe(config: ConvergeConfig | TransferConfig) -> Recipe:
         layer_lrs=config.layer_lrs,
         freeze_activations=config.freeze_activations,
     )
+
+
+def counts(model: nn.Module) -> dict[str, object]:
+    """Sizes and final α, β of a model, for `result.json`."""
+    values = activations.attention_values(model)
+    return {
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "attention": finite(values),
+        "stuck_alpha": activations.stuck_count(model),
+        "attention_layers": len(values),
+    }
+
+
+def run_name(*parts: object, activation: str, seed: int) -> str:
+    """A readable name of a run: what it is of, the arm, the seed."""
+    return "-".join([*map(str, parts), activation.replace(":", "."), f"seed{seed}"])

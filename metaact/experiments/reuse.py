@@ -1,80 +1,66 @@
-"""A longer run of the same setting contains every shorter one."""
+"""A longer run of the same settings contains every shorter one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from metaact.runs import Json, Run, RunStore
+from metaact.runs import Damaged, Run, RunStore
 
-LOOSE = ("epochs", "first_epoch_points")
-"""Settings that change how long a run is watched, not what is computed up to an epoch."""
+from .experiment import Experiment, Planned
 
 
 class Library:
-    """The complete supervised runs of a store, found by what they computed.
+    """The complete runs of a store that contain shorter ones, found by what they computed.
 
     Args:
         store: The run store; it is read once.
-        kinds: Kinds of runs.
+        experiment: Whose runs; those of an experiment whose runs contain no shorter ones are not
+            looked for.
 
     Attributes:
         store: The run store.
-        damaged: One sentence about each directory that cannot be read; a report shows them.
+        damaged: Directories that cannot be read; a report shows them.
     """
 
-    def __init__(self, store: RunStore, *kinds: str) -> None:
+    def __init__(self, store: RunStore, experiment: Experiment) -> None:
         self.store = store
+        self.damaged: list[Damaged] = []
+        known = experiment.settings
+        self._length = next((name for name, one in known.items() if one.contains), None)
+        self._loose = {name for name, one in known.items() if one.role == "observation"}
         self._longest: dict[str, Run] = {}
-        listings = {kind: store.scan(kind) for kind in kinds}
-        self.damaged = [item.reason for found in listings.values() for item in found.damaged]
-        for kind, listing in listings.items():
+        for kind in experiment.kinds if self._length else ():
+            listing = store.scan(kind)
+            self.damaged += listing.damaged
             for run in listing.runs:
                 if run.is_complete and run.result()["outcome"] == "complete":
-                    self._offer(_key(kind, run.config), run)
+                    self._offer(run)
 
-    def _offer(self, key: str, run: Run) -> None:
+    def _offer(self, run: Run) -> None:
+        key = self._key(run.kind, run.config)
         present = self._longest.get(key)
-        if present is None or _epochs(run.config) > _epochs(present.config):
+        if present is None or (run.length or 0) > (present.length or 0):
             self._longest[key] = run
 
-    def open(self, *, kind: str, name: str, config: Mapping[str, object]) -> Run:
-        """The run of this config, or a complete one that is longer and otherwise the same.
+    def open(self, planned: Planned, about: Mapping[str, object]) -> Run:
+        """The run that was planned, or a complete one that is longer and otherwise the same.
 
         Args:
-            kind: Kind of run.
-            name: Readable name of a new run.
-            config: Every field of its identity, `epochs` among them.
+            planned: The run.
+            about: What a new run records of itself.
 
         Returns:
-            A run; its `metrics()` may go on past the epochs asked for.
+            A run; its `metrics()` may go on past the length asked for.
         """
-        own = self.store.open(kind=kind, name=name, config=config)
-        longer = self._longest.get(_key(kind, config))
-        enough = longer is not None and _epochs(longer.config) >= _epochs(config)
-        return longer if longer is not None and enough and not own.is_complete else own
+        own = self.store.open(
+            kind=planned.kind, name=planned.name, config=planned.identity, about=about
+        )
+        if self._length is None or own.is_complete:
+            return own
+        longer = self._longest.get(self._key(planned.kind, planned.identity))
+        return longer if longer and (longer.length or 0) >= planned.length else own
 
-
-def _epochs(config: Mapping[str, object]) -> int:
-    epochs = config.get("epochs")
-    return epochs if isinstance(epochs, int) else 0
-
-
-def _key(kind: str, config: Mapping[str, object]) -> str:
-    kept = {k: v for k, v in config.items() if k not in LOOSE}
-    return json.dumps([kind, kept], sort_keys=True, default=list)
-
-
-def records_until(run: Run, epochs: int) -> list[dict[str, Json]]:
-    """The run's metrics up to and with the end of that epoch."""
-    return [record for record in run.metrics() if _number(record["epoch"]) <= epochs]
-
-
-def at_epoch(records: Iterable[Mapping[str, object]], epoch: int) -> Mapping[str, object] | None:
-    """The record at the end of an epoch; None if the run diverged before."""
-    return next((r for r in records if r["epoch"] == epoch), None)
-
-
-def _number(value: object) -> float:
-    assert isinstance(value, int | float)
-    return float(value)
+    def _key(self, kind: str, config: Mapping[str, object]) -> str:
+        kept = {k: v for k, v in config.items() if k != self._length and k not in self._loose}
+        return json.dumps([kind, kept], sort_keys=True, default=list)

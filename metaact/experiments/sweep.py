@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from metaact.errors import MetaactError
-from metaact.runs import Run, RunBusyError
+from metaact.runs import Run, RunBusyError, environment
 
-from .soundness import damage, is_sound
+from .experiment import Implementation, Member, Planned, Prepared
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Job:
     """One run to be done.
 
     Attributes:
-        label: What the user sees: "arelu seed 0".
+        planned: What it is.
         run: Its directory.
-        steps: Its length in progress ticks.
-        work: Does the run and finishes it; calls its argument once a tick.
+        needs: The directories of the runs that it starts from.
+        shared: The data that it shares with others.
+        computes: What computes it.
     """
 
-    label: str
+    planned: Planned
     run: Run
-    steps: int
-    work: Callable[[Callable[[], None]], None]
+    needs: tuple[Run, ...]
+    shared: Prepared
+    computes: Implementation
+
+    @property
+    def label(self) -> str:
+        """What the user sees."""
+        return self.planned.label
+
+    @property
+    def member(self) -> Member:
+        """The run as it is executed."""
+        return Member(planned=self.planned, run=self.run, needs=self.needs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +83,11 @@ def sweep(
     """Do every run that is neither complete nor being worked on elsewhere.
 
     A run that fails, or is complete and damaged, does not stop the others. A run that was busy is
-    tried once more at the end.
+    tried once more at the end. Runs of one group are executed together where their plan allows it:
+    when the turn of the first comes it takes along others that nobody works on.
 
     Args:
-        jobs: The runs, in the order of their importance.
+        jobs: The runs; those that others start from come first.
         tick: Told the number of progress ticks that have passed.
         say: Told one line about each run that is reused or busy.
 
@@ -83,31 +98,45 @@ def sweep(
     reused = 0
     pending: list[Job] = []
     for job in jobs:
-        fault = damage(job.run) if job.run.is_complete else None
+        complete = job.run.is_complete
+        fault = job.run.damage() if complete else None
         if fault is not None:
             failed[job.label] = fault
-            tick(job.steps)
-        elif job.run.is_complete:
+            tick(job.planned.length)
+        elif complete:
             reused += 1
             say(f"{job.label}: complete already, reused ({job.run.directory})")
-            tick(job.steps)
+            tick(job.planned.length)
         else:
             pending.append(job)
+    taken: set[str] = set()
     for again in (False, True):
-        pending = [job for job in pending if not _attempt(job, tick, failed)]
+        pending = [job for job in pending if not _attempt(job, pending, tick, failed, taken)]
         for job in pending if again else ():
             say(f"{job.label}: another process is working on it ({job.run.directory})")
+    done = {job.run.identity: job.run for job in jobs if _is_sound(job.run)}
     return SweepReport(
-        done=tuple(_unique(job.run for job in jobs if is_sound(job.run))),
+        done=tuple(done.values()),
         reused=reused,
         failed=tuple(failed.items()),
         busy=tuple(job.label for job in pending),
     )
 
 
-def _attempt(job: Job, tick: Callable[[int], None], failed: dict[str, str]) -> bool:
-    """Work on one run; False if it is busy."""
+def _is_sound(run: Run) -> bool:
+    return run.is_complete and run.damage() is None
+
+
+def _attempt(
+    job: Job,
+    pending: Sequence[Job],
+    tick: Callable[[int], None],
+    failed: dict[str, str],
+    taken: set[str],
+) -> bool:
+    """Work on one run, and on others with it, which are then `taken`; False if it is busy."""
     ticked = 0
+    steps = job.planned.length
 
     def one() -> None:
         nonlocal ticked
@@ -115,9 +144,17 @@ def _attempt(job: Job, tick: Callable[[int], None], failed: dict[str, str]) -> b
         tick(1)
 
     try:
-        with job.run.lock():
+        with ExitStack() as held:
+            held.enter_context(job.run.lock())
             if not job.run.is_complete:
-                job.work(one)
+                members = [job, *_companions(job, pending, held)]
+                steps = sum(member.planned.length for member in members)
+                for member in members:
+                    member.run.start(_about(member))
+                    taken.add(member.run.identity)
+                job.computes.execute([m.member for m in members], job.shared, tick=one)
+            elif job.run.identity in taken:
+                ticked = steps  # it was taken along, and counted there
     except RunBusyError:
         return False
     except MetaactError as error:
@@ -125,9 +162,32 @@ def _attempt(job: Job, tick: Callable[[int], None], failed: dict[str, str]) -> b
     except Exception as error:  # a user's own activation may raise anything; the others go on
         logger.debug("%s", job.label, exc_info=True)
         failed[job.label] = f"{type(error).__name__}: {error}"
-    tick(job.steps - ticked)
+    tick(steps - ticked)
     return True
 
 
-def _unique(runs: Iterable[Run]) -> list[Run]:
-    return list({run.identity: run for run in runs}.values())
+def _companions(job: Job, pending: Sequence[Job], held: ExitStack) -> list[Job]:
+    """Other runs of the group that nobody has done or works on, locked until the end."""
+    found: list[Job] = []
+    group = job.planned.group
+    for other in pending if group is not None else ():
+        if len(found) + 1 >= job.planned.together:
+            break
+        if other is job or other.planned.group != group or other.shared is not job.shared:
+            continue
+        try:
+            with ExitStack() as attempt:
+                attempt.enter_context(other.run.lock())
+                if not other.run.is_complete:
+                    held.push(attempt.pop_all())
+                    found.append(other)
+        except MetaactError:
+            continue  # its own turn comes, and says why
+    return found
+
+
+def _about(job: Job) -> dict[str, Any]:
+    shared = job.shared
+    return dict(
+        environment(device=shared.device, data=shared.data, normalisation=shared.normalisation)
+    )

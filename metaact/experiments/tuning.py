@@ -1,22 +1,157 @@
-"""Equal tuning: each arm at its own best rate, chosen on the validation part. No torch.
+"""Equal tuning: one grid of learning rates for all arms, each arm's best chosen on validation.
 
 A single rate for all arms favours those whose gain suits it. Here every arm has the same budget:
 every combination of the grid with the same seeds. What chooses is the mean over seeds of the final
-validation accuracy; a test figure is never read for a choice.
+validation score; a test figure is never read for a choice. Imports neither torch nor NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
 
-import numpy as np
+from metaact.errors import UsageError, check_choice, check_rate
+from metaact.settings import Setting, in_words
 
-from .rates import Rate, Rates, in_words
+Rates = dict[str, float]
+"""One combination: the value of each rate by its setting's name."""
 
-CHOSEN_ON = "mean over seeds of the final validation accuracy"
+CHOSEN_ON = "mean over seeds of the final validation score"
 TIES = "of equal ones the smaller rate"
+
+
+def parse_grid(text: str | Mapping[str, object], rates: Sequence[Setting]) -> dict[str, list[float]]:
+    """Read `inner-lr=0.005,0.02,meta-lr=0.001`: a part with `=` starts a rate, others go on.
+
+    Args:
+        text: What the user wrote, or a table of numbers from a config file.
+        rates: The rates of the experiment.
+
+    Returns:
+        The values of each rate, by its name.
+
+    Raises:
+        UsageError: If a rate is unknown or given twice, or a value is missing, repeated or not a
+            finite number above 0.
+
+    Examples:
+        >>> from metaact.settings import Setting
+        >>> rates = [Setting(help="", role="rate", name=n) for n in ("inner_lr", "meta_lr")]
+        >>> parse_grid("inner-lr=0.005,0.02,meta-lr=0.001", rates)
+        {'inner_lr': [0.005, 0.02], 'meta_lr': [0.001]}
+    """
+    known = {
+        option.lstrip("-"): rate.name for rate in rates for option in (rate.flag, *rate.aliases)
+    }
+    main = [rate.flag.lstrip("-") for rate in rates]
+    grid: dict[str, list[float]] = {}
+    for name, values in _named(text, main):
+        if name not in known:
+            check_choice("tune", name, main, why="the rates that can be tuned")
+        if known[name] in grid:
+            raise UsageError(
+                f"`tune` must name each rate once, as in {name}=0.01,0.1 (allowed: "
+                f"{', '.join(main)}); got {name} twice."
+            )
+        grid[known[name]] = _numbers(name, values)
+    return grid
+
+
+def _named(
+    text: str | Mapping[str, object], known: Iterable[str]
+) -> list[tuple[str, list[object]]]:
+    """Each rate's name with what is listed for it, in the order written."""
+    if isinstance(text, Mapping):
+        return [
+            (str(name).replace("_", "-"), list(v) if isinstance(v, list) else [v])
+            for name, v in text.items()
+        ]
+    found: list[tuple[str, list[object]]] = []
+    for part in text.split(","):
+        name, equals, value = part.rpartition("=")
+        if equals:
+            found.append((name.strip().replace("_", "-"), [value.strip()]))
+        elif found:
+            found[-1][1].append(value.strip())
+        else:
+            allowed = ", ".join(known)
+            raise UsageError(
+                f"`tune` must be rate=value,value,... (rates: {allowed}); got {text!r}."
+            )
+    return found
+
+
+def _numbers(option: str, values: Sequence[object]) -> list[float]:
+    numbers: list[float] = []
+    for value in values:
+        try:
+            number = float(value) if isinstance(value, str) else value
+        except ValueError:
+            number = value
+        rate = check_rate("tune", number, why=f"a value of {option}")
+        if rate in numbers:
+            raise UsageError(
+                f"`tune` must list each value of {option} once (a repeat is no more tuning); got "
+                f"{value} twice."
+            )
+        numbers.append(rate)
+    if not numbers:
+        raise UsageError(f"`tune` must list at least one value of {option}; got none.")
+    return numbers
+
+
+def combinations(
+    ordinary: Mapping[str, Sequence[float]], grid: Mapping[str, Sequence[float]] | None = None
+) -> list[Rates]:
+    """All combinations of rates: what the ordinary options name, and the grid.
+
+    Args:
+        ordinary: The values of each rate's ordinary option, by name.
+        grid: Further values, from `--tune`, by name.
+
+    Examples:
+        >>> combinations({"lr": [0.1]}, {"lr": [0.01, 0.1]})
+        [{'lr': 0.1}, {'lr': 0.01}]
+    """
+    more = grid or {}
+    every = {name: [*values, *more.get(name, ())] for name, values in ordinary.items()}
+    lists = [list(dict.fromkeys(float(v) for v in row)) for row in every.values()]
+    return [dict(zip(every, row, strict=True)) for row in itertools.product(*lists)]
+
+
+def refuse_without_validation(protocol: str, *, validated: bool = True) -> None:
+    """Refuse tuning where nothing but the test part could choose.
+
+    Args:
+        protocol: Of the runs.
+        validated: Whether the data have a validation part, where that is known already.
+
+    Raises:
+        UsageError: If there is no validation part to choose on.
+    """
+    if protocol != "held-out":
+        raise UsageError(
+            f"`tune` must be left out with `protocol` {protocol} (it trains on every training "
+            "image, so no validation part is left to choose on, and the test part must not); "
+            "use `protocol` held-out."
+        )
+    if not validated:
+        raise UsageError(
+            "`tune` must be left out for these data (they have no validation part to choose on, "
+            "and the test part must not)."
+        )
+
+
+def rates_in_words(rates: Mapping[str, float]) -> str:
+    """A combination as a reader sees it.
+
+    Examples:
+        >>> rates_in_words({"inner_lr": 0.02, "meta_lr": 0.005})
+        'inner lr 0.02, meta lr 0.005'
+    """
+    return ", ".join(in_words(name, value) for name, value in rates.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,25 +159,23 @@ class Trial:
     """One arm at one combination of rates.
 
     Attributes:
-        arm: What is tuned: "arelu", or "arelu adam" where optimizers are compared, too.
+        arm: What is tuned: "arelu".
         rates: The combination.
-        validation: Final validation accuracy by seed, of the runs that ended with finite numbers.
-        test: Test accuracy of the same, by seed: shown, never read for a choice.
+        validation: Final validation score by seed, of the runs that have one.
         asked: Seeds asked for.
     """
 
     arm: str
     rates: Rates
     validation: Mapping[int, float]
-    test: Mapping[int, float]
     asked: int
 
     @property
     def score(self) -> float | None:
-        """Mean validation accuracy; None if a seed diverged, failed or has none."""
+        """Mean validation score; None if a seed failed or has none."""
         if not self.asked or len(self.validation) < self.asked:
             return None
-        return float(np.mean(list(self.validation.values())))
+        return fmean(self.validation.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +185,7 @@ class Choice:
     Attributes:
         arm: Its name.
         index: Which of the trials; None if at no rate all seeds are there.
-        score: Its mean validation accuracy.
+        score: Its mean validation score.
         edge: By rate, "lower" or "higher": the best lies at that end of the grid, and a better one
             may lie beyond.
     """
@@ -63,20 +196,19 @@ class Choice:
     edge: dict[str, str]
 
 
-def choose(trials: Sequence[Trial]) -> list[Choice]:
+def choose(trials: Sequence[Trial], *, higher: bool = True) -> list[Choice]:
     """Each arm's best combination on the validation part; of equal ones that of the smaller rates.
 
     Args:
         trials: All arms at all combinations.
+        higher: Whether a higher score is better.
 
     Returns:
         One choice for each arm that has more than one trial, in the order of the trials.
 
     Examples:
-        >>> def trial(lr, accuracy):
-        ...     return Trial(
-        ...         arm="relu", rates={"lr": lr}, validation={0: accuracy}, test={}, asked=1
-        ...     )
+        >>> def trial(lr, score):
+        ...     return Trial(arm="relu", rates={"lr": lr}, validation={0: score}, asked=1)
         >>> (found,) = choose([trial(0.1, 0.5), trial(0.2, 0.8), trial(0.3, 0.7)])
         >>> found.index, found.edge
         (1, {})
@@ -84,14 +216,15 @@ def choose(trials: Sequence[Trial]) -> list[Choice]:
     groups: dict[str, list[int]] = {}
     for index, trial in enumerate(trials):
         groups.setdefault(trial.arm, []).append(index)
-    return [_choice(arm, trials, group) for arm, group in groups.items() if len(group) > 1]
+    return [_choice(arm, trials, group, higher) for arm, group in groups.items() if len(group) > 1]
 
 
-def _choice(arm: str, trials: Sequence[Trial], group: Sequence[int]) -> Choice:
+def _choice(arm: str, trials: Sequence[Trial], group: Sequence[int], higher: bool) -> Choice:
     scored = [(score, i) for i in group if (score := trials[i].score) is not None]
     if not scored:
         return Choice(arm=arm, index=None, score=None, edge={})
-    score, index = min(scored, key=lambda pair: (-pair[0], *trials[pair[1]].rates.values()))
+    sign = -1 if higher else 1
+    score, index = min(scored, key=lambda pair: (sign * pair[0], *trials[pair[1]].rates.values()))
     edge = {}
     for name, value in trials[index].rates.items():
         grid = {trials[i].rates[name] for i in group}
@@ -100,75 +233,72 @@ def _choice(arm: str, trials: Sequence[Trial], group: Sequence[int]) -> Choice:
     return Choice(arm=arm, index=index, score=score, edge=edge)
 
 
-def document(
-    trials: Sequence[Trial],
-    choices: Sequence[Choice],
-    *,
-    rates: Sequence[Rate],
-    shared: Sequence[Rates] | None = None,
-) -> dict[str, Any] | None:
-    """What was tried and what was chosen, as strict JSON.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What was tried, and what was chosen.
 
-    Args:
-        trials: All arms at all combinations.
-        choices: From `choose`.
-        rates: The rates of the verb.
-        shared: The combinations of the reading at shared rates; None: every one.
-
-    Returns:
-        The document; None where nothing was chosen, for want of a choice or of a validation part.
+    Attributes:
+        grid: The values of each rate.
+        combinations: How many combinations of rates were run.
+        seeds: Most seeds at a combination.
+        runs_per_arm: Most runs of an arm.
+        equal: Whether every arm was tried equally often.
+        chosen: For each arm that has one its best rates.
+        scores: For each such arm its mean validation score there.
+        edges: For each such arm the rates whose best value lies at an end of the grid.
+        without: Arms of which at no rate all seeds are there.
+        chosen_on: What chose.
+        ties: What decided between equals.
     """
+
+    grid: dict[str, list[float]]
+    combinations: int
+    seeds: int
+    runs_per_arm: int
+    equal: bool
+    chosen: dict[str, Rates]
+    scores: dict[str, float | None]
+    edges: dict[str, dict[str, str]]
+    without: tuple[str, ...]
+    chosen_on: str = CHOSEN_ON
+    ties: str = TIES
+
+    def notes(self) -> list[str]:
+        """What a reader of each arm at its own best rate must know, one sentence each."""
+        arms = "" if self.equal else " at most"
+        seeds = "seed" if self.seeds == 1 else "seeds"
+        found = [
+            f"Same budget for every arm: {self.combinations} combinations of rates x "
+            f"{self.seeds} {seeds} = {self.runs_per_arm} runs{arms}. Chosen by the "
+            f"{self.chosen_on}, {self.ties}; no test figure played a part."
+        ]
+        if not self.equal:
+            found.append("The arms were not tried at the same rates: the budgets differ.")
+        for arm, edges in self.edges.items():
+            for name, way in edges.items():
+                at = in_words(name, self.chosen[arm][name])
+                found.append(f"{arm}: best at the edge of the grid ({at}): try {way}.")
+        if self.without:
+            found.append(f"At no rate all seeds are there: {', '.join(self.without)}.")
+        return found
+
+
+def budget(trials: Sequence[Trial], choices: Sequence[Choice]) -> Budget | None:
+    """What was tried and what was chosen; None where no arm was tried at several rates."""
     if not choices:
         return None
-    budgets = [sum(t.asked for t in trials if t.arm == choice.arm) for choice in choices]
-    return {
-        "grid": {rate.field: sorted({t.rates[rate.field] for t in trials}) for rate in rates},
-        "shared": [dict(s) for s in (every(trials) if shared is None else shared)],
-        "combinations": len(every(trials)),
-        "seeds": max(trial.asked for trial in trials),
-        "runs_per_arm": max(budgets),
-        "equal_budget": len(set(budgets)) == 1,
-        "chosen_on": CHOSEN_ON,
-        "ties": TIES,
-        "chosen": [
-            {
-                "arm": choice.arm,
-                "rates": dict(trials[choice.index].rates),
-                "validation_accuracy": choice.score,
-                "edge": choice.edge,
-            }
-            for choice in choices
-            if choice.index is not None
-        ],
-        "without": [choice.arm for choice in choices if choice.index is None],
-    }
-
-
-def every(trials: Sequence[Trial]) -> list[Rates]:
-    """The distinct combinations, in the order of the trials."""
-    return list({tuple(trial.rates.values()): trial.rates for trial in trials}.values())
-
-
-def is_shared(rates: Rates, shared: Sequence[Rates] | None) -> bool:
-    """Whether a combination belongs to the reading at shared rates."""
-    return shared is None or rates in shared
-
-
-def notes(tuning: Mapping[str, Any], rates: Sequence[Rate]) -> list[str]:
-    """What a reader of the second reading must know, one sentence each."""
-    arms = "" if tuning["equal_budget"] else " at most"
-    seeds = "seed" if tuning["seeds"] == 1 else "seeds"
-    sentences = [
-        f"Same budget for every arm: {tuning['combinations']} combinations of rates x "
-        f"{tuning['seeds']} {seeds} = {tuning['runs_per_arm']} runs{arms}. Chosen by the "
-        f"{tuning['chosen_on']}, {tuning['ties']}; no test figure played a part."
-    ]
-    if not tuning["equal_budget"]:
-        sentences.append("The arms were not tried at the same rates: the budgets differ.")
-    for chosen in tuning["chosen"]:
-        for name, way in chosen["edge"].items():
-            at = in_words({name: chosen["rates"][name]}, rates)
-            sentences.append(f"{chosen['arm']}: best at the edge of the grid ({at}): try {way}.")
-    if tuning["without"]:
-        sentences.append(f"At no rate all seeds are there: {', '.join(tuning['without'])}.")
-    return sentences
+    runs = [sum(t.asked for t in trials if t.arm == choice.arm) for choice in choices]
+    made = [(c, c.index) for c in choices]
+    chosen = {c.arm: dict(trials[i].rates) for c, i in made if i is not None}
+    names = list(trials[0].rates)
+    return Budget(
+        grid={name: sorted({t.rates[name] for t in trials if name in t.rates}) for name in names},
+        combinations=len({tuple(trial.rates.items()) for trial in trials}),
+        seeds=max(trial.asked for trial in trials),
+        runs_per_arm=max(runs),
+        equal=len(set(runs)) == 1,
+        chosen=chosen,
+        scores={c.arm: c.score for c in choices if c.index is not None},
+        edges={c.arm: c.edge for c in choices if c.edge},
+        without=tuple(choice.arm for choice in choices if choice.index is None),
+    )

@@ -1,75 +1,32 @@
-"""What a study is, in words: its title, its question, and what a reader must know."""
+"""What a study is, in words: its question, its data, and what a reader must know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from metaact.catalogue import DATASETS
-from metaact.experiments.explosion import exploded_at
+from metaact.experiments.evidence import Arm, Study
+from metaact.experiments.table import find
+from metaact.experiments.words import telling
 
-from .evidence import Arm, Study
+from .document import Picture, StudyReport
 
+EXPLODED = 100.0
+"""Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
 
-def title(study: Study) -> str:
-    """One line that tells this study from others."""
-    return _TITLES[study.experiment](study)
-
-
-def _maml(study: Study) -> str:
-    s = study.settings
-    order = ", first order" if s["first_order"] else ""
-    plural = "" if s["iterations"] == 1 else "s"
-    head = ", head only" if s["head_only"] else ""
-    return (
-        f"MAML on {s['dataset']}: {s['ways']}-way {s['shots']}-shot, held-out {s['hold_out']}, "
-        f"{_network(s)}, {s['iterations']} iteration{plural}{order}{head}, {s['protocol']} protocol"
-    )
-
-
-def _converge(study: Study) -> str:
-    s = study.settings
-    return (
-        f"{s['dataset']} from scratch by {s['optimizer'].upper()}: {_network(s)}, test accuracy "
-        f"after {_epochs(study)}, {s['protocol']} protocol"
-    )
-
-
-def _transfer(study: Study) -> str:
-    s = study.settings
-    if not s["pretrained"]:
-        return f"{s['target']} only, as the fine-tuning: {_network(s)}, after {_epochs(study)}"
-    return (
-        f"{s['source']} to {s['target']}: {_network(s)}, pre-trained for {s['pretrained']} epochs, "
-        f"fine-tuned by {s['optimizer'].upper()}, test accuracy after {_epochs(study)}"
-    )
-
-
-_TITLES = {"maml": _maml, "converge": _converge, "transfer": _transfer}
-
-
-def _network(settings: Mapping[str, Any]) -> str:
-    norm = "BatchNorm" if settings["batch_norm"] == "batch" else "no BatchNorm"
-    return f"{settings['model']} ({norm})"
-
-
-def _epochs(study: Study) -> str:
-    number = study.at if study.at is not None else study.settings["epochs"]
-    return f"{number} epoch{'' if number == 1 else 's'}"
+EXAMPLES = "examples"
 
 
 def question(study: Study, reference: str) -> str:
     """What the study asks, as a sentence."""
-    others = [arm.activation for arm in study.arms if arm.activation != reference]
-    names = ", ".join(dict.fromkeys(others)) or reference
-    verb = "do" if len(dict.fromkeys(others)) > 1 else "does"
-    what = {
-        "maml": "adapt better to new tasks",
-        "converge": "make a network learn better from scratch at these rates",
-        "transfer": "make a pre-trained network adapt better to the target",
-    }[study.experiment]
-    against = reference if others else "other activations"
-    return f"{verb.capitalize()} {names} {what} than {against}?"
+    others = list(dict.fromkeys(arm.value for arm in study.arms if arm.value != reference))
+    names = ", ".join(others) or reference
+    verb = "Do" if len(others) > 1 else "Does"
+    against = reference if others else "others"
+    return f"{verb} {names} {study.experiment.asks} than {against}?"
 
 
 def data(study: Study) -> dict[str, Any]:
@@ -77,29 +34,11 @@ def data(study: Study) -> dict[str, Any]:
     return dict(study.records[0].environment["data"])
 
 
-def official(study: Study) -> bool:
-    """Whether all data are those that were published."""
-    found = data(study)
+def official(found: Mapping[str, Any]) -> bool:
+    """Whether all data are those that were published, by their provenance."""
     if "official" in found:
         return bool(found["official"])
     return all(bool(part.get("official")) for part in found.values() if isinstance(part, dict))
-
-
-def units(study: Study) -> int:
-    """How many test episodes or images each arm was scored on."""
-    if study.experiment == "maml":
-        return int(study.settings["test_episodes"])
-    sizes = [int(r.result["test_images"]) for r in study.records if "test_images" in r.result]
-    return sizes[0] if sizes else 0
-
-
-def chance(study: Study) -> float:
-    """Accuracy of guessing; of ten classes where the data set is the user's own and unknown."""
-    if study.experiment == "maml":
-        return 1 / int(study.settings["ways"])
-    name = study.settings.get("dataset", study.settings.get("target"))
-    known = {dataset.name: dataset.classes for dataset in DATASETS}
-    return 1 / known.get(str(name), 10)
 
 
 def environments(study: Study) -> list[dict[str, Any]]:
@@ -117,31 +56,57 @@ def notes(study: Study, *, over: str) -> list[str]:
     found = []
     if not study.per_unit and over != "seeds":
         found.append(
-            "Some runs did not keep which test images were right, so figures are over training "
-            "seeds alone."
+            f"Some runs did not keep their scores for each of the {study.measure.unit}, so figures "
+            "are over training seeds alone."
         )
-    for arm in study.arms:
-        if arm.diverged:
-            found.append(f"{arm.name}: {_lost(arm)}.")
+    found += [f"{arm.name}: {_lost(arm)}." for arm in study.arms if arm.failed]
     found += _exploded(study)
     found += _uneven_seeds(study)
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
-    if not official(study):
-        found.append(f"Not official data: {_unofficial(data(study))}.")
+    if study.settings.get("batch_norm") == "batch":
+        found.append("BatchNorm uses the statistics of the batch at hand, also in evaluation.")
     return found
 
 
+def data_notes(study: Study) -> list[str]:
+    """What a reader must know of the data: what its runs recorded, and whether it is official."""
+    told = (note for record in study.records for note in record.run.about.get("notes") or ())
+    found = list(dict.fromkeys(told))
+    provenance = data(study)
+    if not official(provenance):
+        found.append(f"Not official data: {_unofficial(provenance)}.")
+    return found
+
+
+def exploded(
+    metrics: Iterable[Mapping[str, Any]], *, chance: float
+) -> Mapping[str, Any] | None:
+    """The record at which the training loss first exceeded 100 times that of guessing, or None.
+
+    One such update fills Adam's second moments, and those after it hardly move the weights: the run
+    ends with finite numbers and has all but stopped learning.
+
+    Args:
+        metrics: A run's records.
+        chance: Accuracy of guessing.
+
+    Examples:
+        >>> records = [{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1e9}]
+        >>> exploded(records, chance=0.1)
+        {'epoch': 2, 'train_loss': 1000000000.0}
+    """
+    limit = EXPLODED * -math.log(chance)
+    return next((m for m in metrics if (m.get("train_loss") or 0.0) > limit), None)
+
+
 def _exploded(study: Study) -> list[str]:
-    """Arms of which a run's loss rose beyond all reason and yet stayed finite."""
-    found = []
-    for arm in study.arms:
-        seeds = [
-            str(record.seed)
-            for record in arm.converged
-            if exploded_at(record.course, chance=chance(study))
-        ]
+    """Arms of which a run's loss exploded and yet stayed finite."""
+    chance, found = study.measure.chance, []
+    for arm in study.arms if chance else ():
+        assert chance is not None
+        seeds = [str(r.seed) for r in arm.scored if exploded(r.seen, chance=chance)]
         if seeds:
             found.append(
                 f"{arm.name}: the training loss exploded in seed{'s' if len(seeds) > 1 else ''} "
@@ -162,7 +127,7 @@ def uncompared(
         shared = set(study.arm(pair[0]).seeds) & set(study.arm(pair[1]).seeds)
         why = "they have no seed in common"
         if empty:
-            why = f"every seed of {' and '.join(empty)} diverged"
+            why = f"every seed of {' and '.join(empty)} failed"
         elif shared:
             why = "one score each is too few"
         found.append(f"{pair[0]} cannot be compared with {pair[1]}: {why}.")
@@ -170,12 +135,12 @@ def uncompared(
 
 
 def _lost(arm: Arm) -> str:
-    seeds = ", ".join(str(seed) for seed in arm.diverged)
-    if not arm.converged:
+    seeds = ", ".join(str(seed) for seed in arm.failed)
+    if not arm.scored:
         return "every seed diverged"
-    if len(arm.diverged) == 1:
-        return f"seed {seeds} diverged and has no accuracy; the figure of the others flatters it"
-    return f"seeds {seeds} diverged and have no accuracy; the figure of the others flatters it"
+    if len(arm.failed) == 1:
+        return f"seed {seeds} diverged and has no score; the figure of the others flatters it"
+    return f"seeds {seeds} diverged and have no score; the figure of the others flatters it"
 
 
 def _uneven_seeds(study: Study) -> list[str]:
@@ -193,25 +158,45 @@ def _uneven_seeds(study: Study) -> list[str]:
 def _unofficial(found: Mapping[str, Any]) -> str:
     """Each data set once, with the note of its test part, which says where it is from."""
     parts = [part for part in found.values() if isinstance(part, dict)]
-    notes = {
+    told = {
         str(part["dataset"]): str(part.get("note", "")).rstrip(".")
         for part in parts  # the test part comes last
         if not part.get("official")
     }
-    return "; ".join(f"{name} ({note})" if note else name for name, note in notes.items())
+    return "; ".join(f"{name} ({note})" if note else name for name, note in told.items())
 
 
-_PICTURES = {
-    "maml": ("episodes", "test_episodes_sha256", "The first frozen test episode."),
-    "converge": ("images", "test_sha256", "Some test images."),
-    "transfer": ("images", "target_test_sha256", "Some test images of the target."),
-}
-
-
-def examples(study: Study) -> list[dict[str, str]]:
+def examples(study: Study) -> list[Picture]:
     """Pictures of what the study was tested on, where its store keeps them."""
-    kind, field, caption = _PICTURES[study.experiment]
-    name = f"{kind}-{str(study.settings[field])[:12]}.png"
-    stores = dict.fromkeys(record.run.directory.parent.parent for record in study.records)
-    found = (store / "examples" / name for store in stores)
-    return [{"caption": caption, "path": str(path)} for path in found if path.is_file()][:1]
+    found: dict[str, Picture] = {}
+    for record in study.records:
+        folder = record.run.directory.parent.parent / EXAMPLES
+        for example in _recorded(record.run.about):
+            path = folder / example["file"]
+            if example["file"] not in found and path.is_file():
+                found[example["file"]] = Picture(caption=example["caption"], path=str(path))
+    return list(found.values())[:1]
+
+
+def _recorded(about: Mapping[str, Any]) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = about.get("examples") or []
+    return found
+
+
+def told_apart(studies: Sequence[StudyReport]) -> list[StudyReport]:
+    """The studies, those of one title with the settings added in which they differ."""
+    groups: dict[str, list[StudyReport]] = {}
+    for study in studies:
+        groups.setdefault(study.title, []).append(study)
+    return [replace(study, title=_title(study, groups[study.title])) for study in studies]
+
+
+def _title(study: StudyReport, same: Sequence[StudyReport]) -> str:
+    names = dict.fromkeys(name for other in same for name in other.settings)
+    experiment = find(study.experiment)
+    differing = [
+        telling(name, study.settings.get(name), experiment)
+        for name in names
+        if len({json.dumps(other.settings.get(name)) for other in same}) > 1
+    ]
+    return f"{study.title} ({', '.join(differing)})" if differing else study.title

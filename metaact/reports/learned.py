@@ -12,14 +12,15 @@ Every part is a paired comparison of two arms on the same seeds and tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from metaact.activations.controls import controls_of
 from metaact.analysis import Comparison
-from metaact.controls import controls_of
+from metaact.experiments.evidence import Arm, Study
 
-from .evidence import Arm, Study
+from . import curves
+from .document import Learned, Part
 
 Pair = tuple[str, str]
 
@@ -54,26 +55,26 @@ def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
 def at_one_rate(study: Study) -> dict[str, str]:
     """Name of the arm of each activation at one shared rate.
 
-    Of several the one at which most arms are, fewest seeds diverged, and the mean validation
+    Of several the one at which most arms are, fewest seeds failed, and the mean validation
     accuracy over all arms is greatest.
     """
     by_rate: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arms:
         by_rate.setdefault(tuple(arm.rates.items()), []).append(arm)
     shared = max(by_rate.values(), key=_suits_all)
-    return {arm.activation: arm.name for arm in shared}
+    return {arm.value: arm.name for arm in shared}
 
 
 def _suits_all(arms: Sequence[Arm]) -> tuple[int, int, float]:
-    known = [r.validation for arm in arms for r in arm.converged if r.validation is not None]
-    return len(arms), -sum(len(arm.diverged) for arm in arms), float(np.mean(known or [0.0]))
+    known = [value for arm in arms for value in arm.validations.values()]
+    return len(arms), -sum(len(arm.failed) for arm in arms), float(np.mean(known or [0.0]))
 
 
 def answer(
     study: Study,
     names: Mapping[str, str],
     compare: Callable[[Sequence[Pair], Sequence[int]], Sequence[Comparison]],
-) -> dict[str, Any] | None:
+) -> Learned | None:
     """Take the difference apart, and say what is left of "learned".
 
     All parts are compared on the seeds that all arms in them have, so that they add up. The total
@@ -88,7 +89,7 @@ def answer(
     Returns:
         The question's part of the document; None where it cannot be answered (see `why_not`).
     """
-    there = {a: name for a, name in names.items() if study.arm(name).converged}
+    there = {a: name for a, name in names.items() if study.arm(name).scored}
     asked = dict(pairs(there))
     seeds = _shared_seeds(study, asked)
     total = [name for name in asked if name == "total"]
@@ -102,17 +103,16 @@ def answer(
     found = dict(zip([*total, *parts], made, strict=True))
     first = asked["learning"][0]
     second = asked.get("total", (first, None))[1]
-    return {
-        "first": first,
-        "second": second,
-        "seeds": seeds,
-        "parts": [
-            {"name": name, "sentence": _sentence(name, c), "difference": c.as_json()}
-            for name, c in found.items()
+    return Learned(
+        first=first,
+        second=second,
+        seeds=seeds,
+        parts=[
+            Part(name=name, sentence=_sentence(name, c), difference=c) for name, c in found.items()
         ],
-        "answer": _on_seeds(study, asked, seeds) + _answer(first, second, found),
-        "parameters": parameters(study.arm(first)),
-    }
+        answer=_on_seeds(study, asked, seeds) + _answer(first, second, found),
+        parameters=curves.parameters(study.arm(first)),
+    )
 
 
 def why_not(study: Study, names: Mapping[str, str]) -> str | None:
@@ -126,7 +126,7 @@ def why_not(study: Study, names: Mapping[str, str]) -> str | None:
     if lost:
         return (
             f"Learned, or only scaled? The part of {', '.join(lost)} has no answer: every seed "
-            "diverged."
+            "failed."
         )
     if not _shared_seeds(study, asked):
         return "Learned, or only scaled? No answer: the arms have no seed in common."
@@ -204,27 +204,3 @@ def _because(total: Comparison, found: Mapping[str, Comparison]) -> str:
     if against:
         because += f", against which works {' and '.join(against)}"
     return because
-
-
-def parameters(arm: Arm) -> dict[str, dict[str, dict[str, float]]]:
-    """α and β of each layer: mean at the first record and at the end, and the seeds' range there.
-
-    Args:
-        arm: An arm with α and β; others give {}.
-    """
-    kept = [[m for m in record.course if m.get("attention")] for record in arm.converged]
-    if not kept or not kept[0]:
-        return {}
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for layer in kept[0][0]["attention"]:
-        found[layer] = {}
-        for name in ("alpha", "beta"):
-            start = [ms[0]["attention"][layer][name] for ms in kept]
-            end = [ms[-1]["attention"][layer][name] for ms in kept]
-            found[layer][name] = {
-                "start": float(np.mean(start)),
-                "end": float(np.mean(end)),
-                "low": float(np.min(end)),
-                "high": float(np.max(end)),
-            }
-    return found

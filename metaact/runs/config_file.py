@@ -12,9 +12,21 @@ from .jsons import Json, document, read_document
 NAME = "config.json"
 
 
-def content(kind: str, name: str, identity: str, config: Mapping[str, Json]) -> bytes:
-    """The file's bytes."""
-    return document({"kind": kind, "name": name, "identity": identity, "config": dict(config)})
+
+def content(
+    kind: str, name: str, identity: str, config: Mapping[str, Json], about: Mapping[str, Json]
+) -> bytes:
+    """The file's bytes.
+
+    Args:
+        kind: Kind of run.
+        name: Readable name.
+        identity: Hash over kind and config.
+        config: Every field that makes the run what it is.
+        about: What else is recorded of it: the command that makes it, its measure, ...
+    """
+    named: dict[str, Json] = {"kind": kind, "name": name, "identity": identity}
+    return document({**named, "config": dict(config), **about})
 
 
 def check(directory: Path, kind: str, identity: str, config: Mapping[str, Json]) -> None:
@@ -27,10 +39,9 @@ def check(directory: Path, kind: str, identity: str, config: Mapping[str, Json])
     if not path.exists():
         return
     stored = read_document(path)
-    stored.pop("name", None)  # a readable name is no part of what a run is
-    there = stored.pop("config", None)
-    found = list(_differences(there, dict(config), ""))
-    found += _differences(stored, {"kind": kind, "identity": identity}, "")
+    found = list(_differences(stored.get("config"), dict(config), ""))
+    named = {key: stored[key] for key in ("kind", "identity") if key in stored}
+    found += _differences(named, {"kind": kind, "identity": identity}, "")
     if found:
         raise RunError(
             f"`{path}` must hold the config that its directory is named after; it differs: "

@@ -16,12 +16,16 @@ from .jsons import Json, plain
 _PACKAGES = ("torchvision", "numpy", "scipy", "learn2learn")
 
 
-def environment(device: str, data: Mapping[str, object]) -> dict[str, Json]:
+def environment(
+    device: str, data: Mapping[str, object], normalisation: Mapping[str, object] | None = None
+) -> dict[str, Json]:
     """Describe the software, the machine, the checkout and the data of a run.
 
     Args:
         device: Device the run computes on ("cpu", "cuda:0").
         data: Hashes and provenance of the data, as strict JSON.
+        normalisation: Mean and standard deviation of each channel that the network is fed with:
+            what its weights are of no use without.
 
     Returns:
         Strict JSON for `Run.start`. It holds no time and no path, so that the same machine gives
@@ -45,6 +49,7 @@ def environment(device: str, data: Mapping[str, object]) -> dict[str, Json]:
         "device_name": graphics,
         "git": _git(),
         "data": plain(data, "data"),
+        "normalisation": plain(normalisation, "normalisation"),
     }
 
 

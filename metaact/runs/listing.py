@@ -91,8 +91,6 @@ def entry(directory: Path) -> Entry:
             changed=changed,
         )
     run, last = read.run, read.metrics[-1] if read.metrics else None
-    counter = "iteration" if "iterations" in run.config else "epoch"
-    length = run.config.get(f"{counter}s")
     return Entry(
         directory=directory,
         kind=run.kind,
@@ -100,9 +98,9 @@ def entry(directory: Path) -> Entry:
         run=run,
         result=read.result,
         last=last,
-        counter=counter,
-        done=_done(counter, last),
-        length=length if isinstance(length, int) else None,
+        counter=run.counter,
+        done=_done(run, last),
+        length=run.length,
         size=size,
         changed=changed,
     )
@@ -126,7 +124,9 @@ def _extent(directory: Path) -> tuple[int, float]:
     return size, changed
 
 
-def _done(counter: str, last: dict[str, Any] | None) -> int:
-    """How far the last record is; iterations are counted from 0."""
-    value = (last or {}).get(counter)
-    return int(value) + (counter == "iteration") if isinstance(value, int | float) else 0
+def _done(run: Run, last: dict[str, Any] | None) -> int:
+    """How far the last record is."""
+    try:
+        return int(run.steps(last or {}))
+    except RunError:
+        return 0  # it has no record yet, or one that does not say

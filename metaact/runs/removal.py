@@ -15,10 +15,10 @@ from .checkpoint import NAME as CHECKPOINT
 from .checkpoint import WEIGHTS
 from .config_file import NAME as CONFIG
 from .jsons import unreadable
-from .run import ENVIRONMENT, EPISODES, LOCK, METRICS, RESULT, RunBusyError
+from .run import ENVIRONMENT, EPISODES, LOCK, METRICS, RESULT, SCORES, RunBusyError
 from .store import is_named_like_run, looks_like_run
 
-FILES = (RESULT, CHECKPOINT, WEIGHTS, METRICS, EPISODES, ENVIRONMENT, CONFIG)
+FILES = (RESULT, CHECKPOINT, WEIGHTS, METRICS, SCORES, EPISODES, ENVIRONMENT, CONFIG)
 """The files of a run, in the order in which they are removed: one that is killed amid it leaves an
 unfinished run, never one that seems complete."""
 

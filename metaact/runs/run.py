@@ -19,8 +19,11 @@ from .identity import identity
 from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
-METRICS, EPISODES = "metrics.jsonl", "episodes.jsonl"
+METRICS, SCORES = "metrics.jsonl", "scores.jsonl"
 LOCK = ".lock"
+
+EPISODES = "episodes.jsonl"
+"""Where version 0.1.0 kept the scores of test episodes."""
 
 SEAL = "seal"
 """Field of `result.json` that says what belongs to it: its hash, and the lengths of the records."""
@@ -41,7 +44,7 @@ class Run:
             for iteration in range(state["iteration"] if state else 0, iterations):
                 run.append({"iteration": iteration, "loss": loss})
                 run.checkpoint({"iteration": iteration + 1, "weights": weights})
-            run.finish({"accuracy": accuracy}, episodes)
+            run.finish({"accuracy": accuracy}, scores)
 
     Everything that writes needs the lock; everything that reads does not.
 
@@ -50,16 +53,25 @@ class Run:
         kind: Kind of experiment.
         name: Readable name, no part of the identity.
         config: Every field that makes the run what it is.
+        about: What else is recorded of it and names nothing: the command that makes it ("command"),
+            what it is scored by ("measure"), how many steps it takes ("length"), ...
         identity: 64 hex digits over kind and config.
     """
 
     def __init__(
-        self, directory: Path, *, kind: str, name: str, config: Mapping[str, object]
+        self,
+        directory: Path,
+        *,
+        kind: str,
+        name: str,
+        config: Mapping[str, object],
+        about: Mapping[str, object] | None = None,
     ) -> None:
         self.directory = directory
         self.kind = kind
         self.name = name
         self.config: dict[str, Any] = {key: plain(config[key], key) for key in config}
+        self.about: dict[str, Any] = {key: plain(value, key) for key, value in (about or {}).items()}
         self.identity = identity(kind, self.config)
         self._locked = False
         self._pending: list[bytes] = []
@@ -87,6 +99,31 @@ class Run:
         """Whether another process (or another `Run` in this one) holds the run."""
         return is_held(self.directory)
 
+    @property
+    def counter(self) -> str:
+        """The entry of a record that counts its steps: "iteration" or "epoch", ..."""
+        axis = self.about.get("measure", {}).get("axis", {})
+        # Version 0.1.0 recorded no measure; its runs count iterations or epochs.
+        return str(axis.get("key", "iteration" if "iterations" in self.config else "epoch"))
+
+    @property
+    def length(self) -> int | None:
+        """How many steps it takes; None if that is not known."""
+        found = self.about.get("length", self.config.get(f"{self.counter}s"))
+        return found if isinstance(found, int) else None
+
+    def steps(self, record: Mapping[str, Any]) -> float:
+        """How many steps are done at a record.
+
+        Raises:
+            RunError: If the record does not say.
+        """
+        value = record.get(self.counter)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise damaged(self.directory / METRICS, f"a record holds no {self.counter}")
+        axis = self.about.get("measure", {}).get("axis", {})
+        return value + 1 - int(axis.get("first", self.counter != "iteration"))
+
     def result(self) -> dict[str, Any]:
         """What `finish` was given.
 
@@ -101,9 +138,10 @@ class Run:
                 "run the same command again to continue it."
             )
         result = read_document(path)
-        if result.pop(SEAL, None) != self._seal(result):
-            what = f"{RESULT}, {METRICS} or {EPISODES} was changed after the end"
-            raise damaged(path, what)
+        seal = result.pop(SEAL, None)
+        scores = EPISODES if isinstance(seal, dict) and EPISODES in seal else SCORES
+        if seal != self._seal(result, scores):
+            raise damaged(path, f"{RESULT}, {METRICS} or {scores} was changed after the end")
         return result
 
     def environment(self) -> dict[str, Any]:
@@ -114,13 +152,34 @@ class Run:
         """
         return read_document(self.directory / ENVIRONMENT)
 
-    def episodes(self) -> list[dict[str, Any]]:
-        """One record per test episode, or [] before the end.
+    def scores(self) -> list[float]:
+        """One score per test unit, or [] before the end and where they lie in the metrics.
 
         Raises:
             RunError: If the file is damaged.
         """
-        return read_lines(self.directory / EPISODES, unfinished=False)
+        new = (self.directory / SCORES).exists()
+        path, key = self.directory / (SCORES if new else EPISODES), "score" if new else "accuracy"
+        found = []
+        for number, record in enumerate(read_lines(path, unfinished=False), start=1):
+            value = record.get(key)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise damaged(path, f"line {number} holds no {key}")
+            found.append(float(value))
+        return found
+
+    def damage(self) -> str | None:
+        """Why the records of a complete run cannot be used, and what to do; None if they can.
+
+        The seal of a result knows the lengths of the records, not what they say.
+        """
+        try:
+            for record in self.metrics():
+                self.steps(record)
+            self.scores()
+        except RunError as error:
+            return str(error)
+        return None
 
     def metrics(self) -> list[dict[str, Any]]:
         """The records appended so far; what a killed process left half-written is dropped.
@@ -200,7 +259,9 @@ class Run:
             now = _with_earlier(now, read_document(path))
         write_atomically(path, document(now))
         if not self.is_started:
-            stored = config_file.content(self.kind, self.name, self.identity, self.config)
+            stored = config_file.content(
+                self.kind, self.name, self.identity, self.config, self.about
+            )
             write_atomically(self.directory / config_file.NAME, stored)
 
     def check_config(self) -> None:
@@ -218,7 +279,7 @@ class Run:
             What the last `checkpoint` was given, on the CPU.
 
         Raises:
-            RunError: If the checkpoint or the metrics are damaged; the message names the mend.
+            RunError: If the checkpoint or the metrics are damaged; the message says what to do.
         """
         self._require_lock()
         path, metrics = self.directory / checkpoint.NAME, self.directory / METRICS
@@ -267,25 +328,29 @@ class Run:
         self._require_lock()
         checkpoint.save_weights(self.directory / checkpoint.WEIGHTS, state)
 
-    def finish(
-        self, result: Mapping[str, object], episodes: Iterable[Mapping[str, object]] = ()
-    ) -> None:
-        """Write the metrics, the episodes, and last `result.json`: the run is complete.
+    def finish(self, result: Mapping[str, object], scores: Iterable[float] = ()) -> None:
+        """Write the metrics, the scores, and last `result.json`: the run is complete.
+
+        Args:
+            result: What came out.
+            scores: One per test unit, where they do not lie in the metrics.
 
         Raises:
             UsageError: If anything is not strict JSON; nothing is written then.
             RunError: If it cannot be written, or `resume` was not called.
         """
         content = {key: plain(result[key], f"result.{key}") for key in result}
-        lines = b"".join(line(plain(record, "episode")) for record in episodes)
+        numbered = enumerate(scores)
+        lines = b"".join(line(plain({"unit": n, "score": s}, "score")) for n, s in numbered)
         self._flush()
-        write_atomically(self.directory / EPISODES, lines)
-        write_atomically(self.directory / RESULT, document({**content, SEAL: self._seal(content)}))
+        write_atomically(self.directory / SCORES, lines)
+        sealed = {**content, SEAL: self._seal(content, SCORES)}
+        write_atomically(self.directory / RESULT, document(sealed))
 
-    def _seal(self, result: Mapping[str, Json]) -> Json:
+    def _seal(self, result: Mapping[str, Json], scores: str) -> Json:
         records = {
             name: path.stat().st_size if (path := self.directory / name).is_file() else None
-            for name in (METRICS, EPISODES)
+            for name in (METRICS, scores)
         }
         return {"sha256": hashlib.sha256(canonical(dict(result))).hexdigest(), **records}
 

@@ -22,7 +22,7 @@ class Damaged:
 
     Attributes:
         directory: Which.
-        reason: One sentence: what is wrong and how to mend it.
+        reason: One sentence: what is wrong and what to do.
     """
 
     directory: Path
@@ -74,7 +74,14 @@ class RunStore:
     def __repr__(self) -> str:
         return f"RunStore({str(self.path)!r})"
 
-    def open(self, *, kind: str, name: str, config: Mapping[str, object]) -> Run:
+    def open(
+        self,
+        *,
+        kind: str,
+        name: str,
+        config: Mapping[str, object],
+        about: Mapping[str, object] | None = None,
+    ) -> Run:
         """Return the run of this config, new, unfinished or complete.
 
         Args:
@@ -82,6 +89,8 @@ class RunStore:
             name: Readable name ("arelu-seed0"); no part of the identity.
             config: Every field that the result depends on, the seed included; leave out the
                 device and paths.
+            about: What else is recorded of a new run and names nothing: the command that makes it,
+                what it is scored by. One that is there keeps what it recorded.
 
         Raises:
             UsageError: If the kind or the config cannot be stored.
@@ -89,7 +98,7 @@ class RunStore:
         """
         digest = identity(check_kind(kind), config)
         directory = self.path / kind / folder_name(name, digest)
-        run = Run(directory, kind=kind, name=name, config=config)
+        run = Run(directory, kind=kind, name=name, config=config, about=about)
         run.check_config()
         return run
 
@@ -167,7 +176,7 @@ def read_checked(directory: Path) -> Reading:
     result = None
     if (directory / RESULT).exists():
         result = run.result()
-        run.episodes()
+        run.scores()
     return Reading(run=run, result=result, metrics=run.metrics())
 
 
@@ -192,7 +201,9 @@ def read_run(directory: str | Path) -> Run:
             f"`{directory}` is no run of metaact (its {CONFIG} must hold kind, name and config); "
             "move it out of the results folder."
         )
-    run = Run(directory, kind=kind, name=name, config=config)
+    aside = {"kind", "name", "identity", "config"}
+    about = {key: value for key, value in stored.items() if key not in aside}
+    run = Run(directory, kind=kind, name=name, config=config, about=about)
     run.check_config()
     return run
 

@@ -1,0 +1,53 @@
+"""A picture of each activation and its derivative, at its start values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from metaact import activations, analysis
+from metaact.errors import UsageError
+
+RANGE = 4.0
+POINTS = 401
+
+
+def plot_activations(names: Sequence[str], target: Path) -> list[Path]:
+    """Draw activations.
+
+    Args:
+        names: Names as `metaact.activations.resolve` takes them; "all" for the paper's nineteen.
+        target: Where to write, without suffix.
+
+    Returns:
+        The files written, PNG and SVG.
+
+    Raises:
+        UsageError: If a name is unknown or an activation mixes channels.
+        RunError: If the picture cannot be written.
+    """
+    chosen = [n for name in names for n in (activations.PAPER if name == "all" else (name,))]
+    entries = [activations.resolve(name, "paper") for name in dict.fromkeys(chosen)]
+    figure = analysis.activation_curves(
+        {entry.title: _curve(entry.name, entry.factory()) for entry in entries},
+        title="Activations (solid) and their derivatives (dashed) at the start values",
+    )
+    return analysis.save_figure(figure, target)
+
+
+def _curve(name: str, activation: nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, values and derivatives [points]; random activations in their evaluation mode."""
+    x = torch.linspace(-RANGE, RANGE, POINTS, requires_grad=True)
+    try:
+        y = activation.eval()(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+    except (RuntimeError, IndexError) as error:
+        raise UsageError(
+            f"`activation` must act on each element by itself to be drawn; {name!r} does not "
+            f"({error})."
+        ) from error
+    return x.detach().numpy(), y.detach().numpy(), slope.numpy()

@@ -1,0 +1,124 @@
+"""What `metaact data` shows: which sets there are, a fetched one, a picture of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from metaact import analysis, tasks
+from metaact.errors import DataError, renamed
+from metaact.tasks.builtin.drawn_cache import FOLDER
+
+
+def listing(root: Path | None = None) -> list[dict[str, object]]:
+    """One row per data set known by name.
+
+    Args:
+        root: Data root; None for the default.
+    """
+    return [
+        {
+            "name": dataset.name,
+            "what": dataset.title,
+            "classes": dataset.classes,
+            "images": dataset.images,
+            "size": _size(dataset),
+            "kind": dataset.kind,
+            "held out": dataset.hold_out,
+            "here": "yes" if tasks.is_here(dataset.name, root=root) else "no",
+            "licence": dataset.licence,
+            "citation": dataset.citation,
+        }
+        for dataset in tasks.DATASETS
+    ]
+
+
+def _size(dataset: tasks.Dataset) -> str:
+    return f"{dataset.size}x{dataset.size}" + ("x3" if dataset.channels == 3 else "")
+
+
+def fetch(name: str, root: Path | None = None) -> str:
+    """Bring a data set into the data root, verify its split, and say what is there now.
+
+    Args:
+        name: A name of the catalogue.
+        root: Data root; None for the default.
+
+    Returns:
+        One line: parts with their numbers of classes and images.
+
+    Raises:
+        UsageError: If the name is unknown.
+        DataError: If the data cannot be had or are damaged.
+    """
+    with renamed(dataset="name"):
+        dataset = tasks.find_dataset(name)
+    split = tasks.split(name, root=root)
+    parts = ", ".join(
+        f"{part} {len(images):,} images of {images.classes} classes"
+        for part, images in split.parts().items()
+    )
+    root = tasks.data_root(root)
+    if dataset.kind == "built-in" and not any((root / FOLDER).glob(f"{name}-*.npz")):
+        raise DataError(
+            f"{name} could not be kept in {root} (full, or closed to writing); it can be used, "
+            "and is drawn anew every time."
+        )
+    return f"{name}: {parts}; held out: {split.held_out}; in {root}"
+
+
+def pictures(
+    name: str,
+    root: Path | None,
+    target: Path,
+    *,
+    ways: int,
+    shots: int,
+    queries: int,
+    seed: int,
+) -> list[Path]:
+    """Draw a contact sheet of the training part and one episode of the test part.
+
+    Args:
+        name: A name of the catalogue, a folder or a pack.
+        root: Data root; None for the default.
+        target: Where to write, without suffix.
+        ways: Classes of the episode.
+        shots: Support images per class.
+        queries: Query images per class.
+        seed: Which episode.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: If the episode does not fit the data.
+        DataError: If the data cannot be had.
+        RunError: If the pictures cannot be written.
+    """
+    with renamed(dataset="name"):
+        split = tasks.split(name, root=root)
+    train, test = split.train, split.test
+    drawn = tasks.frozen(
+        test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0
+    )
+    (episode,) = drawn.batches(1)
+    chosen = drawn.indices[0, :, 0]
+    origin = "" if train.provenance.official else " (not official)"
+    sheet = analysis.contact_sheet(
+        train.pixels.numpy(),
+        train.labels.numpy(),
+        train.class_names,
+        title=f"{Path(name).name}{origin}: training part",
+    )
+    one = analysis.episode_sheet(
+        (episode.support[0] * 255).round().to(torch.uint8).numpy(),
+        episode.support_labels[0].numpy(),
+        (episode.query[0] * 255).round().to(torch.uint8).numpy(),
+        episode.query_labels[0].numpy(),
+        class_names=[test.class_names[int(test.labels[i])] for i in chosen],
+        title=f"{Path(name).name}{origin}: a {ways}-way {shots}-shot test episode",
+    )
+    written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
+    return written + analysis.save_figure(one, target.with_name(f"{target.name}-episode"))

@@ -1,0 +1,87 @@
+"""The options of a verb, made from the settings of its experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from metaact.settings import Setting, settings_of, shown
+
+from .parameters import LayerRates, Names, Several
+
+
+def setting_options(config: type, *, arguments: Sequence[str] = ()) -> list[click.Parameter]:
+    """Options, and arguments for some, of all settings of a config; seeds are asked for elsewhere.
+
+    Args:
+        config: The class of the config.
+        arguments: Settings that are arguments, in their order.
+    """
+    declared = {one.name: one for one in settings_of(config) if one.role != "seed"}
+    made: list[click.Parameter] = [
+        click.Argument([name], default=declared[name].default) for name in arguments
+    ]
+    return made + [_option(one) for one in declared.values() if one.name not in arguments]
+
+
+def _option(one: Setting) -> click.Option:
+    help = one.help
+    if one.unset:
+        help = f"{help} [default: {one.unset}]"
+    if one.kind is bool:
+        flags = f"{one.flag}/{one.off}" if one.off else one.flag
+        return click.Option(
+            [one.name, flags, *one.aliases],
+            is_flag=True,
+            default=one.default,
+            show_default=bool(one.off),
+            help=help,
+        )
+    return click.Option(
+        [one.name, one.flag, *one.aliases],
+        type=kind_of(one),
+        default=None if one.default is None else shown(one.default) if one.default != () else "",
+        show_default=one.default not in (None, ()),
+        help=f"{help}{_several(one)}",
+        metavar=_metavar(one),
+    )
+
+
+def kind_of(one: Setting) -> click.ParamType:  # type: ignore[type-arg]  # generic from click 8.3
+    """How the values of a setting are read from the command line."""
+    if one.layers:
+        return LayerRates()
+    if one.many:
+        return Names() if one.kind is str else Several(one.kind)
+    if one.path:
+        return click.STRING
+    return Names() if one.kind is str else Several(one.kind)
+
+
+def _several(one: Setting) -> str:
+    if one.role == "rate":
+        return " Several: every arm is run at each, and its best on validation is marked."
+    return ""
+
+
+def _metavar(one: Setting) -> str | None:
+    if one.choices:
+        return f"[{'|'.join(one.choices)}]"
+    return "TEXT" if one.path else None
+
+
+def values_of(one: Setting, given: Any) -> tuple[Any, ...]:
+    """The values that an option was given, each one that a config takes.
+
+    Args:
+        one: The setting.
+        given: What click made of the option.
+    """
+    if given is None:
+        return (None,)
+    if one.many or one.kind is bool or one.path:
+        return (given,)
+    return tuple(given)
+

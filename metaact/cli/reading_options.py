@@ -1,0 +1,143 @@
+"""How results are read: the options that verbs, `compare` and `report` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metaact.errors import check_int, check_rate
+
+from .base import Failure
+from .parameters import Names, Several
+
+if TYPE_CHECKING:
+    from metaact.reports import Document, Evidence
+
+
+def reading_options() -> list[click.Option]:
+    """What is compared with what, how, and at which level."""
+    return [
+        click.Option(
+            ["--reference"],
+            help="The arm that the others are compared with. [default: the first arm of a verb; of "
+            "a store relu, if it is there, else the first in the order of `activations list`]",
+        ),
+        click.Option(
+            ["--over"],
+            type=click.Choice(["both", "seeds", "units"]),
+            default="both",
+            show_default=True,
+            help="What a repetition would draw anew: training seeds, test episodes or images "
+            "(units), or both.",
+        ),
+        click.Option(
+            ["method", "--interval"],
+            type=click.Choice(["auto", "t", "bca", "wilson"]),
+            default="auto",
+            show_default=True,
+            help="Kind of interval of each arm; auto chooses by the rules in the documentation.",
+        ),
+        click.Option(
+            ["--level"], type=float, default=0.95, show_default=True, help="Confidence level."
+        ),
+        click.Option(
+            ["--margin"],
+            type=float,
+            help="Differences below this many points do not matter: within it, arms can be "
+            "called equivalent.",
+        ),
+        click.Option(
+            ["--to"],
+            type=Several(float),
+            default="50,90",
+            show_default=True,
+            help="Scores in percent whose first reaching is timed.",
+        ),
+        click.Option(
+            ["--bootstrap-seed"],
+            type=int,
+            default=0,
+            show_default=True,
+            help="Seed of bootstrap intervals.",
+        ),
+    ]
+
+
+def reading_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as `metaact.reports.compare` takes them.
+
+    Raises:
+        UsageError: If a number is out of its range.
+    """
+    margin = given["margin"]
+    if margin is not None:
+        check_rate("margin", margin, maximum=100, why="points")
+    for percent in given["to"]:
+        check_rate("to", percent, maximum=100, why="percent")
+    check_int("bootstrap_seed", given["bootstrap_seed"], minimum=0)
+    return {
+        "reference": given["reference"],
+        "over": given["over"],
+        "method": given["method"],
+        "level": given["level"],
+        "margin": None if margin is None else margin / 100,
+        "thresholds": [percent / 100 for percent in given["to"]],
+        "seed": given["bootstrap_seed"],
+    }
+
+
+def store_params() -> list[click.Parameter]:
+    """RUNS and the options of `metaact compare` and `metaact report`."""
+    return [
+        click.Argument(["runs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
+        click.Option(
+            ["arms", "--activation"],
+            type=Names(),
+            help="Only these arms. [default: all that are there]",
+        ),
+        click.Option(
+            ["--by"],
+            default="activation",
+            show_default=True,
+            help="The setting whose values are the arms: --by model compares networks.",
+        ),
+        *reading_options(),
+        click.Option(
+            ["--at"],
+            type=int,
+            help="Epoch at which supervised runs are read; then runs of any length compare. "
+            "[default: their end]",
+        ),
+    ]
+
+
+def read_and_compare(
+    runs: tuple[Path, ...], *, arms: tuple[str, ...] | None, by: str, at: int | None, **given: Any
+) -> Document:
+    """The document of `metaact compare`; what was left out is named on stderr.
+
+    Raises:
+        Failure: If nothing is left to compare.
+        RunError: If a path holds no runs or names one that cannot be used.
+        UsageError: If an option is not allowed.
+    """
+    reading = reading_of(given)
+    if at is not None:
+        check_int("at", at, minimum=0)
+
+    from metaact import reports
+
+    evidence = reports.gather(runs, arms=arms or (), by=by, at=at)
+    name_left_out(evidence)
+    if not evidence.studies:
+        raise Failure("no complete run is left to compare; see what was left out above.", 1)
+    return reports.compare(evidence, **reading)
+
+
+def name_left_out(evidence: Evidence) -> None:
+    """One line on stderr for each directory that is not averaged in."""
+    for item in evidence.left_out:
+        click.echo(f"metaact: left out {item.directory}: {item.why}", err=True)

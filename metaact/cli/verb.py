@@ -1,0 +1,181 @@
+"""The command of an experiment: options from its settings, runs from its plan, one document."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metaact.errors import UsageError, check_choice
+from metaact.experiments.experiment import Experiment
+from metaact.experiments.tuning import combinations, parse_grid, refuse_without_validation
+from metaact.settings import by_name
+
+from .base import Command, common_options, open_store, pick_device, seeds_of
+from .options import setting_options, values_of
+from .output import conclude
+from .parameters import Grid, Several
+from .progress import do_all
+from .reading_options import reading_of, reading_options
+
+if TYPE_CHECKING:
+    from metaact.settings import Config
+
+
+def verb(experiment: Experiment) -> click.Command:
+    """The command that runs an experiment and prints its document."""
+
+    def callback(**given: Any) -> None:
+        run(experiment, given)
+
+    params = [
+        *setting_options(experiment.config, arguments=experiment.arguments),
+        *_question_options(experiment),
+        *reading_options(),
+        *common_options(),
+    ]
+    return Command(
+        experiment.name,
+        callback=callback,
+        params=params,
+        help=experiment.help,
+        short_help=experiment.help.partition("\n")[0],
+    )
+
+
+def _question_options(experiment: Experiment) -> list[click.Option]:
+    """What is compared, over which rates, and beside which controls."""
+    names = " and ".join(rate.flag for rate in experiment.rates)
+    example = ",".join(f"{rate.flag.lstrip('-')}=1e-3,1e-2" for rate in experiment.rates)
+    found = [
+        click.Option(
+            ["--by"],
+            default="activation",
+            show_default=True,
+            help="The setting whose values are the arms; give it several: --by model --model "
+            "mnist-conv,conv4. Several values of any other setting make several studies.",
+        )
+    ]
+    if experiment.rates:
+        found.append(
+            click.Option(
+                ["--tune"],
+                type=Grid(),
+                help=f"Rates to tune every arm over, as in {example}: each combination with each "
+                f"seed, the same for all arms. The values of {names} are the shared rate and join "
+                "the grid. Each arm's best is chosen on the validation part.",
+            )
+        )
+    if "activation" in by_name(experiment.config):
+        found += [
+            click.Option(
+                ["--controls"],
+                is_flag=True,
+                help="Add the controls of each arm: arelu-frozen to arelu (nothing is learned), "
+                "relu-gain to relu (its gain at the start is AReLU's).",
+            ),
+            click.Option(
+                ["alphas", "--alpha"],
+                type=Several(float),
+                help="Start values of α: a grid with --beta (figure 2a).",
+            ),
+            click.Option(
+                ["betas", "--beta"], type=Several(float), help="Start values of β, likewise."
+            ),
+        ]
+    return found
+
+
+def run(experiment: Experiment, given: dict[str, Any]) -> None:
+    """Run what was asked for, and print what came of it."""
+    tune, by = given.pop("tune", None), given.pop("by")
+    controls, out = given.pop("controls", False), given.pop("out")
+    configs = configs_of(experiment, given, by=by, tune=tune)
+    starts = {name: given.get(name) or () for name in ("alphas", "betas")}
+    reading = reading_of(given)
+    device = pick_device(given["device"])
+
+    from metaact import reports
+    from metaact.experiments import arms, study
+
+    chosen = arms.canonical(configs, **starts)
+    if controls:
+        chosen = _with_controls(chosen)
+    ready = study.prepare(
+        experiment, chosen, open_store(out), root=given["data_root"], device=device
+    )
+    if tune is not None:
+        protocol = getattr(configs[0], "protocol", "held-out")
+        refuse_without_validation(protocol, validated=ready.validated)
+    outcome = do_all(ready)
+    document = reports.answer(outcome, by=by, **reading)
+    conclude(document, out / "figures", as_json=given["as_json"])
+
+
+def configs_of(
+    experiment: Experiment,
+    given: Mapping[str, Any],
+    *,
+    by: str = "activation",
+    tune: str | Mapping[str, object] | None = None,
+) -> list[Config]:
+    """One config for every combination of what was given: arms in their order, then seeds.
+
+    Args:
+        experiment: What is to be run.
+        given: The values of its options, by setting.
+        by: The setting whose values are the arms.
+        tune: Further rates, as the user wrote them.
+
+    Raises:
+        UsageError: If a value is not allowed, or the setting cannot be compared.
+    """
+    declared = by_name(experiment.config)
+    can = [n for n, s in declared.items() if s.role not in ("seed", "rate", "computation")]
+    check_choice("by", by, can, why="settings that can be compared")
+    values = {name: values_of(one, given[name]) for name, one in declared.items() if name in given}
+    ordinary = {rate.name: values.pop(rate.name) for rate in experiment.rates}
+    grid = None
+    if tune is not None:
+        grid = parse_grid(tune, experiment.rates)
+        for protocol in values.get("protocol", ("held-out",)):
+            refuse_without_validation(protocol)
+    for name, rates in ordinary.items():
+        for rate in rates:
+            declared[name].check(rate)
+    every = combinations(ordinary, grid)
+    arms = values.pop(by)
+    _refuse_changes_in_computation(declared, values)
+    names = list(values)
+    return [
+        experiment.config(**dict(zip(names, row, strict=True)), **rates, **{by: arm, "seed": seed})
+        for row in itertools.product(*values.values())
+        for rates in every
+        for arm in arms
+        for seed in seeds_of(given)
+    ]
+
+
+def _refuse_changes_in_computation(
+    declared: Mapping[str, Any], values: Mapping[str, Sequence[Any]]
+) -> None:
+    for name, given in values.items():
+        if declared[name].role == "computation" and len(given) > 1:
+            raise UsageError(f"`{name}` must be one value (it names no run); got {len(given)}.")
+
+
+def _with_controls(configs: Sequence[Any]) -> list[Any]:
+    """The runs with those of their controls; arms without one are named on stderr."""
+    from metaact.experiments.arms import with_controls
+
+    found, without = with_controls(configs)
+    if without:
+        click.echo(
+            f"note: no control for {', '.join(without)} (arelu and relu have one); compared as "
+            "they are.",
+            err=True,
+        )
+    return found
+

@@ -1,0 +1,94 @@
+"""The command that makes a run, and one that makes several: from settings to words. No torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from metaact.settings import Config, settings_of, shown
+
+from .experiment import Experiment
+
+SEED, SEEDS = "--seed", "--seeds"
+
+Command = dict[str, Any]
+"""A command: "verb", "arguments", and "options" with their values, "" for a flag."""
+
+
+def command(experiment: Experiment, config: Config) -> Command:
+    """The command that makes the runs of one config, and no others.
+
+    Args:
+        experiment: What they are runs of.
+        config: The settings, data named as the user did.
+    """
+    options: dict[str, str] = {}
+    for one in settings_of(type(config)):
+        value = getattr(config, one.name)
+        if one.role == "seed":
+            options[SEED] = str(value)
+        elif one.name in experiment.arguments or value == one.default or value is None:
+            continue
+        elif isinstance(value, bool):
+            options[one.flag if value else one.off] = ""
+        else:
+            options[one.flag] = shown(value)
+    for one in settings_of(type(config)):
+        if one.default is None and one.flag in options and _follows(config, one.name):
+            del options[one.flag]
+    arguments = [str(getattr(config, name)) for name in experiment.arguments]
+    return {"verb": experiment.name, "arguments": arguments, "options": options}
+
+
+def _follows(config: Config, name: str) -> bool:
+    """Whether a setting has the value that it would be given if it were left out."""
+    given = {s.name: getattr(config, s.name) for s in settings_of(type(config)) if s.name != name}
+    return bool(getattr(type(config)(**given), name) == getattr(config, name))
+
+
+def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fewest commands that make all the runs: one for each verb with its arguments.
+
+    Options of which the runs have several values get them all.
+
+    Args:
+        commands: As runs recorded them.
+
+    Returns:
+        Command lines.
+
+    Examples:
+        >>> one = {"verb": "maml", "arguments": [], "options": {"--activation": "relu"}}
+        >>> two = {"verb": "maml", "arguments": [], "options": {"--seed": "1", "--ways": "3"}}
+        >>> merged([{**one, "options": {**one["options"], "--seed": str(s)}} for s in range(2)])
+        ['metaact maml --activation relu --seeds 2']
+    """
+    groups: dict[tuple[object, ...], list[Mapping[str, str]]] = {}
+    for found in commands:
+        options = found["options"]
+        alike = tuple(name for name, value in options.items() if value == "")
+        key = (found["verb"], tuple(found["arguments"]), alike)
+        groups.setdefault(key, []).append(options)
+    return [
+        shlex.join(["metaact", str(verb), *map(str, arguments), *_options(options)])  # type: ignore[call-overload]
+        for (verb, arguments, _), options in groups.items()
+    ]
+
+
+def _options(commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
+    names = dict.fromkeys(name for options in commands for name in options)
+    for name in names:
+        values = dict.fromkeys(options[name] for options in commands if name in options)
+        if name == SEED:
+            yield from _seeds(sorted(int(value) for value in values))
+        elif list(values) == [""]:
+            yield name
+        else:
+            yield from (name, ",".join(values))
+
+
+def _seeds(seeds: Sequence[int]) -> list[str]:
+    if list(seeds) == list(range(len(seeds))):
+        return [SEEDS, str(len(seeds))] if len(seeds) > 1 else []
+    return [SEED, ",".join(str(seed) for seed in seeds)]

@@ -1,0 +1,94 @@
+"""Training from scratch at small learning rates: how fast does a network get anywhere?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from metaact.experiments.experiment import Experiment, Measure, Selected
+from metaact.experiments.images import image_measure
+from metaact.settings import with_role
+
+from .config import ConvergeConfig as ConvergeConfig
+
+if TYPE_CHECKING:
+    from metaact.experiments.evidence import Arm, Study
+
+
+def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
+    """Accuracy on the test images: each is right or wrong."""
+    return image_measure(data, "test")
+
+
+def selected(study: Study, arm: Arm) -> Selected | None:
+    """The best test epoch, beside that of the epoch best on validation, or the last."""
+    measure, bests, honest, validated = study.measure, {}, [], True
+    for record in arm.scored:
+        place = measure.axis.place
+        whole = [m for m in record.seen if place(m) >= 1 and place(m) == int(place(m))]
+        if not whole:
+            return None
+        tests = [m[measure.test] for m in whole]
+        watched = [m.get(measure.validation) for m in whole]
+        bests[record.seed] = max(tests)
+        validated = all(value is not None for value in watched)
+        chosen = watched.index(max(watched)) if validated else len(tests) - 1
+        honest.append(tests[chosen])
+    which = "test images at the epoch best on validation"
+    if not validated:
+        which = "test images after the last epoch, which nothing selected"
+    return Selected(
+        by_seed=bests,
+        held_out=fmean(honest),
+        selected_on="test images, best epoch",
+        held_out_is=which,
+    )
+
+
+def cell(
+    settings: Mapping[str, Any], rates: Mapping[str, float], at: int
+) -> tuple[int, str] | None:
+    """The cell of table 1 (after one epoch) or 6 (the best of twenty).
+
+    Examples:
+        >>> paper = ConvergeConfig(dataset="mnist", protocol="paper", optimizer="adam")
+        >>> cell(paper.fields(), {"lr": 1e-4}, 1)
+        (1, 'adam_1e-4')
+    """
+    expected = ConvergeConfig(dataset="mnist", protocol="paper").fields()
+    aside = {s.name for s in with_role(ConvergeConfig, "arm", "seed", "rate", "observation")}
+    aside |= {"epochs", "optimizer"}
+    number = {1: 1, 20: 6}.get(at)
+    same = all(settings.get(k) == v for k, v in expected.items() if k not in aside)
+    if number is None or not same:
+        return None
+    return number, f"{settings['optimizer']}_{rates['lr']:.0e}".replace("e-0", "e-")
+
+
+HELP = """Train each activation from scratch, and compare how fast it gets anywhere.
+
+Every arm, learning rate and seed is one run in the store. All arms of a seed see the same batches
+in the same order and, where shapes agree, start from the same weights, so that differences are
+paired. A killed command continues where it was when it is given again, and several processes may
+share one sweep.
+
+\b
+    metaact converge --activation arelu,relu,arelu-frozen
+    metaact converge --activation arelu,relu --tune lr=1e-3,1e-2 --controls --seeds 3
+    metaact converge --dataset mnist --lr 1e-4,1e-5 --optimizer sgd,adam --activation all
+    metaact converge --activation arelu --alpha 0.25,0.5,0.75 --beta 0,1,2
+"""
+
+CONVERGE = Experiment(
+    name="converge",
+    config=ConvergeConfig,
+    implementation="metaact.experiments.converge.run",
+    help=HELP,
+    title="Training from scratch on",
+    asks="make a network learn better from scratch at these rates",
+    measure=measure,
+    kinds={"converge": "trained from scratch"},
+    selected=selected,
+    cell=cell,
+)

@@ -1,0 +1,161 @@
+"""Train one activation from scratch at one learning rate, and watch how fast it gets anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from metaact import activations, tasks
+from metaact.adaptation import Trainer, make_optimizer
+from metaact.experiments.experiment import Member, Planned, Prepared
+from metaact.experiments.networks import network, recipe, run_name
+from metaact.experiments.pictures import image_example
+from metaact.experiments.supervised import (
+    UNNORMALISED,
+    Learner,
+    check_batch_size,
+    together,
+    train_together,
+)
+from metaact.tasks import Images, match
+
+from . import measure
+from .config import ConvergeConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageData(Prepared):
+    """The data that every arm and seed of one comparison share.
+
+    Attributes:
+        train: Images to train on, on the device.
+        validation: Images for choices, or None.
+        test: Images for the reported figure.
+        identity: Hashes that enter every run's identity: other data, other run.
+    """
+
+    train: Images
+    validation: Images | None
+    test: Images
+    identity: dict[str, str]
+
+
+def prepare(
+    configs: Sequence[ConvergeConfig], *, root: Path | None = None, device: str = "cpu"
+) -> ImageData:
+    """Load and verify the data, and try every arm's network and optimizer once.
+
+    Args:
+        configs: Runs that share data set and protocol.
+        root: Data root; None for the default.
+        device: Where the images are to reside.
+
+    Returns:
+        What all runs share.
+
+    Raises:
+        UsageError: If an activation or a layer is unknown, the network does not fit the images, or
+            the test part of the data set holds other classes than the training part.
+        DataError: If the data cannot be had.
+    """
+    first = configs[0]
+    tasks.check_shares_classes("dataset", first.dataset)
+    split = tasks.split(
+        first.dataset,
+        root=root,
+        hold_out="images",
+        validation=0 if first.protocol == "paper" else None,
+    )
+    parts, pipeline = _fitted(split, {config.model for config in configs})
+    shared = ImageData(
+        data=split.provenance(),
+        device=device,
+        normalisation=UNNORMALISED,
+        validated="validation" in parts,
+        examples=(image_example(parts["test"], "Some test images."),),
+        notes=(f"Images were brought to the network's size: {pipeline}",) if pipeline else (),
+        train=parts["train"].to(device),
+        validation=parts["validation"].to(device) if "validation" in parts else None,
+        test=parts["test"].to(device),
+        identity={f"{name}_sha256": parts[name].sha256() for name in ("train", "test")},
+    )
+    for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
+        check_batch_size(config.batch_size, len(shared.train))
+        make_optimizer(build(config, shared), recipe(config))
+    return shared
+
+
+def _fitted(split: tasks.Split, models: set[str]) -> tuple[dict[str, Images], str]:
+    """The parts in the size that the networks take: MNIST-Conv takes 28x28 only."""
+    if "mnist-conv" not in models or split.train.size == (28, 28):
+        return split.parts(), ""
+    pipeline, _ = match(split.train, split.train, size=28)
+    return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
+
+
+def build(config: ConvergeConfig, shared: ImageData) -> nn.Module:
+    """The network of one seed before training, on the device."""
+    return network(config, shared.train, classes=shared.train.classes, device=shared.device)
+
+
+def plan(configs: Sequence[ConvergeConfig], shared: ImageData) -> list[Planned]:
+    """One run for each config; every setting and the data name it."""
+    return [_planned(config, shared) for config in configs]
+
+
+def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
+    identity = {
+        **config.fields(),
+        **shared.identity,
+        **activations.source_identity(config.activation),
+    }
+    stem = f"{Path(config.dataset).stem}-{config.optimizer}-lr{config.lr:g}"
+    return Planned(
+        config=config,
+        kind="converge",
+        name=run_name(stem, activation=config.activation, seed=config.seed),
+        label=f"{config.activation} {config.optimizer} lr {config.lr:g} seed {config.seed}",
+        identity=identity,
+        measure=measure(identity, shared.data),
+        length=config.epochs,
+        points=(1,) if config.epochs > 1 else (),
+        group=replace(config, seed=0, lr=1.0, first_epoch_points=config.first_epoch_points),
+        together=together(config, shared.device),
+    )
+
+
+def execute(
+    members: Sequence[Member], shared: ImageData, *, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Train and evaluate after every epoch, or continue where it stopped."""
+
+    def learner(member: Member) -> Learner:
+        config: ConvergeConfig = member.planned.config
+        evaluate_on = {"test": shared.test}
+        if shared.validation is not None:
+            evaluate_on["validation"] = shared.validation
+        return Learner(
+            trainer(config, shared),
+            evaluate_on,
+            epochs=config.epochs,
+            observe_at=points(config, len(shared.train)),
+        )
+
+    train_together(members, learner, tick=tick)
+
+
+def trainer(config: ConvergeConfig, shared: ImageData) -> Trainer:
+    """The trainer of `config` before its first epoch."""
+    model = build(config, shared)
+    return Trainer(model, shared.train, recipe=recipe(config), seed=config.seed)
+
+
+def points(config: ConvergeConfig, images: int) -> tuple[int, ...]:
+    """Updates of the first epoch after which the run is evaluated: evenly spaced in its inside."""
+    assert config.first_epoch_points is not None
+    updates = -(-images // config.batch_size)
+    parts = min(config.first_epoch_points, updates) + 1  # more would be the same: all of them
+    return tuple(sorted({round(updates * i / parts) for i in range(1, parts)} - {0, updates}))

@@ -1,0 +1,146 @@
+"""Settings that several experiments share, each declared here once. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metaact.settings import LONGEST, Config, count, setting
+
+MODELS = ("mnist-conv", "conv4")
+PROTOCOLS = ("held-out", "paper")
+OPTIMIZERS = ("sgd", "adam")
+DECAYS = ("all", "weights")
+
+END = "a run must come to an end"
+
+_BATCH_NORM = {"batch": "BatchNorm", "off": "no BatchNorm"}
+
+
+def activation() -> Any:
+    """The arm, unless the question is by another setting."""
+    return setting(
+        "arelu",
+        "Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
+        "module:factory, or `all` for the paper's nineteen. The first is the reference.",
+        role="arm",
+    )
+
+
+def seed(of: str) -> Any:
+    """The training seed; on the command line it is given by --seeds or --seed."""
+    return count(0, f"Seed of {of}.", role="seed", least=0)
+
+
+def dataset(default: str) -> Any:
+    """What is trained and tested on."""
+    return setting(
+        default,
+        "A name from `metaact data list`, a folder of class folders, or an .npz pack.",
+        role="data",
+        path=True,
+    )
+
+
+def model() -> Any:
+    """The network."""
+    return setting(
+        "mnist-conv", "Network.", role="training", choices=MODELS, words="{}", always=True
+    )
+
+
+def batch_norm(default: str | None) -> Any:
+    """Normalisation within the network."""
+    return setting(
+        default,
+        "Statistics of the batch at hand, in evaluation too, or none.",
+        role="training",
+        choices=("batch", "off"),
+        unset="batch for conv4, off for mnist-conv",
+        words=_BATCH_NORM,
+        always=True,
+    )
+
+
+def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
+    """How long a run goes on."""
+    return count(default, help, role=role, most=LONGEST, why_most=END, **more)
+
+
+def rate(default: float, help: str) -> Any:
+    """A learning rate: every arm is run at each that is given, and it can be tuned."""
+    return setting(default, help, role="rate", kind=float)
+
+
+def protocol(choices: tuple[str, ...], help: str) -> Any:
+    """Whether choices are made on data of their own, or as the paper made them."""
+    return setting(
+        choices[0], help, role="data", choices=choices, words="{} protocol", always=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig(Config):
+    """Settings of a network that is trained in the ordinary way.
+
+    Attributes:
+        activation: Name of the arm, as `metaact.activations.resolve` understands it.
+        seed: Seed of the weights, of the batch order and of random layers.
+        model: "mnist-conv" or "conv4".
+        batch_norm: "off", or "batch": statistics of the batch at hand, also in evaluation.
+        optimizer: "sgd" or "adam".
+        lr: Learning rate.
+        momentum: Of SGD.
+        weight_decay: L2 penalty.
+        decay: What the penalty applies to: "all", or "weights", which spares activations.
+        batch_size: Images per update.
+        train_layers: Layer names that are trained: "all", "weights", "activations", or a path.
+        layer_lrs: Pairs (layer name, learning rate) that differ from `lr`.
+        freeze_activations: Keep α, β and all other parameters of activations at their start.
+        stack: Most runs trained in one vectorised call; None decides by the device.
+    """
+
+    activation: str = activation()
+    seed: int = seed("the weights, of the batch order and of random layers")
+    model: str = model()
+    batch_norm: str = batch_norm("off")
+    optimizer: str = setting(
+        "sgd",
+        "Optimizer: sgd (with momentum) or adam.",
+        role="training",
+        choices=OPTIMIZERS,
+        words={"sgd": "by SGD", "adam": "by Adam"},
+        always=True,
+    )
+    lr: float = rate(1e-4, "Learning rate.")
+    momentum: float = setting(0.9, "Of SGD.", role="training", minimum=0, below=1)
+    weight_decay: float = setting(0.0, "L2 penalty.", role="training", minimum=0)
+    decay: str = setting(
+        "all",
+        "What the penalty applies to; `weights` spares activations (decay pushes α to 0).",
+        role="training",
+        choices=DECAYS,
+        words={"weights": "decay of weights alone", "all": "decay of all"},
+    )
+    batch_size: int = count(128, "Images per update.", role="training")
+    train_layers: tuple[str, ...] = setting(
+        ("all",),
+        "What is trained: all, weights, activations, or layers by name (head, conv3).",
+        role="training",
+    )
+    layer_lrs: tuple[tuple[str, float], ...] = setting(
+        (),
+        "Rates other than --lr: head=1e-3,activations=1e-4; the first that fits wins.",
+        role="training",
+    )
+    freeze_activations: bool = setting(
+        False, "Keep α, β and all other parameters of activations as they are.", role="training"
+    )
+    stack: int | None = count(
+        None,
+        "Most runs trained in one vectorised call.",
+        role="computation",
+        unset="1 on a CPU, 32 on a GPU",
+    )
+
+

@@ -1,0 +1,306 @@
+"""Runs read back: one complete run, an arm of runs over seeds, and a study of arms. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaact.errors import RunError
+from metaact.runs import Run, unpack_bits
+from metaact.settings import Role
+
+from .experiment import Experiment, Measure
+
+Array: TypeAlias = NDArray[np.float64]
+
+SOURCE_OF_ARM = "activation_sha256"
+"""Hash of the file of a user's own activation: it belongs to the arm."""
+
+RIGHT = "test_right"
+"""Entry of a record that holds, packed, which test units were right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """One complete run.
+
+    Attributes:
+        run: Its directory.
+        experiment: What it is a run of.
+        measure: What it is scored by.
+        arm: The value of the setting that tells arms apart.
+        seed: Its training seed.
+        rates: Its learning rates by name.
+        settings: What it shares with the other runs of its study.
+        source: Hash of the file of a user's own activation; "" for others.
+        result: What the run finished with.
+        environment: Versions, machine, data and their provenance.
+        metrics: Everything recorded along the way, one mapping a record.
+        at: Place at which it is read; None is its end.
+        failed: Whether it left the finite numbers, or had nothing to start from, before that.
+        score: Mean test score; None if it failed.
+        scores: The same per test unit [units]; None if it failed or did not keep them.
+        validation: Score on the validation part there; None without one.
+    """
+
+    run: Run
+    experiment: Experiment
+    measure: Measure
+    arm: str
+    seed: int
+    rates: Mapping[str, float]
+    settings: Mapping[str, Any]
+    source: str
+    result: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    metrics: tuple[Mapping[str, Any], ...] = field(repr=False)
+    at: int | None
+    failed: bool
+    score: float | None
+    scores: Array | None = field(repr=False)
+    validation: float | None
+
+    @property
+    def seen(self) -> tuple[Mapping[str, Any], ...]:
+        """The records up to where the run is read."""
+        if self.at is None or not self.measure.along:
+            return self.metrics
+        place = self.measure.axis.place
+        return tuple(record for record in self.metrics if place(record) <= self.at)
+
+    def test_scores(self, place: float) -> Array | float | None:
+        """Test scores at a place along the way: per unit if they were kept, else their mean."""
+        record = next((r for r in self.metrics if self.measure.axis.place(r) == place), None)
+        if record is None or record.get(self.measure.test) is None:
+            return None
+        units = _units(record, self.result, self.measure)
+        return float(record[self.measure.test]) if units is None else units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arm:
+    """One arm at one setting of its rates, over seeds.
+
+    Attributes:
+        name: How tables call it: its value, and its rates where a study has several.
+        value: The value of the setting that tells arms apart: the activation.
+        rates: Its learning rates by name.
+        records: Its runs in the order of their seeds, failed ones included.
+    """
+
+    name: str
+    value: str
+    rates: Mapping[str, float]
+    records: tuple[Record, ...]
+
+    @property
+    def scored(self) -> tuple[Record, ...]:
+        """The runs that have a score."""
+        return tuple(record for record in self.records if not record.failed)
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """Seeds of the runs that have none."""
+        return tuple(record.seed for record in self.records if record.failed)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the runs that have a score."""
+        return tuple(record.seed for record in self.scored)
+
+    @property
+    def validations(self) -> dict[int, float]:
+        """Score on the validation part by seed, of the runs that have one."""
+        return {r.seed: r.validation for r in self.scored if r.validation is not None}
+
+    def matrix(self, seeds: Iterable[int] | None = None, *, per_unit: bool = True) -> Array:
+        """Test scores [seeds, units], or [seeds, 1] mean scores.
+
+        Args:
+            seeds: Which seeds, in which order; None for all that have a score.
+            per_unit: Whether one column per episode or image is asked for.
+        """
+        by_seed = {record.seed: record for record in self.scored}
+        chosen = [by_seed[seed] for seed in (self.seeds if seeds is None else seeds)]
+        if per_unit:
+            return np.array([record.scores for record in chosen], dtype=np.float64)
+        return np.array([[record.score] for record in chosen], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """All runs that may be compared: they share what they are trained and tested on, and how.
+
+    Attributes:
+        experiment: What they are runs of.
+        by: The setting whose values are the arms.
+        measure: What they are scored by.
+        settings: What they share, hashes of the data included.
+        arms: By value and rates.
+        at: Place at which the runs are read; None is their end.
+    """
+
+    experiment: Experiment
+    by: str
+    measure: Measure
+    settings: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    at: int | None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All runs."""
+        return tuple(record for arm in self.arms for record in arm.records)
+
+    @property
+    def per_unit(self) -> bool:
+        """Whether every run kept its scores per unit: only then are arms paired over units."""
+        return all(r.scores is not None for arm in self.arms for r in arm.scored)
+
+    @property
+    def trials_per_unit(self) -> int | None:
+        """Answers behind one score: the query images of an episode, or one image."""
+        step = self.measure.resolution
+        return None if step is None else round(1 / step)
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def measure_of(run: Run, experiment: Experiment) -> Measure:
+    """What a run is scored by; version 0.1.0 did not record it: then what the experiment says.
+
+    Raises:
+        RunError: If the environment cannot be read, or what is recorded is no measure.
+    """
+    found = run.about.get("measure")
+    if found is None:
+        return experiment.measure(run.config, run.environment().get("data", {}))
+    try:
+        return Measure.from_json(found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"`{run.directory}` records no measure that is known here ({error}).") from error
+
+
+def read_record(
+    run: Run, experiment: Experiment, *, by: str = "activation", at: int | None = None
+) -> Record:
+    """Read a complete run.
+
+    Args:
+        run: The run.
+        experiment: What it is a run of.
+        by: The setting whose values are the arms.
+        at: Place at which it is read, where it was tested along the way; None is its end.
+
+    Raises:
+        RunError: If it is not complete, damaged, shorter than `at`, or lacks what was recorded.
+    """
+    result, measure = run.result(), measure_of(run, experiment)
+    metrics = tuple(run.metrics())
+    at = at if measure.along else None
+    length = run.length or 0
+    if at is not None and at > length:
+        raise RunError(
+            f"`{run.directory}` has {length} {measure.axis.name}s, and is asked for at "
+            f"{measure.axis.name} {at}."
+        )
+    place = length if at is None else at
+    failed, score, scores, validation = _scores(run, result, metrics, measure, place)
+    config = run.config
+    return Record(
+        run=run,
+        experiment=experiment,
+        measure=measure,
+        arm=str(config[by]),
+        seed=int(config["seed"]),
+        rates={s.name: float(config[s.name]) for s in experiment.rates if s.name in config},
+        settings=shared_settings(experiment, config, by=by, at=at),
+        source=str(config.get(SOURCE_OF_ARM, "")),
+        result=result,
+        environment=run.environment(),
+        metrics=metrics,
+        at=at,
+        failed=failed,
+        score=score,
+        scores=scores,
+        validation=validation,
+    )
+
+
+_Scores: TypeAlias = tuple[bool, float | None, Array | None, float | None]
+
+
+def _scores(
+    run: Run,
+    result: Mapping[str, Any],
+    metrics: tuple[Mapping[str, Any], ...],
+    measure: Measure,
+    place: float,
+) -> _Scores:
+    if measure.along:
+        record = next((r for r in metrics if measure.axis.place(r) == place), None)
+        if record is None or record.get(measure.test) is None:
+            return True, None, None, None
+        units = _units(record, result, measure)
+        return False, float(record[measure.test]), units, record.get(measure.validation)
+    if result["outcome"] != "complete":
+        return True, None, None, None
+    scores = np.array(run.scores(), dtype=np.float64)
+    if len(scores) != measure.units:
+        raise RunError(
+            f"`{run.directory}` holds {len(scores)} of {measure.units} {measure.unit}; delete it "
+            "and run the same command again."
+        )
+    validation = metrics[-1].get(measure.validation) if metrics else None
+    return False, float(scores.mean()), scores, validation
+
+
+def _units(
+    record: Mapping[str, Any], result: Mapping[str, Any], measure: Measure
+) -> Array | None:
+    """The scores per unit of a record; None if they were not kept."""
+    units = measure.units or int(result.get("test_images", 0))
+    if RIGHT in record and units:
+        return unpack_bits(record[RIGHT], units).astype(np.float64)
+    if "test_scores" in record:
+        return np.array(record["test_scores"], dtype=np.float64)
+    return None
+
+
+ASIDE: tuple[Role, ...] = ("seed", "rate", "observation", "computation")
+"""Roles of settings in which the runs of one study may differ, beside the one that is asked about."""
+
+
+def shared_settings(
+    experiment: Experiment, config: Mapping[str, Any], *, by: str = "activation", at: int | None = None
+) -> dict[str, Any]:
+    """What a run shares with those it may be compared with, by the roles of its settings.
+
+    Args:
+        experiment: What it is a run of.
+        config: What names the run.
+        by: The setting whose values are the arms.
+        at: Place at which runs are read; then runs of any length are compared.
+    """
+    known = experiment.settings
+    aside = {name for name, one in known.items() if one.role in ASIDE} | {by}
+    if by == "activation":
+        aside.add(SOURCE_OF_ARM)
+    if at is not None:
+        aside |= {name for name, one in known.items() if one.contains}
+    return {name: value for name, value in config.items() if name not in aside}
+
+
+def study_key(
+    experiment: Experiment, config: Mapping[str, Any], *, by: str = "activation", at: int | None = None
+) -> str:
+    """A text that runs have in common just if they belong to one study."""
+    shared = shared_settings(experiment, config, by=by, at=at)
+    return json.dumps([experiment.name, shared], sort_keys=True)

@@ -1,0 +1,162 @@
+"""The one loop of all experiments: step, record, checkpoint; continue where a kill stopped it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from metaact.errors import RunError
+from metaact.runs import Run, finite
+
+from .experiment import Member
+
+CHECKPOINT_SECONDS = 5.0
+"""Wall time between checkpoints: what a kill can cost, to the end of the step."""
+
+Record = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a run ends.
+
+    Attributes:
+        result: What `result.json` holds; its "outcome" is "complete" or says what went wrong.
+        scores: One per test unit, where they are not in the records.
+        weights: What `weights.pt` holds; None keeps none.
+    """
+
+    result: Mapping[str, object]
+    scores: Sequence[float] = ()
+    weights: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step of a run left behind.
+
+    Attributes:
+        records: What is written down, in order.
+        ended: How the run ends here, if it cannot go on.
+    """
+
+    records: Sequence[Record]
+    ended: Finished | None = None
+
+
+class Learner(Protocol):
+    """What one run trains."""
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+
+    def begin(self) -> Sequence[Record]:
+        """What is known before the first step."""
+
+    def finish(self, last: Record) -> Finished:
+        """Test what was learned; `last` is the last record."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned; may raise KeyError, RuntimeError, ValueError."""
+
+
+Advance = Callable[[Sequence[Any]], Sequence[Step]]
+"""One step of several learners that have done equally many; one `Step` for each."""
+
+
+def train(
+    members: Sequence[Member],
+    make: Callable[[Member], Learner],
+    advance: Advance,
+    *,
+    tick: Callable[[], None],
+) -> None:
+    """Bring runs from where they are to their end, side by side where they are equally far.
+
+    Args:
+        members: The runs, locked and begun.
+        make: Makes what a run trains, before its first step.
+        advance: One step.
+        tick: Called once a step and run, also for steps done before a kill.
+
+    Raises:
+        RunError: If a run directory cannot be written or its checkpoint does not fit.
+    """
+    courses = [_Course(member, make(member)) for member in members]
+    for done in sorted({course.learner.done for course in courses}):
+        together = [course for course in courses if course.learner.done == done]
+        _train(together, done, advance, tick)
+
+
+def _train(
+    courses: list[_Course], done: int, advance: Advance, tick: Callable[[], None]
+) -> None:
+    length = courses[0].member.planned.length
+    for course in courses:
+        for _ in range(done):
+            tick()
+        if done == 0:
+            course.write(course.learner.begin())
+    for number in range(done, length):
+        steps = advance([course.learner for course in courses])
+        going = []
+        for course, step in zip(courses, steps, strict=True):
+            course.write(step.records)
+            tick()
+            if step.ended is None:
+                course.save(last=number + 1 == length)
+                going.append(course)
+            else:
+                course.end(step.ended)
+        courses = going
+        if not courses:
+            return
+    for course in courses:
+        course.end(course.learner.finish(course.last))
+
+
+class _Course:
+    """A run in training: what it trains, and what it writes."""
+
+    def __init__(self, member: Member, learner: Learner) -> None:
+        self.member = member
+        self.run: Run = member.run
+        self.learner = learner
+        self.saved = time.monotonic()
+        state = self.run.resume()
+        if state is not None:
+            try:
+                learner.load_state_dict(state)
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise RunError(
+                    f"the checkpoint in {self.run.directory} does not fit this run ({error}); "
+                    "delete that directory and run again."
+                ) from error
+        self.last: Record = {}
+        if learner.done:
+            self.last = self.run.metrics()[-1]
+
+    def write(self, records: Sequence[Record]) -> None:
+        for record in records:
+            kept = finite(record)
+            assert isinstance(kept, dict)
+            self.run.append(kept)
+            self.last = kept
+
+    def save(self, *, last: bool) -> None:
+        if last or time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            self.run.checkpoint(self.learner.state_dict())
+            self.saved = time.monotonic()
+
+    def end(self, finished: Finished) -> None:
+        if finished.weights is not None:
+            self.run.save_weights(finished.weights)
+        result = finite(finished.result)
+        assert isinstance(result, dict)
+        self.run.finish(result, finished.scores)

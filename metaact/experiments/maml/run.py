@@ -1,0 +1,348 @@
+"""Meta-learn one activation with MAML and measure it on frozen held-out episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from metaact import activations, analysis, tasks
+from metaact.adaptation import MAML, import_learn2learn
+from metaact.errors import renamed
+from metaact.experiments.experiment import Example, Member, Planned, Prepared
+from metaact.experiments.loop import Finished, Record, Step, train
+from metaact.experiments.networks import counts, network, run_name
+from metaact.randomness import derived_seed, isolated_rng
+from metaact.runs import finite
+
+from . import measure
+from .config import MamlConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEST_SEED = 20_200_623
+"""Seed of the frozen episodes: one for all runs, so that arms and seeds are paired."""
+
+WAYS, QUERIES, SHOTS = 8, 5, 4
+"""What is shown of an episode at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EpisodeData(Prepared):
+    """The data that every arm and seed of one comparison share.
+
+    Attributes:
+        split: Verified train, validation and test images, on the device.
+        mean: Per channel mean of the training pixels in [0, 1].
+        std: Per channel standard deviation of the same.
+        test: Frozen test episodes.
+        validation: Frozen validation episodes; None where the split has no validation part.
+        identity: Hashes that enter every run's identity: other data or episodes, other run.
+    """
+
+    split: tasks.Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    test: tasks.FrozenEpisodes
+    validation: tasks.FrozenEpisodes | None
+    identity: dict[str, str]
+
+
+def prepare(
+    configs: Sequence[MamlConfig], *, root: Path | None = None, device: str = "cpu"
+) -> EpisodeData:
+    """Load and verify the data, draw the frozen episodes, and try every arm's network once.
+
+    Args:
+        configs: Runs that share data and episodes.
+        root: Data root; None for the default.
+        device: Where the images are to reside.
+
+    Returns:
+        What all runs of the comparison share.
+
+    Raises:
+        UsageError: If the episodes asked for do not fit the data, or a network cannot be built.
+        DataError: If the data cannot be had.
+        MissingDependencyError: If the engine "learn2learn" is asked for and not installed.
+    """
+    config = configs[0]
+    if any(one.engine == "learn2learn" for one in configs):
+        import_learn2learn()  # missing, it would fail every run after its directory was made
+    split = tasks.split(
+        config.dataset,
+        root=root,
+        hold_out=config.hold_out,
+        validation=0 if config.protocol == "paper" else None,
+    )
+    mean, std = tasks.statistics(split.train)
+
+    def frozen(
+        images: tasks.Images, episodes: int, seed: int, *, replacement: bool = True
+    ) -> tasks.FrozenEpisodes:
+        with renamed(queries="test_queries", episodes="test_episodes"):
+            return tasks.frozen(
+                images,
+                ways=config.ways,
+                shots=config.shots,
+                queries=config.test_queries,
+                episodes=episodes,
+                seed=seed,
+                replacement=replacement,
+                mean=mean,
+                std=std,
+                device=device,
+            )
+
+    test = frozen(split.test, config.test_episodes, TEST_SEED, replacement=config.replacement)
+    validation = None
+    if split.validation is not None:
+        # Always with replacement: it serves choices and no interval, and the part is small.
+        validation = frozen(split.validation, config.validation_episodes, TEST_SEED + 1)
+    example = Example(
+        kind="episodes",
+        sha256=test.sha256,
+        caption="The first frozen test episode.",
+        draw=lambda: _picture(test, split.test),
+    )
+    shared = EpisodeData(
+        data=split.provenance(),
+        device=device,
+        normalisation={"mean": list(mean), "std": list(std), "scale": "pixels in 0..1"},
+        validated=validation is not None,
+        examples=(example,),
+        split=split,
+        mean=mean,
+        std=std,
+        test=test,
+        validation=validation,
+        identity={
+            "train_sha256": split.train.sha256(),
+            "test_episodes_sha256": test.sha256,
+        },
+    )
+    training_batches(config, shared)  # refuses here, before any run directory exists
+    for one in {(c.activation, c.model, c.batch_norm): c for c in configs}.values():
+        build(one, shared)
+    return shared
+
+
+def training_batches(
+    config: MamlConfig, shared: EpisodeData
+) -> Callable[[int], tasks.MetaBatch]:
+    """The training meta-batches of one seed, by the number of the iteration.
+
+    Fresh episodes, or with `task_pool` a draw with replacement from that many.
+
+    Raises:
+        UsageError: If the training part cannot fill such episodes.
+    """
+    assert config.queries is not None
+    fresh = tasks.Episodes(
+        shared.split.train,
+        ways=config.ways,
+        shots=config.shots,
+        queries=config.queries,
+        seed=config.seed,
+        mean=shared.mean,
+        std=shared.std,
+        device=shared.device,
+    )
+    fresh.check_tasks(config.tasks)
+    if not config.task_pool:
+        return lambda iteration: fresh.sample(config.tasks, index=iteration)
+    with renamed(episodes="task_pool"):
+        pool = tasks.frozen(
+            shared.split.train,
+            ways=config.ways,
+            shots=config.shots,
+            queries=config.queries,
+            episodes=config.task_pool,
+            seed=config.seed,
+            mean=shared.mean,
+            std=shared.std,
+            device=shared.device,
+        )
+
+    def draw(iteration: int) -> tasks.MetaBatch:
+        generator = torch.Generator().manual_seed(derived_seed("pool", config.seed, iteration))
+        return pool.take(torch.randint(len(pool), (config.tasks,), generator=generator))
+
+    return draw
+
+
+def build(config: MamlConfig, shared: EpisodeData) -> nn.Module:
+    """The network of one seed before training, on the device."""
+    return network(config, shared.split.train, classes=config.ways, device=shared.device)
+
+
+def plan(configs: Sequence[MamlConfig], shared: EpisodeData) -> list[Planned]:
+    """One run for each config; every setting and the data's content name it."""
+    return [_planned(config, shared) for config in configs]
+
+
+def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
+    identity = {
+        **config.fields(),
+        "hold_out": shared.split.held_out,
+        **shared.identity,
+        **activations.source_identity(config.activation),
+    }
+    stem = f"{Path(config.dataset).stem}-{config.ways}way-{config.shots}shot"
+    return Planned(
+        config=config,
+        kind="maml",
+        name=run_name(stem, activation=config.activation, seed=config.seed),
+        label=f"{config.activation} inner lr {config.inner_lr:g} meta lr {config.meta_lr:g} "
+        f"seed {config.seed}",
+        identity=identity,
+        measure=measure(identity, shared.data),
+        length=config.iterations,
+    )
+
+
+def execute(
+    members: Sequence[Member], shared: EpisodeData, *, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Meta-train, validate along the way, test, and finish; or continue where it stopped."""
+    train(members, lambda member: Learner(member.planned.config, shared), _advance, tick=tick)
+
+
+def _advance(learners: Sequence[Learner]) -> list[Step]:
+    return [learner.step() for learner in learners]
+
+
+class Learner:
+    """One network in meta-training.
+
+    The accuracy of an iteration is measured before its update, on the very tasks of the update:
+    what the paper's authors report. Training that leaves the finite numbers ends as the outcome
+    "diverged", with the iteration.
+
+    Args:
+        config: The settings.
+        shared: The data.
+    """
+
+    def __init__(self, config: MamlConfig, shared: EpisodeData) -> None:
+        self.config = config
+        self.shared = shared
+        self.model = build(config, shared)
+        self.maml = MAML(
+            self.model,
+            inner_lr=config.inner_lr,
+            inner_steps=config.inner_steps,
+            first_order=config.first_order,
+            head_only=config.head_only,
+            chunk_size=config.chunk_size,
+            engine=config.engine,
+        )
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.meta_lr)
+        self.batches = training_batches(config, shared)
+        self.iteration = 0
+        self.best = 0.0
+
+    @property
+    def done(self) -> int:
+        """Iterations done."""
+        return self.iteration
+
+    def begin(self) -> list[Record]:
+        """Nothing is known before the first iteration."""
+        return []
+
+    def step(self) -> Step:
+        """One meta-update."""
+        self.model.train()
+        self.optimizer.zero_grad()
+        with isolated_rng("maml", self.config.seed, self.iteration):
+            outcome = self.maml.backward(self.batches(self.iteration))
+        loss, accuracy = float(outcome.loss), float(outcome.accuracy.mean())
+        if not math.isfinite(loss):
+            return Step(records=[], ended=self._diverged())
+        self.best = max(self.best, accuracy)
+        self.optimizer.step()
+        record: dict[str, object] = {
+            "iteration": self.iteration,
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "attention": finite(activations.attention_values(self.model)),
+        }
+        self.iteration += 1
+        return Step(records=[record | self._validate()])
+
+    def _validate(self) -> dict[str, float]:
+        last = self.iteration == self.config.iterations
+        due = last or self.iteration % self.config.validation_every == 0
+        if self.shared.validation is None or not due:
+            return {}
+        accuracies = self._test(self.shared.validation)
+        return {"validation_accuracy": sum(accuracies) / len(accuracies)}
+
+    def _diverged(self) -> Finished:
+        counted = counts(self.model)
+        return Finished(result={"outcome": "diverged", "iteration": self.iteration, **counted})
+
+    def finish(self, last: Record) -> Finished:
+        """Accuracy on every frozen test episode."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            return self._diverged()
+        accuracies = self._test(self.shared.test)
+        return Finished(
+            result={
+                "outcome": "complete",
+                "test_accuracy": sum(accuracies) / len(accuracies),
+                "best_training_accuracy": self.best,
+                **counts(self.model),
+            },
+            scores=accuracies,
+            weights=self.model.state_dict(),
+        )
+
+    def _test(self, episodes: tasks.FrozenEpisodes) -> list[float]:
+        """Accuracy on every frozen episode; random layers are in their evaluation mode."""
+        return [
+            float(accuracy)
+            for batch in episodes.batches(self.config.tasks)
+            for accuracy in self.maml.test(batch, inner_steps=self.config.test_inner_steps)
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "iteration": self.iteration,
+            "best": self.best,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.iteration = int(state["iteration"])
+        self.best = float(state["best"])
+
+
+def _picture(test: tasks.FrozenEpisodes, images: tasks.Images) -> Figure:
+    """The first episode, from the raw bytes: support images left, query images right."""
+    episode = test.indices[0]
+    ways, rows = len(episode), episode[:WAYS]
+    left_out = len(rows) < ways
+    support = rows[:, : min(test.shots, SHOTS)]
+    query = rows[:, test.shots :][:, :QUERIES]
+    pixels, labels = images.pixels.cpu(), images.labels.cpu()
+    return analysis.episode_sheet(
+        pixels[support.reshape(-1)].numpy(),
+        [way for way, row in enumerate(support) for _ in row],
+        pixels[query.reshape(-1)].numpy(),
+        [way for way, row in enumerate(query) for _ in row],
+        class_names=[images.class_names[int(labels[row[0]])] for row in rows],
+        title="the first test episode" + (f": {len(rows)} of {ways} classes" if left_out else ""),
+    )

@@ -1,0 +1,30 @@
+"""Small pictures of what a study is tested on."""
+
+from __future__ import annotations
+
+from metaact import analysis
+from metaact.tasks import Images
+
+from .experiment import Example
+
+
+def image_example(images: Images, caption: str) -> Example:
+    """A few test images of each of at most ten classes.
+
+    Args:
+        images: The test part.
+        caption: What a reader is told.
+    """
+    return Example(
+        kind="images",
+        sha256=images.sha256(),
+        caption=caption,
+        draw=lambda: analysis.contact_sheet(
+            images.pixels.cpu().numpy(),
+            images.labels.cpu().numpy(),
+            images.class_names,
+            per_class=6,
+            max_classes=10,
+            title="test images",
+        ),
+    )

@@ -1,0 +1,224 @@
+"""Networks trained in the ordinary way, as runs: what converge and transfer have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from metaact import activations
+from metaact.adaptation import (
+    EpochLoss,
+    Labelled,
+    Trainer,
+    evaluate,
+    refusal,
+    stacked_epoch,
+    stacks_by_default,
+)
+from metaact.errors import check_int
+from metaact.runs import finite, pack_bits
+
+from .declared import TrainingConfig
+from .evidence import RIGHT
+from .experiment import Member
+from .loop import Finished, Record, Step, train
+from .networks import counts
+
+STACK = 32
+"""Runs in one vectorised call where stacking pays at all."""
+
+UNNORMALISED = {"mean": [0.0], "std": [1.0], "scale": "pixels in 0..1"}
+"""What the networks of these experiments are fed with: bytes scaled to 0..1."""
+
+
+def together(config: TrainingConfig, device: str) -> int:
+    """Most runs that are trained in one vectorised call."""
+    if config.stack is not None:
+        return config.stack
+    return STACK if stacks_by_default(device) else 1
+
+
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse batches that are larger than the training part, and than the default.
+
+    Raises:
+        UsageError: If they are.
+    """
+    most = max(images, TrainingConfig().batch_size)
+    if batch_size > most:
+        why = f"the training part has {images} images"
+        check_int("batch_size", batch_size, minimum=1, maximum=most, why=why)
+
+
+class Learner:
+    """One network in training, evaluated after every epoch.
+
+    Args:
+        trainer: The network and its training.
+        evaluate_on: The parts it is evaluated on, by name.
+        epochs: Its length.
+        observe_at: Updates of the first epoch after which it is evaluated, too.
+        evaluate_start: Whether it is evaluated before the first update.
+        keep_all: Whether the weights after every epoch are kept, not only the last.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        evaluate_on: Mapping[str, Labelled],
+        *,
+        epochs: int,
+        observe_at: tuple[int, ...] = (),
+        evaluate_start: bool = False,
+        keep_all: bool = False,
+    ) -> None:
+        self.trainer = trainer
+        self.evaluate_on = evaluate_on
+        self.epochs = epochs
+        self.observe_at = observe_at
+        self.evaluate_start = evaluate_start
+        self.keep_all = keep_all
+        self.kept: dict[str, Any] = {}
+
+    @property
+    def done(self) -> int:
+        """Epochs done."""
+        return self.trainer.epochs
+
+    def begin(self) -> list[Record]:
+        """What is known before the first update."""
+        if self.evaluate_start:
+            return [self.record(step=0)]
+        return [{"epoch": 0, "step": 0, "attention": self._attention()}]
+
+    def record(
+        self, *, step: int | None = None, train_loss: float | None = None
+    ) -> dict[str, object]:
+        """Evaluate.
+
+        Args:
+            step: Updates done in the first epoch; None after a whole epoch.
+            train_loss: Mean training loss of the epoch.
+        """
+        epochs = self.trainer.epochs
+        record: dict[str, object] = {
+            "epoch": epochs if step is None else step / self.trainer.steps,
+            "step": epochs * self.trainer.steps if step is None else step,
+            "attention": self._attention(),
+        }
+        if train_loss is not None:
+            record["train_loss"] = train_loss
+        for name, images in self.evaluate_on.items():
+            score = evaluate(self.trainer.model, images)
+            record |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+            if name == "test" and (step is None or epochs == step == 0):
+                record[RIGHT] = pack_bits(score.right.numpy())
+        return record
+
+    def after(self, outcome: EpochLoss, inside: Sequence[Record]) -> Step:
+        """What an epoch left behind.
+
+        Args:
+            outcome: Its loss.
+            inside: Records made within it.
+        """
+        if outcome.diverged_at is not None:
+            return Step(records=inside, ended=self._diverged(outcome.diverged_at))
+        record = self.record(train_loss=outcome.loss)
+        losses = [record[f"{name}_loss"] for name in self.evaluate_on]
+        records = [*inside, record]
+        if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
+            return Step(records=records, ended=self._diverged(None))
+        if self.keep_all:
+            state = self.trainer.model.state_dict()
+            self.kept[f"epoch-{self.done}"] = {k: v.detach().clone() for k, v in state.items()}
+        return Step(records=records)
+
+    def _diverged(self, step: int | None) -> Finished:
+        steps = self.trainer.steps
+        result = {
+            "outcome": "diverged",
+            "epoch": self.done,
+            "step": (self.done - 1) * steps + (steps if step is None else step + 1),
+            **counts(self.trainer.model),
+        }
+        return Finished(result=result, weights=self.kept if self.keep_all else None)
+
+    def finish(self, last: Record) -> Finished:
+        """Weights, and the figures of the last epoch."""
+        model = self.trainer.model
+        figures = {k: v for k, v in last.items() if k.endswith(("_loss", "_accuracy"))}
+        sizes = {f"{name}_images": len(i.labels) for name, i in self.evaluate_on.items()}
+        return Finished(
+            result={
+                "outcome": "complete",
+                "epochs": self.epochs,
+                **figures,
+                **sizes,
+                **counts(model),
+            },
+            weights=self.kept if self.keep_all else model.state_dict(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {"trainer": self.trainer.state_dict(), "kept": self.kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.trainer.load_state_dict(state["trainer"])
+        self.kept = dict(state["kept"])
+
+    def _attention(self) -> object:
+        return finite(activations.attention_values(self.trainer.model))
+
+
+def advance(learners: Sequence[Learner]) -> list[Step]:
+    """One epoch of every learner, in one vectorised call if they are several."""
+    first = learners[0]
+    inside: list[list[Record]] = [[] for _ in learners]
+
+    def observe(step: int) -> None:
+        for records, learner in zip(inside, learners, strict=True):
+            records.append(learner.record(step=step))
+
+    watched = first.observe_at if first.done == 0 else ()
+    if len(learners) == 1:
+        outcomes = [first.trainer.epoch(observe_at=watched, observe=observe)]
+    else:
+        trainers = [learner.trainer for learner in learners]
+        outcomes = stacked_epoch(trainers, observe_at=watched, observe=observe)
+    return [
+        learner.after(outcome, records)
+        for learner, outcome, records in zip(learners, outcomes, inside, strict=True)
+    ]
+
+
+def train_together(
+    members: Sequence[Member],
+    make: Callable[[Member], Learner],
+    *,
+    tick: Callable[[], None],
+) -> None:
+    """Train runs of one group in vectorised calls, or one after the other where that cannot be.
+
+    A stacked run differs from the same run alone by the rounding of differently blocked sums: 1e-5
+    of a weight in the first epoch (`tests/adaptation/supervised/test_stacked.py`).
+
+    Args:
+        members: The runs.
+        make: Makes what one trains.
+        tick: Called once an epoch and run.
+
+    Raises:
+        RunError: If a run directory cannot be written or its checkpoint does not fit.
+    """
+    if len(members) > 1:
+        probe = make(members[0])
+        if refusal(probe.trainer.model, probe.trainer.images) is None:
+            train(members, make, advance, tick=tick)
+            return
+    for member in members:
+        train([member], make, advance, tick=tick)
+

@@ -1,0 +1,142 @@
+"""Transfer: pre-training on a source, fine-tuning on a target at a small rate, two baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from metaact.experiments.experiment import Column, Experiment, Measure
+from metaact.experiments.images import image_measure
+from metaact.runs import read_run
+from metaact.settings import Setting, shown
+
+from .config import TransferConfig as TransferConfig
+
+if TYPE_CHECKING:
+    from metaact.experiments.evidence import Arm, Study
+
+RECORDED = {
+    "pretrained": Setting(
+        name="pretrained",
+        help="Epochs of pre-training behind a fine-tuning.",
+        role="training",
+        words=lambda n: f"pre-trained for {n} epoch{'' if n == 1 else 's'}" if n else "target only",
+        always=True,
+    ),
+    "keeps_head": Setting(
+        name="keeps_head",
+        help="Whether the classifier of the source is kept.",
+        role="data",
+        default=True,
+        words={True: "head kept", False: "new head"},
+    ),
+    "form": Setting(
+        name="form",
+        help="Channels, height and width of the images.",
+        role="data",
+        words=lambda form: f"images {'x'.join(shown(side) for side in form)}",
+    ),
+}
+"""What a run of a transfer records that no one sets."""
+
+
+def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
+    """Accuracy on the test images of the target, or of the source in pre-training."""
+    return image_measure(data, "target_test" if "target" in settings else "source_test")
+
+
+def is_baseline(settings: Mapping[str, Any]) -> bool:
+    """Whether a study is the baseline "target only"."""
+    return not settings["pretrained"]
+
+
+def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
+    """Accuracy on the source, and of the two baselines on the target."""
+    if is_baseline(study.settings):
+        return []
+    found = _source(arm)
+    only = [a for a in baseline.arms if _alike(a, arm)] if baseline else []
+    if only:
+        scores = {r.seed: r.score if r.scores is None else r.scores for r in only[0].scored}
+        note = "Target only: trained from scratch with the fine-tuning settings, as many epochs."
+        found.append(Column(name="target only", scores=scores, note=note))
+    starts = {r.seed: r.test_scores(0) for r in arm.records}
+    known = {seed: value for seed, value in starts.items() if value is not None}
+    if known:
+        note = "Never fine-tuned: the pre-trained network on the target as it is."
+        if study.settings.get("keeps_head") is False:
+            note = "Never fine-tuned: the pre-trained network with a new, random head."
+        found.append(Column(name="never fine-tuned", scores=known, note=note))
+    return found
+
+
+def _source(arm: Arm) -> list[Column]:
+    """Accuracy on the source after the pre-training, where the store still holds it."""
+    from metaact.experiments.evidence import read_record
+
+    scores: dict[int, Any] = {}
+    for record in arm.records:
+        store = record.run.directory.parent.parent
+        for place in record.run.about.get("needs") or ():
+            if (store / place / "result.json").is_file():
+                source = read_record(read_run(store / place), TRANSFER)
+                value = source.test_scores(record.run.config["pretrained"])
+                scores |= {} if value is None else {record.seed: value}
+    if not scores:
+        return []
+    note = "Source: the pre-trained network on the test images of the source."
+    return [Column(name="source", scores=scores, note=note)]
+
+
+def _alike(baseline: Arm, arm: Arm) -> bool:
+    """Whether they share every rate that the baseline has: it was never pre-trained."""
+    rates = all(arm.rates[name] == rate for name, rate in baseline.rates.items())
+    return rates and baseline.value == arm.value
+
+
+def cell(
+    settings: Mapping[str, Any], rates: Mapping[str, float], at: int
+) -> tuple[int, str] | None:
+    """The cell of table 2; how long the paper pre-trained for it, it does not say."""
+    expected = TransferConfig(source="mnist", target="svhn").fields()
+    named = (
+        *("source", "target", "model", "batch_norm", "momentum", "batch_size", "optimizer"),
+        *("weight_decay", "train_layers", "layer_lrs", "freeze_activations"),
+    )
+    same = all(settings.get(name) == expected[name] for name in named)
+    if same and all(expected[name] == rate for name, rate in rates.items()):
+        return 2, f"finetune_{at}_epochs"
+    return None
+
+
+HELP = """Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on TARGET.
+
+Beside it stand two baselines: trained on the target only, and never fine-tuned. Pre-trained
+networks are kept in the store and serve every later fine-tuning. Without arguments the pair is the
+built-in one, which needs no download.
+
+\b
+    metaact transfer --activation arelu,relu,arelu-frozen
+    metaact transfer --activation arelu,relu --tune lr=1e-4,1e-3 --controls --seeds 3
+    metaact transfer mnist svhn --epochs 5,10,20 --seeds 3
+    metaact transfer mnist my-digits/ --lr 1e-3,1e-4,1e-5 --train-layers head
+"""
+
+TRANSFER = Experiment(
+    name="transfer",
+    config=TransferConfig,
+    implementation="metaact.experiments.transfer.run",
+    help=HELP,
+    title="Transfer from",
+    asks="make a pre-trained network adapt better to the target",
+    measure=measure,
+    kinds={
+        "transfer": "fine-tuned",
+        "source": "pre-trained, for fine-tunings to start from",
+    },
+    arguments=("source", "target"),
+    recorded=RECORDED,
+    baseline=is_baseline,
+    columns=columns,
+    cell=cell,
+)

@@ -1,0 +1,86 @@
+"""The settings of one arm and seed of `metaact transfer`; every default is written here only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metaact.experiments import declared
+from metaact.settings import LONGEST, check, setting, shown
+
+PROTOCOLS = ("held-out", "paper", "paper-text")
+
+TEXT_EPOCHS = 100
+"""Epochs of fine-tuning in the paper's text (section 4.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferConfig(declared.TrainingConfig):
+    """One activation and one seed, pre-trained on a source and fine-tuned on a target.
+
+    The defaults are the paper's where the paper has one (section 4.4 and its authors' code). What
+    other ways of training share stands in `TrainingConfig` and is meant of the fine-tuning;
+    `momentum`, `batch_size`, `model` and `batch_norm` hold in both stages.
+
+    Attributes:
+        source: What to pre-train on: a data set's name or a path.
+        target: What to fine-tune and test on, likewise.
+        pretrain_lr: Learning rate of pre-training, by SGD with momentum.
+        pretrain_epochs: Epochs of pre-training; under "paper-text" the greatest of `epochs`.
+        lr: Learning rate of fine-tuning.
+        epochs: Numbers of fine-tuning epochs at which the target's test accuracy is reported;
+            under "paper-text" numbers of pre-training epochs.
+        text_epochs: Epochs of fine-tuning under "paper-text"; else without effect.
+        protocol: "held-out": the caption's reading, and a validation part is taken out of the
+            target's training images. "paper": the same reading on all training images, with the
+            authors' form of contested activations. "paper-text": the text's reading.
+    """
+
+    source: str = setting(
+        "printed-digits", "What to pre-train on.", role="data", path=True
+    )
+    target: str = setting(
+        "street-digits", "What to fine-tune and test on.", role="data", path=True
+    )
+    pretrain_lr: float = declared.rate(1e-2, "Rate on the source, by SGD with momentum.")
+    pretrain_epochs: int = declared.length(20, "Epochs on the source.")
+    lr: float = declared.rate(1e-5, "Learning rate of fine-tuning.")
+    epochs: tuple[int, ...] = declared.length(
+        (5, 10, 20),  # type: ignore[arg-type]  # a tuple of lengths
+        "Fine-tuning epochs at which the target is tested; one run serves all. Under paper-text: "
+        "epochs of pre-training.",
+        words=lambda n: f"{shown(n)} epoch{'' if n == 1 else 's'}",
+        always=True,
+        contains=True,
+    )
+    text_epochs: int = declared.length(
+        TEXT_EPOCHS, "Fine-tuning epochs of --protocol paper-text."
+    )
+    protocol: str = declared.protocol(
+        PROTOCOLS,
+        "held-out: fine-tuned for --epochs, as table 2's caption says; a validation part is held "
+        "out. paper: the same on all training images. paper-text: pre-trained for --epochs, then "
+        "fine-tuned for --text-epochs, as the paper's text says.",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
+        if self.protocol == "paper-text":
+            object.__setattr__(self, "pretrain_epochs", max(self.epochs))
+
+    @property
+    def reading(self) -> str:
+        """Which of the paper's two readings of table 2 this is, in words."""
+        if self.protocol == "paper-text":
+            return (
+                f"text: pre-trained for {_numbers(self.epochs)} epochs, then fine-tuned for "
+                f"{self.text_epochs}"
+            )
+        return (
+            f"caption: pre-trained for {self.pretrain_epochs} epochs, then fine-tuned for "
+            f"{_numbers(self.epochs)}"
+        )
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ", ".join(str(value) for value in values)

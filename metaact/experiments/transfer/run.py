@@ -1,0 +1,239 @@
+"""Pre-train on a source, fine-tune on a target at a small rate, and train on the target only.
+
+Every pre-training is a run of its own, which keeps the weights after each epoch: all fine-tunings
+of an arm and seed start from it, whatever their rate, layers or reading of the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from metaact import activations
+from metaact.adaptation import Recipe, Trainer
+from metaact.errors import RunError
+from metaact.experiments.experiment import Member, Planned
+from metaact.experiments.networks import recipe, run_name
+from metaact.experiments.supervised import Learner, together, train_together
+from metaact.randomness import derived_seed
+from metaact.runs import Run
+
+from . import measure
+from .config import TransferConfig
+from .domains import DomainData, build
+from .domains import prepare as prepare
+
+SOURCE, TARGET = "source", "transfer"
+"""Kinds of runs: pre-trainings and fine-tunings."""
+
+SOURCE_DIVERGED = "source diverged"
+"""Outcome of a fine-tuning whose pre-training left the finite numbers before its start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One fine-tuning of a config.
+
+    Attributes:
+        pretrained: Epochs of pre-training it starts from; 0 is the baseline "target only".
+        epochs: Its length.
+    """
+
+    pretrained: int
+    epochs: int
+
+
+def stages(config: TransferConfig) -> tuple[Stage, ...]:
+    """The fine-tunings of one arm and seed, the baseline "target only" last."""
+    if config.protocol == "paper-text":
+        rows = tuple(Stage(pretrained=p, epochs=config.text_epochs) for p in config.epochs)
+        return (*rows, Stage(pretrained=0, epochs=config.text_epochs))
+    longest = max(config.epochs)
+    return (
+        Stage(pretrained=config.pretrain_epochs, epochs=longest),
+        Stage(pretrained=0, epochs=longest),
+    )
+
+
+def plan(configs: Sequence[TransferConfig], shared: DomainData) -> list[Planned]:
+    """First every pre-training, then the fine-tunings and the baselines, each run once."""
+    sources: dict[object, Planned] = {}
+    targets: dict[object, Planned] = {}
+    for config in configs:
+        source = _source(config, shared)
+        source = sources.setdefault(_key(source), source)
+        for stage in stages(config):
+            target = _target(config, stage, shared, source)
+            targets.setdefault(_key(target), target)
+    return [*sources.values(), *targets.values()]
+
+
+def _key(planned: Planned) -> str:
+    return repr(sorted((name, repr(value)) for name, value in planned.identity.items()))
+
+
+def _shared_fields(config: TransferConfig) -> dict[str, object]:
+    names = ("activation", "seed", "source", "model", "batch_norm", "pretrain_lr")
+    fields = config.fields()
+    kept = {name: fields[name] for name in (*names, "momentum", "batch_size")}
+    return {**kept, **activations.source_identity(config.activation)}
+
+
+def _source(config: TransferConfig, shared: DomainData) -> Planned:
+    """The pre-training of a config."""
+    identity = {
+        **_shared_fields(config),
+        "epochs": config.pretrain_epochs,
+        "form": shared.form,
+        **shared.source_identity,
+    }
+    stem = Path(config.source).stem
+    return Planned(
+        config=config,
+        kind=SOURCE,
+        name=run_name(stem, activation=config.activation, seed=config.seed),
+        label=f"{config.activation} pre-training lr {config.pretrain_lr:g} seed {config.seed}",
+        identity=identity,
+        measure=measure(identity, shared.data),
+        length=config.pretrain_epochs,
+        group=(SOURCE, config.activation, config.pretrain_epochs, config.model, config.batch_norm),
+        together=together(config, shared.device),
+    )
+
+
+def _target(
+    config: TransferConfig, stage: Stage, shared: DomainData, source: Planned
+) -> Planned:
+    """One fine-tuning of a config, or the baseline."""
+    tuning = (
+        *("target", "lr", "optimizer", "weight_decay", "decay"),
+        *("train_layers", "layer_lrs", "freeze_activations"),
+    )
+    fields = config.fields()
+    identity = {
+        **_shared_fields(config),
+        **{name: fields[name] for name in tuning},
+        "pretrained": stage.pretrained,
+        "epochs": stage.epochs,
+        "form": shared.form,
+        "keeps_head": shared.pair.keeps_head,
+        **shared.target_identity,
+    }
+    stem = f"{Path(config.source).stem}-{Path(config.target).stem}"
+    what = f"from {stage.pretrained} epochs at {config.pretrain_lr:g}"
+    if not stage.pretrained:
+        # What was never pre-trained does not depend on how others were.
+        for name in ("source", "pretrain_lr", "source_train_sha256", "keeps_head"):
+            del identity[name]
+        stem, what = Path(config.target).stem, "target only"
+    name = f"{stem}-pre{stage.pretrained}-lr{config.lr:g}"
+    earlier = () if config.protocol == "paper-text" else config.epochs
+    return Planned(
+        config=config,
+        kind=TARGET,
+        name=run_name(name, activation=config.activation, seed=config.seed),
+        label=f"{config.activation} {what} lr {config.lr:g} seed {config.seed}",
+        identity=identity,
+        measure=measure(identity, shared.data),
+        length=stage.epochs,
+        needs=(source,) if stage.pretrained else (),
+        notes=(f"Reading of the paper: {config.reading}.",),
+        points=tuple(epoch for epoch in earlier if epoch < stage.epochs),
+        group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
+        together=together(config, shared.device),
+        part=stage,
+    )
+
+
+def execute(
+    members: Sequence[Member], shared: DomainData, *, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Train runs of one kind; a fine-tuning with nothing to start from ends at once."""
+    if members[0].planned.kind == SOURCE:
+        train_together(members, lambda member: _pretraining(member, shared), tick=tick)
+        return
+    ready = [member for member in members if not _ended_without_source(member)]
+    if ready:
+        train_together(ready, lambda member: _finetuning(member, shared), tick=tick)
+
+
+def _pretraining(member: Member, shared: DomainData) -> Learner:
+    config: TransferConfig = member.planned.config
+    domain = shared.pair.source
+    model = build(config, domain.train, shared)
+    by_sgd = Recipe(lr=config.pretrain_lr, momentum=config.momentum, batch_size=config.batch_size)
+    return Learner(
+        Trainer(model, domain.train, recipe=by_sgd, seed=config.seed),
+        {"test": domain.test},
+        epochs=config.pretrain_epochs,
+        keep_all=True,
+    )
+
+
+def _finetuning(member: Member, shared: DomainData) -> Learner:
+    config: TransferConfig = member.planned.config
+    stage: Stage = member.planned.part
+    domain = shared.pair.target
+    model = build(config, domain.train, shared)
+    if stage.pretrained:
+        weights = source_weights(member.needs[0], stage.pretrained)
+        if not shared.pair.keeps_head:
+            head = {n: v for n, v in model.state_dict().items() if n.startswith("head.")}
+            weights = {**weights, **head}
+        model.load_state_dict(weights)
+    evaluate_on = {"test": domain.test}
+    if domain.validation is not None:
+        evaluate_on["validation"] = domain.validation
+    # Another stream of batches than in pre-training, and the same for the baseline.
+    seed = derived_seed("target", config.seed)
+    return Learner(
+        Trainer(model, domain.train, recipe=recipe(config), seed=seed),
+        evaluate_on,
+        epochs=stage.epochs,
+        evaluate_start=True,
+    )
+
+
+def _ended_without_source(member: Member) -> bool:
+    """Finish a fine-tuning whose pre-training diverged before its start; False if it did not."""
+    stage: Stage = member.planned.part
+    if not stage.pretrained:
+        return False
+    epoch = diverged_in(member.needs[0])
+    if epoch is None or epoch > stage.pretrained:
+        return False
+    member.run.resume()
+    member.run.finish({"outcome": SOURCE_DIVERGED, "epoch": epoch})
+    return True
+
+
+def diverged_in(run: Run) -> int | None:
+    """The epoch in which a pre-training diverged; None if it did not.
+
+    Raises:
+        RunBusyError: If another process is still working on it.
+        RunError: If it is not there, or damaged.
+    """
+    if not run.is_complete:
+        with run.lock():  # raises if it is being worked on
+            pass
+        raise RunError(f"its pre-training is not there ({run.directory}).")
+    result = run.result()
+    return None if result["outcome"] == "complete" else int(result["epoch"])
+
+
+def source_weights(run: Run, epoch: int) -> dict[str, torch.Tensor]:
+    """The weights of a pre-training after one of its epochs.
+
+    Raises:
+        RunBusyError: If another process is still working on it.
+        RunError: If it is not there, diverged by then, or is damaged.
+    """
+    diverged = diverged_in(run)
+    if diverged is not None and diverged <= epoch:
+        raise RunError(f"its pre-training diverged in epoch {diverged} ({run.directory}).")
+    weights: dict[str, torch.Tensor] = run.weights()[f"epoch-{epoch}"]
+    return weights

@@ -1,0 +1,87 @@
+"""A run's settings in words: what it is of, and in what it differs from the defaults. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaact.settings import Setting, in_words, usual
+
+from .experiment import Experiment
+
+Settings = Mapping[str, Any]
+
+
+def data_of(experiment: Experiment, settings: Settings) -> str:
+    """What runs are trained and tested on.
+
+    Examples:
+        >>> from metaact.experiments.transfer import TRANSFER
+        >>> data_of(TRANSFER, {"source": "mnist", "target": "svhn"})
+        'mnist to svhn'
+    """
+    named = [name for name, one in experiment.settings.items() if one.path]
+    return " to ".join(str(settings[name]) for name in named if settings.get(name))
+
+
+def differing(experiment: Experiment, settings: Settings) -> dict[str, Any]:
+    """The settings that are not the defaults', hashes left out."""
+    defaults = defaults_of(experiment, settings)
+    return {
+        name: value
+        for name, value in settings.items()
+        if not name.endswith("_sha256") and (name not in defaults or value != defaults[name])
+    }
+
+
+def defaults_of(experiment: Experiment, settings: Settings) -> dict[str, Any]:
+    """What each setting is by default, where the others are as they are."""
+    recorded = {name: one.default for name, one in experiment.recorded.items()}
+    return {**recorded, **usual(experiment.config, settings)}
+
+
+def headline(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
+    """The settings that matter, in a few words: those that are always said, and odd ones.
+
+    Args:
+        experiment: What was run.
+        settings: What runs share.
+        at: Place at which they are read, in place of their length.
+
+    Examples:
+        >>> from metaact.experiments.maml import MAML
+        >>> headline(MAML, {"ways": 5, "shots": 1, "iterations": 100, "first_order": True})
+        '5-way, 1-shot, 100 iterations, first order'
+    """
+    odd = differing(experiment, settings)
+    found = []
+    for name, one in experiment.settings.items():
+        if one.role not in ("data", "training") or one.path:
+            continue
+        if at is not None and one.contains:
+            found.append(one.in_words(at))
+        elif name in settings and (one.always or (name in odd and not _is_unusual(one))):
+            found.append(one.in_words(settings[name]))
+    return ", ".join(found)
+
+
+def _is_unusual(one: Setting) -> bool:
+    """Whether a setting has no default to differ from: it is said where it tells runs apart."""
+    return one.default is None and not one.unset
+
+
+def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
+    """One line on what runs are of; see `headline`."""
+    data = data_of(experiment, settings)
+    what = experiment.title
+    if experiment.baseline(settings):
+        what = "On"
+    return f"{what} {data}: {headline(experiment, settings, at=at)}"
+
+
+def telling(name: str, value: object, experiment: Experiment) -> str:
+    """A setting that tells runs of one title apart; of a hash its beginning."""
+    if name.endswith("_sha256"):
+        return f"{name.removesuffix('_sha256').replace('_', ' ')} {str(value)[:8]}"
+    known = experiment.settings.get(name)
+    return known.in_words(value) if known and value is not None else in_words(name, value)

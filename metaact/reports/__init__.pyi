@@ -1,0 +1,11 @@
+from . import pictures as pictures
+from .answer import answer as answer
+from .compare import Options as Options
+from .compare import compare as compare
+from .document import ArmReport as ArmReport
+from .document import Document as Document
+from .document import StudyReport as StudyReport
+from .gather import Evidence as Evidence
+from .gather import gather as gather
+from .render import text as text
+from .render.page import page as page

@@ -1,0 +1,40 @@
+"""A verb's document: what came of a comparison that was just run, or found in the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from metaact.experiments.study import Outcome
+
+from .compare import compare
+from .document import Document, LeftOut
+from .gather import gather
+
+
+def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Document:
+    """The document of a comparison: the one that `metaact compare` makes of the same runs.
+
+    The order of the arms is handed on, so that the first is the reference unless another is named.
+
+    Args:
+        outcome: What became of the runs.
+        by: The setting whose values are the arms.
+        options: See `Options`.
+
+    Returns:
+        The document, with what is missing and what was there before. It has no study if no run is
+        complete.
+    """
+    order = list(dict.fromkeys(str(getattr(config, by)) for config in outcome.configs))
+    points = sorted({p for job in outcome.jobs for p in job.planned.points})
+    directories = outcome.directories
+    evidence = gather(directories, by=by, at=outcome.at)
+    found = compare(evidence, **{"order": order, "points": points, **options})
+    damaged = [LeftOut(directory=str(d.directory), why=d.reason) for d in outcome.damaged]
+    return replace(
+        found,
+        left_out=[*found.left_out, *damaged],
+        reused=outcome.report.reused,
+        missing=outcome.report.complaints(),
+    )

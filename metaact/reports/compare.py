@@ -1,0 +1,382 @@
+"""Evidence into one document: intervals, comparisons, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from metaact import analysis
+from metaact.analysis.bounds import check_level
+from metaact.errors import check_choice, check_int, check_rate
+from metaact.experiments.commands import merged
+from metaact.experiments.evidence import Arm, Array, Study
+from metaact.experiments.experiment import Column
+from metaact.experiments.words import title
+
+from . import curves, describe, learned, paper, tuning
+from .document import ArmReport, Document, Optimism, Ranking, Score, StudyReport
+from .gather import Evidence
+
+OVER = ("both", "seeds", "units")
+METHODS = ("auto", "t", "bca", "wilson")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How runs are compared.
+
+    Attributes:
+        reference: The arm that the others are compared with; None takes the first of `order`, or
+            relu if it is there, or the first in the order of the table of activations.
+        order: The arms in their order; those that are not named follow.
+        over: What a repetition would draw anew: "seeds", "units" (test episodes or images) or
+            "both".
+        method: Kind of interval of each arm: "auto", "t", "bca" or "wilson".
+        level: Confidence level.
+        margin: Differences below it do not matter, in units of the score; None judges no
+            equivalence.
+        thresholds: Scores whose first reaching is timed.
+        points: Places along the way at which runs are read, too; None takes what they recorded.
+        seed: Seed of bootstrap intervals.
+    """
+
+    reference: str | None = None
+    order: Sequence[str] = ()
+    over: str = "both"
+    method: str = "auto"
+    level: float = 0.95
+    margin: float | None = None
+    thresholds: Sequence[float] = (0.5, 0.9)
+    points: Sequence[int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("over", self.over, OVER)
+        check_choice("interval", self.method, METHODS)
+        check_level(self.level)
+        check_int("seed", self.seed, minimum=0)
+        if self.margin is not None:
+            check_rate("margin", self.margin, maximum=1)
+        for threshold in self.thresholds:
+            check_rate("thresholds", threshold, maximum=1)
+
+
+def compare(evidence: Evidence, **options: Any) -> Document:
+    """Compare the arms of every study.
+
+    Args:
+        evidence: What `gather` found.
+        options: See `Options`.
+
+    Returns:
+        What `metaact compare` prints. Scores are as measured (accuracies in 0..1).
+
+    Raises:
+        UsageError: If an option is not allowed, or no study has the reference.
+    """
+    chosen = Options(**options)
+    known = {arm.value for study in evidence.studies for arm in study.arms}
+    if chosen.reference is not None:
+        check_choice("reference", chosen.reference, sorted(known), why="the arms that are there")
+    counts: dict[str, int] = {}
+    studies = []
+    for study, baseline in _with_baselines(evidence.studies):
+        name = study.experiment.name
+        counts[name] = counts.get(name, 0) + 1
+        ordered = replace(study, arms=tuple(_ordered(study.arms, chosen.order)))
+        studies.append(_Comparing(ordered, baseline, chosen).report(f"{name}-{counts[name]}"))
+    return Document(
+        studies=describe.told_apart(studies),
+        left_out=list(evidence.left_out),
+        level=chosen.level,
+        margin=chosen.margin,
+        over=chosen.over,
+        method=chosen.method,
+        seed=chosen.seed,
+    )
+
+
+def _ordered(arms: Sequence[Arm], order: Sequence[str]) -> list[Arm]:
+    places = {value: index for index, value in enumerate(order)}
+    return sorted(arms, key=lambda arm: places.get(arm.value, len(places)))
+
+
+def _with_baselines(studies: Sequence[Study]) -> list[tuple[Study, Study | None]]:
+    """Each study with the one that is its baseline, which is then not shown alone."""
+
+    def belongs(study: Study, base: Study) -> bool:
+        shared = (k for k in base.settings if k not in study.experiment.recorded)
+        same = all(study.settings.get(k) == base.settings[k] for k in shared)
+        return study.experiment is base.experiment and same
+
+    bases = [s for s in studies if s.experiment.baseline(s.settings)]
+    found, used = [], set()
+    for study in (s for s in studies if s not in bases):
+        base = next((b for b in bases if belongs(study, b)), None)
+        used.add(id(base))
+        found.append((study, base))
+    return found + [(base, None) for base in bases if id(base) not in used]
+
+
+class _Comparing:
+    """One study under comparison, with the options that hold for all of it."""
+
+    def __init__(self, study: Study, baseline: Study | None, options: Options) -> None:
+        self.study = study
+        self.baseline = baseline
+        self.options = options
+        self.replacement: bool | None = study.settings.get("replacement")
+
+    def report(self, name: str) -> StudyReport:
+        """The whole study."""
+        study, options = self.study, self.options
+        reference = self._reference()
+        pairs = [(a.name, b) for a in study.arms if (b := self._other(a, reference))]
+        comparisons = self.compare(pairs)
+        at_one = learned.at_one_rate(study)
+        columns = {arm.name: self._columns(arm) for arm in study.arms}
+        arms = [self._arm(arm, columns[arm.name]) for arm in study.arms]
+        notes = [
+            *describe.notes(study, over=options.over),
+            *describe.uncompared(study, pairs, [(c.first, c.second) for c in comparisons]),
+            *filter(None, [learned.why_not(study, at_one)]),
+            *_varies(arms),
+        ]
+        if options.reference not in (None, reference):
+            notes.append(f"No arm here is {options.reference}: compared with {reference}.")
+        provenance = describe.data(study)
+        found = [r.run.about.get("command") for r in study.records]
+        return StudyReport(
+            id=name,
+            experiment=study.experiment.name,
+            title=title(study.experiment, study.settings, at=study.at),
+            question=describe.question(study, reference),
+            by=study.by,
+            measure=study.measure,
+            replacement=self.replacement,
+            settings=dict(study.settings),
+            data=provenance,
+            official=describe.official(provenance),
+            environments=describe.environments(study),
+            arms=arms,
+            reference=reference,
+            comparisons=comparisons,
+            tuned=tuning.tuned(study, reference, self.compare),
+            sensitivity=tuning.sensitivity(study, lambda arm: self._interval(arm, options.over)),
+            ranks=self._ranks(),
+            learned=learned.answer(study, at_one, self.compare),
+            notes=notes,
+            data_notes=describe.data_notes(study),
+            column_notes=list(
+                dict.fromkeys(c.note for found in columns.values() for c in found if c.note)
+            ),
+            examples=describe.examples(study),
+            commands=merged([command for command in found if command]),
+        )
+
+    def _reference(self) -> str:
+        """The arm that the others are compared with."""
+        there = list(dict.fromkeys(arm.value for arm in self.study.arms))
+        if self.options.reference in there:
+            return str(self.options.reference)
+        first = next((value for value in self.options.order if value in there), None)
+        return first or ("relu" if "relu" in there else there[0])
+
+    def _other(self, arm: Arm, reference: str) -> str | None:
+        """The arm of the reference at the same rates, if it is another and there."""
+        same = [a for a in self.study.arms if a.value == reference and a.rates == arm.rates]
+        return same[0].name if same and same[0] is not arm else None
+
+    def compare(
+        self, pairs: Sequence[learned.Pair], seeds: Sequence[int] | None = None
+    ) -> list[analysis.Comparison]:
+        """Paired comparisons on the seeds that both arms have, or on the given, all corrected.
+
+        A pair with fewer than two scores to compare has none.
+        """
+        per_unit = self.study.per_unit
+        cases: list[tuple[learned.Pair, Array, Array]] = []
+        for first, second in pairs:
+            a, b = self.study.arm(first), self.study.arm(second)
+            shared = [seed for seed in a.seeds if seed in b.seeds] if seeds is None else seeds
+            if not shared:
+                continue
+            one, other = (self._better(arm.matrix(shared, per_unit=per_unit)) for arm in (a, b))
+            if one.size > 1:
+                cases.append(((first, second), one, other))
+        found = analysis.compare_pairs(
+            cases,
+            unit=self.study.measure.unit,
+            over=self.options.over if per_unit else "seeds",
+            level=self.options.level,
+            margin=self.options.margin,
+        )
+        return [self._with_losses(comparison) for comparison in found]
+
+    def _better(self, scores: Array) -> Array:
+        """Scores turned so that a higher one is better."""
+        if self.study.measure.direction == "higher":
+            return scores
+        low, high = self.study.measure.bounds
+        return (low or 0.0) + (high or 0.0) - scores
+
+    def _with_losses(self, found: analysis.Comparison) -> analysis.Comparison:
+        """The sentence says which seeds failed, and where one alone is there to compare."""
+        pair = [self.study.arm(found.first), self.study.arm(found.second)]
+        sentence = found.sentence
+        if found.interval.seeds == 1:
+            sentence = f"On one seed: {sentence}"
+            if max(len(arm.records) for arm in pair) > 1:
+                sentence = f"On the one seed that both have: {found.sentence}"
+        lost = [
+            f"seed{'s' if len(arm.failed) > 1 else ''} "
+            f"{', '.join(str(seed) for seed in arm.failed)} of {arm.name}"
+            for arm in pair
+            if arm.failed
+        ]
+        if lost:
+            sentence += f" Diverged and not in it: {'; '.join(lost)}."
+        return replace(found, sentence=sentence)
+
+    def _arm(self, arm: Arm, columns: Sequence[Column]) -> ArmReport:
+        study = self.study
+        results = [record.result for record in arm.records]
+        parameters = results[0].get("parameters")
+        return ArmReport(
+            name=arm.name,
+            value=arm.value,
+            rates=dict(arm.rates),
+            seeds=list(arm.seeds),
+            failed=list(arm.failed),
+            runs=[str(record.run.directory) for record in arm.records],
+            parameters=None if parameters is None else int(parameters),
+            score=self._interval(arm, self.options.over),
+            intervals={over: self._interval(arm, over) for over in OVER},
+            by_seed={r.seed: r.score for r in arm.scored if r.score is not None},
+            validation=tuning.validation(arm),
+            columns={column.name: self._column(column.scores) for column in columns},
+            paper=self._optimism(arm),
+            curves=curves.curves(study, arm),
+            area=curves.area(study, arm),
+            times=curves.times(study, arm, self.options.thresholds),
+            attention=curves.attention(study, arm),
+            stuck_alpha=sum(int(result.get("stuck_alpha", 0)) for result in results),
+            attention_layers=int(results[0].get("attention_layers", 0)),
+        )
+
+    def _columns(self, arm: Arm) -> list[Column]:
+        """More scores of an arm: the experiment's own, and at earlier places."""
+        study = self.study
+        found = study.experiment.columns(study, self.baseline, arm)
+        end = study.at or max((record.run.length or 0 for record in arm.records), default=0)
+        for place in self._points() if study.measure.along else ():
+            if place < end:
+                known = {record.seed: record.test_scores(place) for record in arm.records}
+                scores = {seed: value for seed, value in known.items() if value is not None}
+                found.append(Column(name=f"{study.measure.axis.name} {place}", scores=scores))
+        return found
+
+    def _points(self) -> list[int]:
+        if self.options.points is not None:
+            return sorted(self.options.points)
+        recorded = {p for r in self.study.records for p in r.run.about.get("points") or ()}
+        return sorted(recorded)
+
+    def _column(self, scores: Mapping[int, Any]) -> Score:
+        means = {seed: float(np.mean(value)) for seed, value in scores.items()}
+        return Score(score=self._interval_of(list(scores.values())), by_seed=means)
+
+    def _interval_of(self, values: list[Any]) -> analysis.Interval | None:
+        """The interval of scores of several seeds: one number each, or one per unit."""
+        per_unit = bool(values) and all(np.ndim(value) == 1 for value in values)
+        if not per_unit:
+            values = [[float(np.mean(value))] for value in values]
+        if not values or (len(values) == 1 and not per_unit):
+            return None
+        return self._estimate(np.array(values, dtype=np.float64), self.options.over, per_unit)
+
+    def _interval(self, arm: Arm, over: str) -> analysis.Interval | None:
+        """Mean score with its interval; None where the runs cannot tell.
+
+        The kind of interval that was asked for is that of the reading that was asked for: the
+        others are shown beside it and may not allow it.
+        """
+        if not arm.scored:
+            return None
+        per_unit = self.study.per_unit
+        return self._estimate(arm.matrix(per_unit=per_unit), over, per_unit)
+
+    def _estimate(self, matrix: Array, over: str, per_unit: bool) -> analysis.Interval:
+        measure, options = self.study.measure, self.options
+        over = over if per_unit else "seeds"
+        return analysis.estimate(
+            matrix,
+            unit=measure.unit,
+            trials_per_unit=self.study.trials_per_unit if per_unit else measure.units or None,
+            over=over,
+            method=options.method if over == options.over else "auto",
+            replacement=self.replacement,
+            level=options.level,
+            seed=options.seed,
+        )
+
+    def _optimism(self, arm: Arm) -> Optimism | None:
+        """The figure of the paper's kind, the held-out figure, their gap, what was published."""
+        study = self.study
+        if not arm.scored or study.at == 0:
+            return None
+        selected = study.experiment.selected(study, arm)
+        published = paper.published(study, arm)
+        if selected is None:
+            if published is None:
+                return None
+            held_out = float(np.mean([record.score for record in arm.scored]))
+            which = f"{study.measure.unit} at the {study.measure.axis.name} that is read"
+            return Optimism(
+                figure=None,
+                by_seed={},
+                published=published,
+                held_out=held_out,
+                gap=None,
+                selected_on="",
+                held_out_is=which,
+            )
+        figure = float(np.mean(list(selected.by_seed.values())))
+        return Optimism(
+            figure=figure,
+            by_seed=dict(selected.by_seed),
+            published=published,
+            held_out=selected.held_out,
+            gap=figure - selected.held_out,
+            selected_on=selected.selected_on,
+            held_out_is=selected.held_out_is,
+        )
+
+    def _ranks(self) -> Ranking | None:
+        """Ranks of the arms that lost no seed, on the seeds that all of them have.
+
+        None with fewer than three such arms: a failed run has no rank, and to rank the others on
+        the seeds that it left would let it choose the judges.
+        """
+        study, options = self.study, self.options
+        arms = [arm for arm in study.arms if arm.scored and not arm.failed]
+        seeds = sorted(set.intersection(*(set(arm.seeds) for arm in arms))) if arms else []
+        per_unit = study.per_unit
+        if len(arms) < 3 or not seeds or (len(seeds) < 2 and not per_unit):
+            return None
+        matrices = {
+            arm.name: self._better(arm.matrix(seeds, per_unit=per_unit)) for arm in arms
+        }
+        over = options.over if per_unit else "seeds"
+        found = analysis.rank_arms(
+            matrices, over=over, unit=study.measure.unit, level=options.level
+        )
+        return Ranking(found=found, left_out=[arm.name for arm in study.arms if arm.failed])
+
+
+def _varies(arms: Sequence[ArmReport]) -> list[str]:
+    found = dict.fromkeys(arm.score.varies for arm in arms if arm.score)
+    return [f"Intervals over {' / '.join(found)}."] if found else []

@@ -1,0 +1,163 @@
+"""An arm along the way: curves with bands, area, time to a score, α and β."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from metaact import analysis
+from metaact.experiments.evidence import Arm, Array, Record, Study
+
+from .document import Curve, Layer, Parameter, Time
+
+
+def watchable(study: Study) -> tuple[str, ...]:
+    """Figures that are recorded along the way; the first that is there tells how fast."""
+    measure = study.measure
+    trained = f"train_{measure.name}"
+    if measure.along:
+        return measure.test, measure.validation, trained, "train_loss"
+    return measure.validation, trained, "train_loss"
+
+
+def curves(study: Study, arm: Arm) -> dict[str, Curve]:
+    """Mean and band over seeds of everything recorded along the way, by name.
+
+    A point at which any seed has no value has none: a mean over the survivors would flatter.
+    """
+    found = {}
+    low_bound, high_bound = study.measure.bounds
+    for name in watchable(study):
+        series = [_series(record, name) for record in arm.records]
+        x, values = _table(series)
+        if not len(x) or not any(series):
+            continue
+        scored = name.endswith(study.measure.name) and None not in (low_bound, high_bound)
+        bounds = (float(low_bound or 0), float(high_bound or 0)) if scored else None
+        mean, low, high = analysis.curve_band(values, bounds=bounds)
+        found[name] = Curve(
+            x=x.tolist(),
+            x_name=study.measure.axis.name,
+            mean=_numbers(mean),
+            low=None if low is None else _numbers(low),
+            high=None if high is None else _numbers(high),
+            seeds=len(series),
+        )
+    return found
+
+
+def watched(study: Study) -> str | None:
+    """The score by whose curve speed is judged: the first that every run recorded.
+
+    A run that diverged at once recorded nothing, and is asked nothing here.
+    """
+    begun = [record for record in study.records if record.seen]
+    for name in watchable(study):
+        if begun and all(any(name in m for m in r.seen) or r.failed for r in begun):
+            return name
+    return None
+
+
+def area(study: Study, arm: Arm) -> analysis.Interval | None:
+    """Area under the watched curve as a mean score, with its interval over seeds.
+
+    None if a seed failed or there is one seed only of which nothing could vary.
+    """
+    name = watched(study)
+    if name is None or arm.failed or len(arm.scored) < 2:
+        return None
+    areas = []
+    for record in arm.scored:
+        series = _series(record, name)
+        if len(series) < 2:
+            return None
+        areas.append(analysis.area_under_curve(list(series), list(series.values())))
+    return analysis.seed_interval(areas)
+
+
+def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:
+    """When each seed first reached a score; those that did not are censored at their end."""
+    name = watched(study)
+    if name is None:
+        return []
+    better = study.measure.direction == "higher"
+    found = []
+    for threshold in thresholds:
+        reached, ends = [], []
+        for record in arm.records:
+            series = _series(record, name)
+            there = (x for x, v in series.items() if (v >= threshold if better else v <= threshold))
+            reached.append(next(there, None))
+            ends.append(max(series, default=0.0))
+        found.append(
+            Time(
+                threshold=threshold,
+                curve=name,
+                by_seed=reached,
+                censored_at=min(ends, default=0.0),
+                median=analysis.median_time(reached, censored_at=ends),
+            )
+        )
+    return found
+
+
+def attention(study: Study, arm: Arm) -> dict[str, Layer]:
+    """α and β per layer over time."""
+    kept = _attending(arm)
+    if not kept or not kept[0]:
+        return {}
+    place = study.measure.axis.place
+    rows = [{place(m): m["attention"] for m in ms} for ms in kept]
+    shared = sorted(set.intersection(*(set(row) for row in rows)))
+    return {
+        layer: Layer(
+            x=shared,
+            alpha=[[row[x][layer]["alpha"] for x in shared] for row in rows],
+            beta=[[row[x][layer]["beta"] for x in shared] for row in rows],
+        )
+        for layer in kept[0][0]["attention"]
+    }
+
+
+def parameters(arm: Arm) -> dict[str, dict[str, Parameter]]:
+    """α and β of each layer, at the start and at the end; {} for arms without them."""
+    kept = _attending(arm)
+    if not kept or not kept[0]:
+        return {}
+    return {
+        layer: {name: _parameter(kept, layer, name) for name in ("alpha", "beta")}
+        for layer in kept[0][0]["attention"]
+    }
+
+
+def _parameter(kept: Sequence[Sequence[Mapping[str, dict[str, dict[str, float]]]]], layer: str, name: str) -> Parameter:
+    start = [ms[0]["attention"][layer][name] for ms in kept]
+    end = [ms[-1]["attention"][layer][name] for ms in kept]
+    return Parameter(
+        start=float(np.mean(start)),
+        end=float(np.mean(end)),
+        low=float(np.min(end)),
+        high=float(np.max(end)),
+    )
+
+
+def _attending(arm: Arm) -> list[list[Mapping[str, dict[str, dict[str, float]]]]]:
+    return [[m for m in record.seen if m.get("attention")] for record in arm.scored]
+
+
+def _series(record: Record, name: str) -> dict[float, float]:
+    """One recorded figure by its place, up to where the run is read."""
+    place = record.measure.axis.place
+    return {place(m): float(m[name]) for m in record.seen if isinstance(m.get(name), float)}
+
+
+def _table(series: Sequence[Mapping[float, float]]) -> tuple[Array, Array]:
+    """All places of all seeds [points], and values [seeds, points], NaN where one has none."""
+    places = sorted(set().union(*series))
+    values = [[one.get(x, np.nan) for x in places] for one in series]
+    return np.array(places, dtype=np.float64), np.array(values, dtype=np.float64)
+
+
+def _numbers(values: Array) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

@@ -1,0 +1,117 @@
+"""The paper's figures 2, 3, 7 and 8 from our runs, with the paper's numbers in.
+
+The paper's curves are pictures; what it states in numbers are the points after the first epoch
+(table 1) and the best of 20 epochs (table 6). They are drawn as rings beside our curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metaact import analysis, paper
+from metaact.analysis import CurvePanel
+from metaact.experiments.paper.figures import FIGURE_2_START, PaperFigure
+
+from . import pictures
+from .document import ArmReport, Curve, Document
+from .paper import row
+
+
+def draw(figure: PaperFigure, document: Document, folder: Path) -> list[Path]:
+    """Draw a figure of the paper into a folder; the files written, none if no run is there.
+
+    Args:
+        figure: The figure with its runs.
+        document: What came of them.
+        folder: Where to write.
+
+    Raises:
+        RunError: If a file cannot be written.
+    """
+    stem = folder / f"{'quick-' if figure.quick else ''}figure-{figure.number}"
+    if figure.number == 2:
+        return _draw_grid(document, stem)
+    panels = []
+    for optimizer, lr in figure.panels:
+        arms = _arms(document, optimizer, lr)
+        title = f"{optimizer}, lr {lr:g}"
+        if figure.number in (7, 8):
+            panels.append(_panel(arms, "train_loss", f"training loss, {title}", optimizer))
+        panels.append(_panel(arms, "test_accuracy", f"test accuracy, {title}", optimizer))
+    drawn = analysis.curve_panels(
+        panels,
+        xlabel="epoch",
+        title=f"Figure {figure.number}, ours; rings: the paper's tables 1 and 6",
+    )
+    return [] if drawn is None else analysis.save_figure(drawn, stem)
+
+
+def _arms(document: Document, optimizer: str, lr: float) -> list[ArmReport]:
+    return [
+        arm
+        for study in document.studies
+        for arm in study.arms
+        if study.settings["optimizer"] == optimizer and arm.rates["lr"] == lr
+    ]
+
+
+def _panel(
+    arms: Sequence[ArmReport], name: str, title: str, optimizer: str, *, rings: bool = True
+) -> CurvePanel:
+    percent = name == "test_accuracy"
+    curves = {arm.value: _whole(arm.curves[name]) for arm in arms if name in arm.curves}
+    marks = {arm.value: _published(arm, optimizer) for arm in arms if percent and rings}
+    lost = [f"{arm.value} {len(arm.failed)} seeds diverged" for arm in arms if arm.failed]
+    title += f"; {', '.join(lost)}" if lost else ""
+    return CurvePanel(title=title, curves=curves, marks=marks, percent=percent)
+
+
+def _whole(curve: Curve) -> analysis.Curve:
+    """A curve from the first epoch on."""
+    x = np.array(curve.x)
+    kept = x >= 1
+
+    def part(values: Sequence[float | None] | None) -> np.ndarray | None:
+        return None if values is None else np.array(values, dtype=np.float64)[kept]
+
+    mean = part(curve.mean)
+    assert mean is not None
+    return x[kept], mean, part(curve.low), part(curve.high)
+
+
+def _published(arm: ArmReport, optimizer: str) -> list[tuple[float, float]]:
+    """The paper's points of an arm: epoch and accuracy."""
+    column = paper.column(optimizer, arm.rates["lr"])
+    last = max((x for curve in arm.curves.values() for x in curve.x), default=0)
+    points = []
+    for number, epoch in ((1, 1), (6, paper.CONVERGENCE.epochs)):
+        percent = paper.table(number).get(row(arm.value), {}).get(column)
+        if percent is not None and epoch <= last:
+            points.append((float(epoch), percent / 100))
+    return points
+
+
+def _draw_grid(document: Document, stem: Path) -> list[Path]:
+    """Figure 2: (a) curves and a grid over start values, (b) α and β, (c) the learned curves."""
+    if not document.studies:
+        return []
+    study = document.studies[0]
+    panel = _panel(study.arms, "test_accuracy", "(a) test accuracy", "sgd", rings=False)
+    drawn = analysis.curve_panels(
+        [panel], xlabel="epoch", title="Figure 2a, ours: start values of α and β"
+    )
+    if drawn is None:
+        return []
+    written = analysis.save_figure(drawn, stem.with_name(f"{stem.name}a-curves"))
+    grid = pictures.start_values(study)
+    if grid is not None:
+        written += analysis.save_figure(grid.figure, stem.with_name(f"{stem.name}a-grid"))
+    chosen = next((arm for arm in study.arms if pictures.start_of(arm) == FIGURE_2_START), None)
+    for letter, make in (("b", pictures.trajectories), ("c", pictures.shapes)):
+        found = make(study, arm=chosen) if chosen else None
+        if found is not None:
+            written += analysis.save_figure(found.figure, stem.with_name(f"{stem.name}{letter}"))
+    return written

@@ -1,0 +1,432 @@
+"""The pictures of a study: which there are, what each shows, and over what its band is.
+
+The verbs write them as files, the page shows them: both draw them here, from the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaact import analysis
+from metaact.analysis.curves import stuck
+
+from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array: TypeAlias = NDArray[np.float64]
+
+MOST_ARMS = 20
+"""More lines than this are a tangle: then the arms at their own best rates are drawn."""
+
+WIDTH = 7.2
+"""Inches of a picture in a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """One picture before it is set.
+
+    Attributes:
+        kind: What it is: the end of a file's name, and its address on a page.
+        figure: The picture.
+        label: What it shows, for those who do not see it.
+        caption: What it shows, and over what its bands are.
+    """
+
+    kind: str
+    figure: Figure
+    label: str
+    caption: str
+
+
+def pictures(study: StudyReport, *, width: float = WIDTH, margin: float | None = None) -> list[Drawn]:
+    """All pictures of a study that there are.
+
+    Args:
+        study: A study of the document.
+        width: Inches.
+        margin: Half-width of the range in which differences do not matter, or None.
+    """
+    makers: list[Callable[[], Drawn | None]] = [
+        lambda: learning(study, width=width),
+        lambda: differences(study, margin, width=width),
+        lambda: sensitivity(study, width=width),
+        lambda: ranks(study, width=width),
+        lambda: start_values(study, width=width),
+        lambda: trajectories(study, width=width),
+        lambda: shapes(study, width=width),
+    ]
+    return [drawn for make in makers if (drawn := make()) is not None]
+
+
+def save(document: Document, folder: Path) -> list[Path]:
+    """Write the pictures of all studies of a document as PNG and SVG.
+
+    Their names say what was studied and differ whenever a run does.
+
+    Args:
+        document: What was found.
+        folder: Where to write.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: If one cannot be written.
+    """
+    written = []
+    for study in document.studies:
+        stem = file_stem(study)
+        for drawn in pictures(study, margin=document.margin):
+            written += analysis.save_figure(drawn.figure, folder / f"{stem}-{drawn.kind}")
+    return written
+
+
+def file_stem(study: StudyReport) -> str:
+    """How the files of a study's pictures begin: experiment, data, and a hash of its runs."""
+    data = [str(study.settings[n]) for n in ("dataset", "source", "target") if n in study.settings]
+    runs = sorted(Path(run).name for arm in study.arms for run in arm.runs)
+    words = "-".join([study.experiment, *(Path(name).stem for name in data)])
+    readable = re.sub(r"[^\w.=,+-]+", "-", words)
+    return f"{readable}-{analysis.short_hash(runs)}"
+
+
+def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:
+    """The arms that are drawn together, and a sentence on those that are not."""
+    arms = study.arms
+    if len(arms) <= MOST_ARMS:
+        return arms, ""
+    best = set(study.tuned.chosen.values()) if study.tuned else set()
+    chosen = [arm for arm in arms if arm.name in best] or sorted(arms, key=_height)
+    drawn = chosen[:MOST_ARMS]
+    which = "at their own best rates" if best else "with the best score"
+    return drawn, (
+        f" Of {len(arms)} arms the {len(drawn)} {which} are drawn; the option --activation of "
+        "the command draws others."
+    )
+
+
+def _height(arm: ArmReport) -> float:
+    return -arm.score.mean if arm.score else 1.0
+
+
+def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """Learning curves of the first score that was recorded along the way."""
+    arms, rest = shown_arms(study)
+    names = [n for arm in arms for n in arm.curves if n.endswith(study.measure.name)]
+    if not names:
+        return None
+    name = names[0]
+    curves = {arm.name: arm.curves[name] for arm in arms if name in arm.curves}
+    axis = study.measure.axis.name
+    log = _spread_at_the_start(np.array(next(iter(curves.values())).x, dtype=np.float64))
+    what = name.replace("_", " ")
+    lost = [f"{arm.name} {len(arm.failed)}" for arm in arms if arm.failed]
+    gone = f" Seeds that diverged: {', '.join(lost)}." if lost else ""
+    figure = analysis.learning_curves(
+        {arm: (c.x, _nan(c.mean), _nan(c.low), _nan(c.high)) for arm, c in curves.items()},
+        xlabel=axis,
+        ylabel=what,
+        title=study.title if width >= WIDTH else "",
+        chance=study.measure.chance,
+        logx=log,
+        width=width,
+    )
+    scale = f" The {axis}s are on a logarithmic scale, from the first above 0." if log else ""
+    return Drawn(
+        kind="learning-curves",
+        figure=figure,
+        label=f"Learning curves: {what} against {axis} of {', '.join(curves)}.",
+        caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves)} "
+        f"The dotted line is guessing.{scale}{gone}{rest}",
+    )
+
+
+def _nan(values: Sequence[float | None] | None) -> Array | None:
+    return None if values is None else np.array(values, dtype=np.float64)
+
+
+def _band(curves: Mapping[str, Curve]) -> str:
+    seeds = sorted({curve.seeds for curve in curves.values()})
+    if all(curve.low is None for curve in curves.values()):
+        return "No band: one seed an arm."
+    count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"Bands are 95 % intervals of the mean over {count} training seeds; a point at which a "
+        "seed has no value is left out."
+    )
+
+
+def _spread_at_the_start(x: Array) -> bool:
+    """Whether points crowd where training begins, over more than a factor of ten."""
+    x = x[x > 0]
+    if len(x) < 4 or x[-1] <= 10 * x[0]:
+        return False
+    return float(np.mean(x <= x[-1] / 10)) > 0.3
+
+
+def differences(
+    study: StudyReport, margin: float | None, *, width: float = WIDTH
+) -> Drawn | None:
+    """Every comparison with the reference as a point with its interval."""
+    found = list(study.comparisons)
+    if not found:
+        return None
+    rest = ""
+    if len(found) > MOST_ARMS:
+        rest = f" Of {len(found)} comparisons the {MOST_ARMS} with the smallest p are drawn."
+        found = sorted(found, key=lambda c: c.p_holm)[:MOST_ARMS]
+    varies = " / ".join(dict.fromkeys(c.interval.varies for c in found))
+    figure = analysis.interval_plot(
+        {c.first: c.interval for c in found},
+        xlabel=f"difference to {study.reference} in points",
+        title=study.title if width >= WIDTH else "",
+        differences=True,
+        settled={c.first: c.verdict in ("better", "worse", "equivalent") for c in found},
+        margin=margin,
+        width=width,
+    )
+    return Drawn(
+        kind="differences",
+        figure=figure,
+        label=f"Differences in {study.measure.name} to {study.reference} with intervals: "
+        + "; ".join(f"{c.first} {c.verdict}" for c in found)
+        + ".",
+        caption=f"Difference in test {study.measure.name} to {study.reference}, in points, with "
+        f"{100 * found[0].interval.level:g} % intervals over {varies}, not corrected for their "
+        "number. Filled: the verdict after Holm's correction is better, worse or equivalent; open: "
+        f"no difference shown.{rest}",
+    )
+
+
+def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """Score against the rate, one line an arm."""
+    found = study.sensitivity
+    if found is None:
+        return None
+    if not any(point.score for points in found.lines.values() for point in points):
+        return None
+    rate = found.rate.replace("_", " ")
+    ticks = sorted({point.rate for points in found.lines.values() for point in points})
+    figure = analysis.learning_curves(
+        {name: _against_rate(found, name) for name in found.lines},
+        xlabel=rate,
+        ylabel=study.measure.test.replace("_", " "),
+        title=f"{study.title}: against {rate}" if width >= WIDTH else "",
+        chance=study.measure.chance,
+        logx=True,
+        xticks=ticks,
+        width=width,
+    )
+    lost = [
+        f"{name} at {point.rate:g} ({point.failed})"
+        for name, points in found.lines.items()
+        for point in points
+        if point.failed
+    ]
+    gone = f" Seeds that diverged: {', '.join(lost)}." if lost else ""
+    return Drawn(
+        kind=f"against-{found.rate.replace('_', '-')}",
+        figure=figure,
+        label=f"Test {study.measure.name} against {rate}, one line for each of "
+        f"{', '.join(found.lines)}.",
+        caption=f"{study.measure.name.capitalize()} against {rate}. {_over(study)} A gap is a rate "
+        f"without a figure.{gone}",
+    )
+
+
+def _against_rate(
+    found: Sensitivity, name: str
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Rates, means, lower and upper ends; NaN where no seed has a figure."""
+    points = found.lines[name]
+    scores = [point.score for point in points]
+    return (
+        [point.rate for point in points],
+        [np.nan if score is None else score.mean for score in scores],
+        [np.nan if score is None else score.low for score in scores],
+        [np.nan if score is None else score.high for score in scores],
+    )
+
+
+def _over(study: StudyReport) -> str:
+    """What the intervals of a study's scores are over."""
+    varies = " / ".join(dict.fromkeys(arm.score.varies for arm in study.arms if arm.score))
+    return f"Bands are intervals over {varies}." if varies else ""
+
+
+def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """Every arm's mean rank with the critical difference."""
+    if study.ranks is None:
+        return None
+    found, lost = study.ranks.found, study.ranks.left_out
+    order = sorted(found.mean_ranks.items(), key=lambda pair: pair[1])
+    together = "; ".join(", ".join(group) for group in found.groups)
+    groups = f" Not told apart: {together}." if together else ""
+    if lost:
+        groups += f" Without {', '.join(lost)}, of which a seed diverged: it has no rank."
+    p = "< 0.0001" if found.p_value < 1e-4 else f"= {found.p_value:.2g}"
+    return Drawn(
+        kind="ranks",
+        figure=analysis.rank_plot(
+            found, title=study.title if width >= WIDTH else "", width=width
+        ),
+        label="Mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in order) + ".",
+        caption=f"Mean rank over {found.blocks} {found.over}; 1 is best. Arms that are no further "
+        f"apart than the critical difference ({found.critical_difference:.2f}) are not told apart. "
+        f"Friedman's test: p {p}.{groups}",
+    )
+
+
+def learned_arm(study: StudyReport) -> ArmReport | None:
+    """The arm whose α and β are drawn: the one asked about, or one at its best, or any."""
+    moving = [arm for arm in study.arms if _moves(arm)]
+    names = [study.learned.first] if study.learned else []
+    names += study.tuned.chosen.values() if study.tuned else []
+    wanted = [arm for name in names for arm in moving if arm.name == name]
+    return next(iter([*wanted, *moving]), None)
+
+
+def _moves(arm: ArmReport) -> bool:
+    return any(
+        len(seed) > 1 and None not in seed and len(set(seed)) > 1
+        for layer in arm.attention.values()
+        for seeds in (layer.alpha, layer.beta)
+        for seed in seeds
+    )
+
+
+def trajectories(
+    study: StudyReport, *, arm: ArmReport | None = None, width: float = WIDTH
+) -> Drawn | None:
+    """α and β of every layer over training: of an arm, or of the one that is asked about."""
+    arm = arm or learned_arm(study)
+    if arm is None:
+        return None
+    layers = {
+        name: [np.array(part, dtype=np.float64) for part in (layer.x, layer.alpha, layer.beta)]
+        for name, layer in arm.attention.items()
+    }
+    figure = analysis.trajectories(
+        layers,
+        xlabel=study.measure.axis.name,
+        title=f"{arm.name}: α and β per layer" if width >= WIDTH else "",
+        width=width,
+    )
+    count = int(sum(stuck(values[1][:, -1]).sum() for values in layers.values()))
+    crosses = f" Crosses: seeds whose α has no gradient any more ({count} at the end)."
+    return Drawn(
+        kind="trajectories",
+        figure=figure,
+        label=f"α and β of {arm.name} in each layer over training.",
+        caption=f"α and β of {arm.name} over training, a colour a layer: each seed thin, their "
+        f"mean thick. Outside the dashed lines α has no gradient.{crosses if count else ''}",
+    )
+
+
+def shapes(
+    study: StudyReport, *, arm: ArmReport | None = None, width: float = WIDTH
+) -> Drawn | None:
+    """The activation of every layer at the start and at the end."""
+    arm = arm or learned_arm(study)
+    if arm is None or study.by != "activation":
+        return None
+    form, called = _form(arm.value)
+    x = np.linspace(-3, 3, 61)
+    layers, start = {}, None
+    for name, layer in arm.attention.items():
+        alpha, beta = (np.array(part, dtype=np.float64) for part in (layer.alpha, layer.beta))
+        begin = beta[:1, :1]
+        layers[name] = (x, form(x, alpha[:, -1:], beta[:, -1:], begin))
+        start = start or (x, form(x, alpha[:1, :1], begin, begin)[0])
+    figure = analysis.activation_range(
+        layers,
+        start=start,
+        title=f"{arm.name}: what was learned" if width >= WIDTH else "",
+        width=width,
+    )
+    return Drawn(
+        kind="shapes",
+        figure=figure,
+        label=f"{called} of {arm.name} in each layer, before and after training.",
+        caption=f"{called} of {arm.name} per layer: as it starts (dashed), and as it was "
+        "learned: the mean over the seeds, and as a band the whole range of the seeds (not an "
+        "interval).",
+    )
+
+
+_Form: TypeAlias = Callable[[Array, Array, Array, Array], Array]
+
+
+def _form(activation: str) -> tuple[_Form, str]:
+    """The function of x, α, β and the β of the start, and what it is."""
+    if "+elsa" in activation.lower():
+        return _elsa, "The attention that ELSA adds to the activation"
+    if activation.lower().startswith("arelu-unit"):
+        return _unit, "The function"
+    return _arelu, "The function"
+
+
+def _arelu(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
+    """f(x) = C(α)·x for x < 0 and (1 + σ(β))·x else, with C(α) = min(max(α, 0.01), 0.99)."""
+    return np.maximum(x, 0) + _elsa(x, alpha, beta, start)
+
+
+def _elsa(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
+    return np.where(x < 0, np.clip(alpha, 0.01, 0.99) * x, _sigmoid(beta) * x)
+
+
+def _unit(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
+    return _arelu(x, alpha, beta, start) / (1 + _sigmoid(start))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def start_values(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """Test score over start values of α and β (figure 2a); None unless arms differ in both."""
+    starts = {start_of(arm): arm for arm in study.arms if arm.score}
+    known = [start for start in starts if start is not None]
+    alphas, betas = (sorted({start[i] for start in known}) for i in (0, 1))
+    if len(alphas) < 2 or len(betas) < 2:
+        return None
+
+    def mean(alpha: float, beta: float) -> float:
+        arm = starts.get((alpha, beta))
+        return np.nan if arm is None or arm.score is None else arm.score.mean
+
+    figure = analysis.heat_grid(
+        [[mean(alpha, beta) for beta in betas] for alpha in alphas],
+        rows=alphas,
+        columns=betas,
+        value_name=study.measure.test.replace("_", " "),
+        title=study.title if width >= WIDTH else "",
+        marked=(0.9, 2.0),
+        width=width,
+    )
+    return Drawn(
+        kind="start-values",
+        figure=figure,
+        label=f"Test {study.measure.name} over start values of α and β.",
+        caption=f"Test {study.measure.name} over start values of α and β, mean over seeds; the "
+        "default is marked.",
+    )
+
+
+def start_of(arm: ArmReport) -> tuple[float, float] | None:
+    """Start values of α and β in the first layer; None for an arm without them."""
+    for layer in arm.attention.values():
+        alpha, beta = layer.alpha[0][0], layer.beta[0][0]
+        if alpha is not None and beta is not None:
+            return round(alpha, 6), round(beta, 6)
+    return None

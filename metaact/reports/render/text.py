@@ -1,0 +1,164 @@
+"""The document as plain text, Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from metaact.analysis import Column, render_table
+from metaact.reports.document import ArmReport, Document, StudyReport
+
+from .study_tables import StudyTable, study_tables, verdict
+
+
+def plain(document: Document) -> str:
+    """Tables, verdicts and what was left out, for a terminal."""
+    parts = []
+    for study in document.studies:
+        for table in study_tables(study):
+            columns = [Column(name) for name in table.columns]
+            notes = list(table.notes)
+            parts.append(render_table(columns, table.rows, title=table.title, footnotes=notes))
+            if table.sentences:
+                parts.append("\n".join(table.sentences))
+    parts += _left_out(document)
+    return "\n\n".join(parts)
+
+
+def _left_out(document: Document) -> list[str]:
+    if not document.left_out:
+        return []
+    lines = [f"Left out, {len(document.left_out)} of the directories found:"]
+    return ["\n".join([*lines, *(f"  {i.directory}: {i.why}" for i in document.left_out)])]
+
+
+def markdown(document: Document) -> str:
+    """The same tables in Markdown."""
+    parts = []
+    for table in _tables(document):
+        head = _cells(table.columns)
+        rows = [_cells(row.get(name, "") for name in table.columns) for row in table.rows]
+        rule = "| " + " | ".join("---" for _ in table.columns) + " |"
+        parts.append("\n".join([f"**{_pipes(table.title)}**", "", head, rule, *rows]))
+        parts += [_pipes(note) for note in table.notes]
+        parts += ["\n".join(f"- {_pipes(sentence)}" for sentence in table.sentences)]
+    return "\n\n".join(part for part in [*parts, *_left_out(document)] if part)
+
+
+def _tables(document: Document) -> Iterable[StudyTable]:
+    return (table for study in document.studies for table in study_tables(study))
+
+
+def _cells(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(_pipes(cell) for cell in cells) + " |"
+
+
+def _pipes(text: str) -> str:
+    """A text that Markdown shows as it is: no cell borders, no HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "–": "--",
+    "→": r"$\to$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+
+
+def latex(document: Document) -> str:
+    """The same tables for a LaTeX document that loads `booktabs`."""
+    return "\n\n".join(_latex_table(table) for table in _tables(document))
+
+
+def _latex_table(table: StudyTable) -> str:
+    rows = [[row.get(name, "") for name in table.columns] for row in table.rows]
+    caption = _tex(f"{table.title}. {' '.join(table.notes)}".replace("..", "."))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"\toprule",
+            _tex_row(table.columns),
+            r"\midrule",
+            *(_tex_row(row) for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _tex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_tex(cell) for cell in cells) + r" \\"
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+_FIELDS = (
+    *("study", "experiment", "title", "arm", "value", "seeds", "failed"),
+    *("score", "low", "high", "varies", "validation"),
+    *("reference", "difference", "difference_low", "difference_high", "p_value", "p_holm"),
+    *("effect", "probability", "verdict"),
+)
+
+
+def comma_separated(document: Document) -> str:
+    """One row per arm, numbers unrounded, scores as measured."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, _FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for study in document.studies:
+        for arm in study.arms:
+            writer.writerow(_record(study, arm))
+    return file.getvalue().rstrip("\n")
+
+
+def _record(study: StudyReport, arm: ArmReport) -> dict[str, object]:
+    record: dict[str, object] = {
+        "study": study.id,
+        "experiment": study.experiment,
+        "title": study.title,
+        "arm": arm.name,
+        "value": arm.value,
+        "seeds": len(arm.seeds),
+        "failed": len(arm.failed),
+        "validation": arm.validation,
+    }
+    if arm.score:
+        score = arm.score
+        record |= {"score": score.mean, "low": score.low, "high": score.high}
+        record["varies"] = score.varies
+    found = next((c for c in study.comparisons if c.first == arm.name), None)
+    if found:
+        record |= {
+            "reference": found.second,
+            "difference": found.interval.mean,
+            "difference_low": found.interval.low,
+            "difference_high": found.interval.high,
+            "p_value": found.p_value,
+            "p_holm": found.p_holm,
+            "effect": found.effect,
+            "probability": found.probability.mean,
+            "verdict": verdict(found),
+        }
+    return record

@@ -1,0 +1,375 @@
+"""Settings: each declared once, and the lists that users write. Imports neither torch nor NumPy.
+
+A config is a frozen dataclass whose fields are made by `setting`. Everything else that a setting
+needs is derived from that one line: the option of the command line, the check of a config file, what
+names a run, what makes two runs comparable, what can be tuned, and how a reader is told of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from metaact.errors import UsageError, check_choice, check_int, check_rate
+
+Role = Literal["arm", "seed", "rate", "data", "training", "observation", "computation"]
+"""What a setting is for.
+
+| role | names a run | runs that differ in it |
+| --- | --- | --- |
+| arm | yes | are the arms of one study |
+| seed | yes | are the seeds of one arm |
+| rate | yes | are one arm at several rates; can be tuned |
+| data | yes | are of different studies; their data are loaded apart |
+| training | yes | are of different studies |
+| observation | yes | are watched otherwise, and are of one study |
+| computation | no | are the same run |
+"""
+
+Words = str | Mapping[Any, str] | Callable[[Any], str]
+
+LONGEST = 10_000_000
+"""Iterations or epochs of a run: a larger number is taken for a typing error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting: all that is known of it.
+
+    Attributes:
+        help: What it is, one or two sentences.
+        role: What it is for; see `Role`.
+        default: Its value unless asked otherwise.
+        name: The field of the config; also its name in JSON.
+        kind: Type of one value: int, float, bool or str.
+        many: Whether its value is a tuple of such ("epochs" of a transfer).
+        layers: Whether its value is pairs (layer, learning rate).
+        choices: The texts that are allowed; empty allows all.
+        minimum: Least value of a number.
+        below: Values of a number are less than this; None is no bound.
+        most: Greatest whole number; a larger one is taken for a typing error.
+        why: The reason for the minimum.
+        why_most: The reason for the greatest number.
+        option: How it is called on the command line; "" is `--name`.
+        aliases: Further options that mean the same.
+        off: The option that switches off what is on by default.
+        unset: What leaving it out means, where the default is None.
+        words: How a reader is told of a value: a template, a text per value, or a function; ""
+            is the name and the value.
+        always: Whether a reader is told of the default, too.
+        contains: Whether a run with a greater value holds every run with a smaller one.
+        path: Whether it names data, by name or path; its last part names a run.
+        example: A value for help texts.
+    """
+
+    help: str
+    role: Role
+    default: Any = None
+    name: str = ""
+    kind: type = str
+    many: bool = False
+    layers: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    below: float | None = None
+    most: int | None = None
+    why: str = ""
+    why_most: str = ""
+    option: str = ""
+    aliases: tuple[str, ...] = ()
+    off: str = ""
+    unset: str = ""
+    words: Words = ""
+    always: bool = False
+    contains: bool = False
+    path: bool = False
+    example: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The option that sets it: "--inner-lr"."""
+        return self.option or f"--{self.name.replace('_', '-')}"
+
+    @property
+    def label(self) -> str:
+        """Its name as a reader sees it: "inner lr"."""
+        return self.name.replace("_", " ")
+
+    def in_words(self, value: object) -> str:
+        """One value as a reader is told of it."""
+        if isinstance(self.words, str) and self.words:
+            return self.words.format(shown(value))
+        if isinstance(self.words, Mapping):
+            return self.words.get(value, f"{self.label} {shown(value)}")
+        if callable(self.words):
+            return self.words(value)
+        return in_words(self.name, value)
+
+    def check(self, value: object) -> None:
+        """Refuse a value that is not allowed.
+
+        Raises:
+            UsageError: If it is not; one sentence with what is.
+        """
+        if value is None and self.default is None:
+            return
+        if self.many:
+            self._check_many(value)
+        else:
+            self._check_one(value)
+
+    def _check_many(self, value: object) -> None:
+        assert isinstance(value, tuple)
+        if self.layers:
+            for layer, rate in value:
+                check_rate(self.name, rate, why=f"the learning rate of {layer}")
+            return
+        if not value:
+            allowed = "at least one number" if self.kind is int else "at least one name"
+            raise UsageError(f"`{self.name}` must hold {allowed}; got none.")
+        for item in value:
+            self._check_one(item)
+
+    def _check_one(self, value: Any) -> None:
+        if self.role == "rate":
+            check_rate(self.name, value)
+        elif self.choices:
+            check_choice(self.name, value, self.choices)
+        elif self.kind is int:
+            above = isinstance(value, int) and self.most is not None and value > self.most
+            check_int(
+                self.name,
+                value,
+                minimum=int(self.minimum or 0),
+                maximum=self.most if above else None,
+                why=self.why_most if above else self.why,
+            )
+        elif self.kind is float:
+            self._check_number(value)
+
+    def _check_number(self, value: Any) -> None:
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.below is None else self.below
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and low <= value < high):
+            allowed = f"a finite number >= {low:g}" if high == math.inf else "a number"
+            bounds = "" if high == math.inf else f" in [{low:g}, {high:g})"
+            raise UsageError(f"`{self.name}` must be {allowed}{bounds}; got {value!r}.")
+
+
+def setting(default: Any, help: str, *, role: Role, **more: Any) -> Any:
+    """A field of a config that is a setting.
+
+    Args:
+        default: Its value unless asked otherwise; None is filled by the config or by the data.
+        help: What it is, one or two sentences.
+        role: What it is for; see `Role`.
+        more: Other attributes of `Setting`.
+
+    Returns:
+        A dataclass field that carries the setting as metadata.
+
+    Examples:
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Example:
+        ...     ways: int = setting(5, "Classes.", role="data", minimum=2, words="{}-way")
+        >>> (ways,) = settings_of(Example)
+        >>> ways.flag, ways.in_words(20)
+        ('--ways', '20-way')
+    """
+    declared = Setting(help=help, role=role, default=default, **more)
+    return field(default=default, metadata={"setting": declared})
+
+
+def count(default: int | None, help: str, *, role: Role, least: int = 1, **more: Any) -> Any:
+    """A setting that counts, as `setting` makes it: a whole number from `least` on."""
+    return setting(default, help, role=role, minimum=least, **more)
+
+
+@cache
+def settings_of(config: type) -> tuple[Setting, ...]:
+    """The settings of a config class, in the order of its fields."""
+    hints = get_type_hints(config)
+    found = []
+    for item in fields(config):
+        declared: Setting = item.metadata["setting"]
+        text = str(hints[item.name])
+        kind = next((k for k in (bool, int, float) if k.__name__ in text), str)
+        layers = "tuple[tuple[" in text
+        many = "tuple[" in text
+        found.append(replace(declared, name=item.name, kind=kind, many=many, layers=layers))
+    return tuple(found)
+
+
+def by_name(config: type) -> dict[str, Setting]:
+    """The settings of a config class by their names."""
+    return {one.name: one for one in settings_of(config)}
+
+
+def with_role(config: type, *roles: Role) -> tuple[Setting, ...]:
+    """The settings of a config class that have one of the roles."""
+    return tuple(one for one in settings_of(config) if one.role in roles)
+
+
+class Config:
+    """Root of all configs: checked when made, and told apart by every setting that names a run."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def forms(self) -> str:
+        """What names of activations stand for: "held-out", or "paper" for the authors' forms."""
+        return "paper" if str(getattr(self, "protocol", "")).startswith("paper") else "held-out"
+
+    def fields(self) -> dict[str, object]:
+        """The settings that name a run, as JSON; of data their name or the last part of a path."""
+        return {
+            one.name: _as_json(one, getattr(self, one.name))
+            for one in settings_of(type(self))
+            if one.role != "computation"
+        }
+
+
+def check(config: Config) -> None:
+    """Refuse a config of which a setting is not allowed.
+
+    Raises:
+        UsageError: If one is not; one sentence with what is.
+    """
+    for one in settings_of(type(config)):
+        one.check(getattr(config, one.name))
+
+
+def fill(config: Config, name: str, value: object) -> None:
+    """Give a setting that was left out (None) the value that others ask for; while it is made."""
+    if getattr(config, name) is None:
+        object.__setattr__(config, name, value)
+
+
+def _as_json(one: Setting, value: Any) -> object:
+    if one.path:
+        return Path(value).name
+    if one.layers:
+        return [list(pair) for pair in value]
+    return list(value) if one.many else value
+
+
+def usual(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What each setting is by default, where the others are as recorded.
+
+    Some defaults follow other settings: five queries a class, or as many as shots. They are what
+    the config fills in.
+
+    Args:
+        config: The class of the config.
+        recorded: The settings of a run.
+    """
+    declared = settings_of(config)
+    kept = {
+        one.name: _from_json(one, recorded[one.name])
+        for one in declared
+        if one.name in recorded and one.default is not None
+    }
+    try:
+        filled = config(**kept)
+    except (UsageError, TypeError, ValueError):  # a value of another version of metaact
+        filled = config()
+    return {
+        one.name: _as_json(
+            one, one.default if one.default is not None else getattr(filled, one.name)
+        )
+        for one in declared
+        if one.role != "computation"
+    }
+
+
+def _from_json(one: Setting, value: Any) -> Any:
+    if one.layers:
+        return tuple((str(layer), float(rate)) for layer, rate in value)
+    return tuple(value) if one.many and isinstance(value, list) else value
+
+
+def in_words(name: str, value: object) -> str:
+    """A setting and its value as a reader sees them.
+
+    Examples:
+        >>> in_words("batch_norm", "off"), in_words("replacement", False), in_words("lr", 1e-5)
+        ('batch norm off', 'no replacement', 'lr 1e-05')
+    """
+    plain = name.replace("_", " ")
+    if isinstance(value, bool):
+        return plain if value else f"no {plain}"
+    return f"{plain} {shown(value)}"
+
+
+def shown(value: object) -> str:
+    """A value without Python's quotes and brackets.
+
+    Examples:
+        >>> shown([1e-4, 0.5]), shown(None), shown([["head", 0.001]])
+        ('0.0001,0.5', 'none', 'head=0.001')
+    """
+    if isinstance(value, list | tuple):
+        return ",".join(_pair(item) for item in value) or "none"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return "none" if value is None else str(value)
+
+
+def _pair(item: object) -> str:
+    if isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str):
+        return f"{item[0]}={shown(item[1])}"
+    return shown(item)
+
+
+def cut(text: str, separator: str) -> list[str]:
+    """Split at a separator outside brackets.
+
+    Examples:
+        >>> cut("relu,arelu(alpha=0.25,beta=1)", ",")
+        ['relu', 'arelu(alpha=0.25,beta=1)']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list: stripped, in order, without empty ones and repeats.
+
+    Examples:
+        >>> split_list("relu, arelu(alpha=0.25,beta=1), ,relu")
+        ('relu', 'arelu(alpha=0.25,beta=1)')
+    """
+    return tuple(dict.fromkeys(part.strip() for part in cut(text, ",") if part.strip()))
+
+
+def spans(numbers: Iterable[int], *, most: int = 5) -> str:
+    """Whole numbers, runs of them as ranges; how many, where that would be long.
+
+    Examples:
+        >>> spans([0, 1, 2, 3, 7]), spans(range(0, 100, 2))
+        ('0-3,7', '50 of 0-98')
+    """
+    found: list[list[int]] = []
+    ordered = sorted(set(numbers))
+    for number in ordered:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    if len(found) > most:
+        return f"{len(ordered)} of {ordered[0]}-{ordered[-1]}"
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in found)
