@@ -9,13 +9,17 @@ from .crossed import crossed_interval as crossed_interval
 from .curves import curve_band as curve_band
 from .curves import stuck as stuck
 from .estimates import estimate as estimate
+from .figures import CurvePanel as CurvePanel
+from .figures import Look as Look
 from .figures import activation_curves as activation_curves
 from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
+from .figures import curve_panels as curve_panels
 from .figures import episode_sheet as episode_sheet
 from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
+from .figures import looks as looks
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
