@@ -20,6 +20,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 WIDTH = 7.2
 """Inches of a picture that stands alone."""
 
+NAME = 36
+"""Letters of an arm's name at most: two rates find room."""
+
 _NARROW = 5.5  # inches; below, pictures do without side columns and have fewer ticks
 _POINTS = 25  # points of a line per inch of the picture: more would not be seen
 
@@ -66,10 +69,21 @@ def is_narrow(width: float) -> bool:
     return width < _NARROW
 
 
-def thinned(points: int, width: float) -> NDArray[np.int_]:
-    """Which points of a long line are drawn: the first, the last, and evenly between."""
+def thinned(x: NDArray[np.float64], width: float, *, logx: bool = False) -> NDArray[np.int_]:
+    """Which points of a long line are drawn: the first, the last, and evenly between.
+
+    Args:
+        x: Positions, ascending [points].
+        width: Inches of the axes.
+        logx: Whether they are on a logarithmic scale: then none that is not above 0.
+    """
+    kept = np.flatnonzero(x > 0) if logx else np.arange(len(x))
     most = round(_POINTS * width)
-    return np.linspace(0, points - 1, min(points, most)).round().astype(int)
+    if len(kept) <= most:
+        return kept
+    places = np.log(x[kept]) if logx else kept.astype(np.float64)
+    even = np.linspace(places[0], places[-1], most)
+    return kept[np.unique(np.searchsorted(places, even - 1e-9))]
 
 
 def text(name: str, limit: int = 40) -> str:
@@ -136,6 +150,6 @@ def grid_shape(count: int, columns: int) -> tuple[int, int]:
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """A legend under the panels, in as many columns as its labels let stand side by side."""
     longest = max(len(label) for label in labels)
-    fitting = int(figure.get_figwidth() / (0.065 * longest + 0.62))
+    fitting = int(figure.get_figwidth() / (0.063 * longest + 0.62))
     columns = min(max(fitting, 1), len(labels))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.0)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from metaact.errors import UsageError
 
 from .canvas import (
+    NAME,
     WIDTH,
     heading,
     is_narrow,
@@ -36,6 +37,8 @@ FEW = 8
 """From more arms on, bands are paler and lines thinner."""
 
 _NARROW_HEIGHT = 2.9
+_ALL_MARKED = 10  # points of a line that each have a marker
+_MARKERS = 0.8  # inches from one marker of a longer line to the next, about
 
 
 def learning_curves(
@@ -89,10 +92,11 @@ def learning_curves(
             whole_axis(axes, width)
         if percent:
             percent_axis(axes)
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_xlabel(heading(xlabel, int(11 * width)))
+        axes.set_ylabel(heading(ylabel, 30 if narrow else 50))
         axes.set_title(heading(title, 50 if narrow else 80))
         handles = sorted(drawn, key=lambda line: -_end(line))
-        labels = [text(drawn[line], 28) for line in handles]
+        labels = [text(drawn[line], NAME) for line in handles]
         if narrow:
             legend_below(figure, handles, labels)
         else:
@@ -126,8 +130,9 @@ def draw_curves(
     for index, (name, curve) in enumerate(arms.items()):
         x, mean, low, high = _checked(name, curve, logx, width)
         look = shown[name]
-        every = max(1, round(len(x) / (1.2 * width)))
-        markers = (index * every // max(len(arms), 1), every)
+        every = _MARKERS / width
+        finite = int(np.isfinite(mean).sum())
+        markers = 1 if finite <= _ALL_MARKED else (every * index / len(arms), every)
         (line,) = axes.plot(x, mean, markevery=markers, **look.as_plot())
         line.set_linewidth(look.linewidth * (1.0 if few else 0.75))
         if low is not None and high is not None:
@@ -171,8 +176,7 @@ def _checked(
             f"`arms[{name!r}]` must be positions, mean, low, high of one length [points]; "
             f"got shapes {[list(shape) for shape in shapes]}."
         )
-    kept = np.flatnonzero(x > 0) if logx else np.arange(len(x))
-    kept = kept[thinned(len(kept), width)]
+    kept = thinned(x, width, logx=logx)
     return (
         x[kept],
         mean[kept],

@@ -9,7 +9,7 @@ from metaact.analysis.interval import Interval
 from metaact.analysis.wording import difference_text
 from metaact.errors import UsageError
 
-from .canvas import WIDTH, heading, is_narrow, new_figure, style, text
+from .canvas import NAME, WIDTH, heading, is_narrow, new_figure, style, text
 from .looks import Look, looks
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ def interval_plot(
 
 def name_rows(axes: Axes, names: list[str], width: float) -> None:
     """Names of arms at the left, the first at the top."""
-    limit = 26 if is_narrow(width) else 32
-    axes.set_yticks(range(len(names)), [text(name, limit) for name in names])
+    labels = [text(name, NAME) for name in names]
+    small = is_narrow(width) and max(map(len, labels)) > 24
+    axes.set_yticks(range(len(names)), labels, fontsize=7 if small else 8)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -98,6 +99,7 @@ def name_rows(axes: Axes, names: list[str], width: float) -> None:
 def _row(axes: Axes, row: int, interval: Interval, look: Look, *, filled: bool) -> None:
     ends = [interval.low, interval.high]
     axes.plot(ends, [row, row], color=look.color, linestyle=look.linestyle, linewidth=2)
+    axes.plot(ends, [row, row], "|", color=look.color, markersize=6, markeredgewidth=1.4)
     axes.plot(
         interval.mean,
         row,

@@ -49,7 +49,7 @@ def activation_curves(
             _cross(axes)
             (first,) = axes.plot(x, value, color=_VALUE)
             (second,) = axes.plot(x, slope, color=_SLOPE, linestyle="--", linewidth=1.2)
-            axes.set_title(text(name, 24), fontsize=9)
+            axes.set_title(text(name, 24), fontsize=8)
             _limit(axes, np.concatenate([value, slope]))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
@@ -91,7 +91,7 @@ def activation_range(
     narrow = is_narrow(width)
     rows, columns = grid_shape(len(layers), 2 if narrow else 3)
     with style():
-        height = 1.4 * rows + 0.25 if narrow else 2.2 * rows + 0.7
+        height = max(1.4 * rows + 0.25, 1.9) if narrow else 2.2 * rows + 0.7
         figure = new_figure(min(width, max(2.4 * columns, 4.0)), height)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         handles = {}
@@ -113,7 +113,7 @@ def activation_range(
                 x0, y0 = _same_length("start", *start)
                 (line,) = axes.plot(x0, y0, color=_START, linestyle="--", linewidth=1.2)
                 handles["start"] = line
-            axes.set_title(text(name, 24), fontsize=9)
+            axes.set_title(text(name, 24), fontsize=8)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
         _show_inputs(panels, len(layers), columns)

@@ -62,7 +62,8 @@ def heat_grid(
         bar = not is_narrow(width)
         wide = min(width, 0.62 * len(columns) + (2.4 if bar else 1.2))
         figure = new_figure(wide, 0.46 * len(rows) + 1.7)
-        size = min(7.5, 14 * (wide - (1.9 if bar else 0.7)) / len(columns))
+        room = (wide - (1.9 if bar else 0.7)) / len(columns)  # inches of a cell
+        size, digits = min(7.5, 20 * room), int(room > 0.45)
         axes = figure.subplots()
         axes.grid(False)
         axes.set_facecolor("0.85")
@@ -74,7 +75,7 @@ def heat_grid(
             if np.isfinite(value):
                 dark = scale * value < (low + high) / 2
                 shade = "white" if dark else "black"
-                shown = f"{scale * value:.1f}" if percent else f"{value:.3g}"
+                shown = f"{scale * value:.{digits}f}" if percent else f"{value:.3g}"
                 axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=size)
             else:
                 axes.add_patch(

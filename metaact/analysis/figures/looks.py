@@ -128,7 +128,7 @@ def _alone(name: str) -> Look:
     base = CONTROLS.get(base, base)
     color, marker = ACTIVATIONS[base] if base in ACTIVATIONS else _by_name(base)
     if elsa:
-        marker = _choice([m for c, m in FREE if c == color], activation)
+        marker = _choice([m for c, m in FREE if c == color], f"{base}+elsa")
     return Look(color=color, marker=marker, linestyle=line)
 
 

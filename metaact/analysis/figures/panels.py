@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .canvas import (
+    NAME,
     WIDTH,
     grid_shape,
     heading,
@@ -76,16 +77,17 @@ def curve_panels(
             for name, points in panel.marks.items():
                 for x, y in points:
                     color = shown[name].color if name in shown else "0.35"
-                    axes.plot(x, y, "o", color=color, fillstyle="none", markersize=8)
+                    ring = {"fillstyle": "none", "markersize": 8, "clip_on": False}
+                    axes.plot(x, y, "o", color=color, **ring)
             if panel.percent:
                 percent_axis(axes)
             axes.set(title=heading(panel.title, int(12 * each)), xlabel=xlabel)
             whole_axis(axes, each)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        legend_below(figure, [handles[name] for name in names], [text(n, 28) for n in names])
+        legend_below(figure, [handles[name] for name in names], [text(n, NAME) for n in names])
         if title:
-            figure.suptitle(heading(title, int(12 * width)))
+            figure.suptitle(heading(title, int(13 * width)))
     return figure
 
 

@@ -41,7 +41,7 @@ def rank_plot(ranks: Ranks, *, title: str = "", width: float = WIDTH) -> Figure:
     with style():
         from matplotlib.ticker import MaxNLocator
 
-        figure = new_figure(width, 0.24 * (len(names) + 1) + (0.75 if narrow else 1.0))
+        figure = new_figure(width, 0.24 * (len(names) + 1) + (0.85 if narrow else 1.0))
         axes = figure.subplots()
         right = _arms(axes, ranks, narrow)
         name_rows(axes, names, width)
@@ -49,9 +49,9 @@ def rank_plot(ranks: Ranks, *, title: str = "", width: float = WIDTH) -> Figure:
         room = 0.05 * (len(names) - 1)
         axes.set_xlim(1 - room, right + room)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6 if narrow else 10, integer=True))
-        note = f"mean rank, 1 is best, over {ranks.blocks} {ranks.over}"
-        test = f"Friedman {p_text(ranks.p_value)}"
-        axes.set_xlabel(f"{note}\n{test}" if narrow else f"{note}; {test}", fontsize=8)
+        note = f"mean rank over {ranks.blocks} {ranks.over}, 1 is best"
+        note += f"; Friedman {p_text(ranks.p_value)}"
+        axes.set_xlabel(heading(note, 34 if narrow else 80), fontsize=8)
         axes.set_title(heading(title, 50 if narrow else 80))
     return figure
 

@@ -168,13 +168,7 @@ def _sheet(
 ) -> Figure:
     """Draw a mosaic with names beside its rows and above its columns, just large enough.
 
-    Args:
-        mosaic: The picture [height, width, 3].
-        rows: Middle of each row.
-        names: Its name.
-        columns: Middles and names of columns.
-        title: Line above.
-        limit: Inches in width that names and mosaic together have at most.
+    Names and mosaic together are at most `limit` inches wide.
     """
     height, width = mosaic.shape[:2]
     beside = 0.068 * max(map(len, names)) + 0.3  # inches that the longest name may take

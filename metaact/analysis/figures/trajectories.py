@@ -102,7 +102,7 @@ def _draw(
 ) -> Line2D:
     color = COLOURS[index % len(COLOURS)]
     linestyle = _LINES[index // len(COLOURS) % len(_LINES)]
-    kept = thinned(len(x), width)
+    kept = thinned(x, width)
     if len(values) > 1:
         for seed in values:
             axes.plot(x[kept], seed[kept], color=color, linewidth=0.7, alpha=0.45)
@@ -111,7 +111,7 @@ def _draw(
     if clamp is not None:
         for seed in values:
             points = np.flatnonzero(stuck(seed, clamp=clamp) & np.isfinite(seed))
-            points = points[:: max(1, len(points) // 10)]
+            points = points[:: max(1, round(len(points) / (3 * width)))]
             axes.plot(x[points], seed[points], "x", color=_STUCK, markersize=4, zorder=3)
     return line
 
@@ -127,11 +127,11 @@ def _shade(axes: Axes, clamp: tuple[float, float]) -> None:
         axes.axhspan(min(edge, outer), max(edge, outer), color=_STUCK, alpha=0.09, linewidth=0)
     axes.annotate(
         "no gradient",
-        (0.99, clamp[1]),
+        (0.01, clamp[1]),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         color=_STUCK,
         fontsize=7,
