@@ -1,88 +1,28 @@
-"""One arm against another, or all against a reference: difference, effect, verdict."""
+"""One arm against another, alone or together with other pairs: difference, effect, verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metaact.errors import UsageError, check_choice, check_rate
+from metaact.errors import UsageError, check_rate
 
 from .bounds import NOTHING, Array, accuracies, check_level
+from .comparison import Comparison
 from .crossed import two_way
 from .effects import crossed_effect_interval, effect_interval
 from .error_models import error_model
 from .estimates import estimate
 from .holm import holm
-from .interval import Interval
 from .paired import spread_values, summarise
 from .variation import Variation, what_varies
-from .verdicts import difference_text, p_text, sentence, verdict
+from .verdicts import sentence, verdict
 
 Pair: TypeAlias = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One arm against another on the same seeds and test units.
-
-    Attributes:
-        first: Name of the first arm.
-        second: Name of the second, the reference.
-        interval: First minus second, with its interval (not corrected for several comparisons).
-        p_value: Two-sided p-value of no difference: 1 - level of the interval that touches 0.
-        p_holm: The same, corrected by Holm over all comparisons that were made together.
-        effect: Cohen's d_z: mean over standard deviation of the differences of what varies (of
-            the units, averaged over seeds, if both vary); None where all are equal and not 0.
-        effect_interval: Its interval; None where the differences are all equal.
-        probability: Probability that first scores higher than second on one new draw, ties half.
-        needed: For each thing that varies, how many more of it would settle a difference of this
-            size (the interval excludes 0 in about half of all repetitions); None: no number would.
-        p_equivalence: p-value of a difference of at least the margin, corrected by Holm over all
-            comparisons; None without a margin.
-        verdict: "better", "worse", "no difference shown" or "equivalent".
-        sentence: The verdict with its figures.
-        margin: Differences below it do not matter to the user; None if none was set.
-        compared: How many comparisons the corrections are over.
-    """
-
-    first: str
-    second: str
-    interval: Interval
-    p_value: float
-    p_holm: float
-    effect: float | None
-    effect_interval: tuple[float, float] | None
-    probability: Interval
-    needed: dict[str, int | None]
-    p_equivalence: float | None
-    verdict: str
-    sentence: str
-    margin: float | None = None
-    compared: int = 1
-
-    def __str__(self) -> str:
-        return self.sentence
-
-    @property
-    def mean(self) -> float:
-        """First arm's accuracy minus the second's."""
-        return self.interval.mean
-
-    @property
-    def summary(self) -> str:
-        """The figures alone: "+4.7 points [1.1, 8.3], p = 0.02"."""
-        return f"{difference_text(self.interval)}, {p_text(self.p_holm, 1 - self.interval.level)}"
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields as what JSON knows."""
-        found = asdict(self)
-        if self.effect_interval is not None:
-            found["effect_interval"] = list(self.effect_interval)
-        return found
 
 
 def compare_pair(
@@ -127,51 +67,6 @@ training seed).
     )[0]
 
 
-def compare_all(
-    arms: Mapping[str, ArrayLike],
-    *,
-    reference: str,
-    pairs: Sequence[Pair] | None = None,
-    unit: str,
-    over: str = "both",
-    level: float = 0.95,
-    margin: float | None = None,
-    replacement: bool | None = None,
-) -> list[Comparison]:
-    """Compare all arms with the reference, or the given pairs, corrected together.
-
-    Args:
-        arms: Accuracies of each arm [seeds, units] on the same seeds and units.
-        reference: Name of the arm that the others are compared with.
-        pairs: Names (first, second) to compare in place of everyone against the reference.
-        unit: See `compare_pair`, also for the other arguments.
-        over: What varies.
-        level: Confidence level.
-        margin: Differences that do not matter.
-        replacement: Whether episodes were drawn with replacement.
-
-    Returns:
-        One per pair, in their order.
-
-    Raises:
-        UsageError: If a name is not among the arms; see `compare_pair`.
-
-    Examples:
-        >>> arms = {"relu": [[0.5, 0.6], [0.6, 0.6]], "elu": [[0.5, 0.7], [0.7, 0.5]]}
-        >>> [c.verdict for c in compare_all(arms, reference="relu", unit="test episodes")]
-        ['no difference shown']
-    """
-    check_choice("reference", reference, arms, why="the arms")
-    if pairs is None:
-        pairs = [(name, reference) for name in arms if name != reference]
-    for name in (name for pair in pairs for name in pair):
-        check_choice("pairs", name, arms, why="the arms")
-    cases = [((a, b), arms[a], arms[b]) for a, b in pairs]
-    return compare_pairs(
-        cases, unit=unit, over=over, level=level, margin=margin, replacement=replacement
-    )
-
-
 def compare_pairs(
     cases: Sequence[tuple[Pair, ArrayLike, ArrayLike]],
     *,
@@ -199,6 +94,12 @@ def compare_pairs(
 
     Raises:
         UsageError: See `compare_pair`.
+
+    Examples:
+        >>> relu, elu = [[0.5, 0.6], [0.6, 0.6]], [[0.5, 0.7], [0.7, 0.5]]
+        >>> found = compare_pairs([(("elu", "relu"), elu, relu)], unit="test episodes")
+        >>> [comparison.verdict for comparison in found]
+        ['no difference shown']
     """
     check_level(level)
     if margin is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -85,46 +84,6 @@ def median_time(
     survival = stats.ecdf(_censored(times, censored_at)).sf
     reached = np.flatnonzero(survival.probabilities <= 0.5 + 1e-12)
     return float(survival.quantiles[reached[0]]) if len(reached) else None
-
-
-def logrank_p(
-    first: Sequence[float | None],
-    second: Sequence[float | None],
-    *,
-    censored_at: float | tuple[ArrayLike, ArrayLike],
-) -> float:
-    """p-value of no difference between two arms' times to an accuracy, censored runs included.
-
-    The runs are not paired, and the test is approximate: with 3 seeds an arm it is a hint.
-
-    Args:
-        first: When each run of the first arm reached it; None for a run that did not.
-        second: The second arm's.
-        censored_at: When the runs ended: one time for all, or the times of both arms' runs.
-
-    Returns:
-        Two-sided p-value; 1 if no run of either arm reached it.
-
-    Raises:
-        UsageError: See `median_time`.
-
-    Examples:
-        >>> round(logrank_p([1, 2, 3], [4, None, None], censored_at=5), 3)
-        0.025
-
-    References:
-        N. Mantel, "Evaluation of survival data and two new rank order statistics arising in its
-        consideration", Cancer Chemotherapy Reports 50, 1966.
-    """
-    from scipy import stats
-
-    ends = censored_at if isinstance(censored_at, tuple) else (censored_at, censored_at)
-    if all(time is None for time in (*first, *second)):
-        return 1.0
-    a, b = (_censored(times, end) for times, end in zip((first, second), ends, strict=True))
-    with np.errstate(invalid="ignore"):  # 0/0 where all times are equal
-        p_value = float(stats.logrank(a, b).pvalue)
-    return 1.0 if math.isnan(p_value) else p_value
 
 
 def _censored(times: Sequence[float | None], censored_at: ArrayLike) -> CensoredData:

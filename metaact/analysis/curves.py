@@ -1,4 +1,4 @@
-"""Curves over training: bands over seeds, time to an accuracy, α out of its range."""
+"""Curves over training: bands over seeds, and α out of its range."""
 
 from __future__ import annotations
 
@@ -47,33 +47,6 @@ def curve_band(
     if bounds is not None:
         low, high = np.clip(low, *bounds), np.clip(high, *bounds)
     return mean, low, high
-
-
-def time_to_accuracy(epochs: ArrayLike, accuracy: ArrayLike, threshold: float) -> float | None:
-    """First recorded epoch at which the accuracy is at least `threshold`, or None.
-
-    Nothing is interpolated: between two records the accuracy is not known.
-
-    Args:
-        epochs: When it was recorded, ascending [points].
-        accuracy: What was recorded [points]; NaN reaches nothing.
-        threshold: Accuracy to reach.
-
-    Raises:
-        UsageError: If the two differ in length.
-
-    Examples:
-        >>> time_to_accuracy([1, 2, 3], [0.4, 0.9, 0.95], 0.9)
-        2.0
-    """
-    when, values = (np.asarray(x, dtype=np.float64) for x in (epochs, accuracy))
-    if when.ndim != 1 or when.shape != values.shape:
-        raise UsageError(
-            "`epochs` and `accuracy` must be [points] of one length; "
-            f"got {list(when.shape)} and {list(values.shape)}."
-        )
-    reached = np.flatnonzero(values >= threshold)
-    return float(when[reached[0]]) if len(reached) else None
 
 
 def stuck(alpha: ArrayLike, *, clamp: tuple[float, float] = (0.01, 0.99)) -> np.ndarray:

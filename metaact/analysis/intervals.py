@@ -59,10 +59,8 @@ def image_interval(correct: int, images: int, *, level: float = 0.95) -> Interva
     return wilson(correct, images, level=level, varies=f"{IMAGES} (one training seed)")
 
 
-def episode_interval(
-    values: ArrayLike, *, trials_per_episode: int, level: float = 0.95
-) -> Interval:
-    """Interval of one trained network's mean accuracy over the choice of test episodes.
+def episode_bounds(values: Array, *, trials: float, level: float) -> tuple[Array, Array]:
+    """Bounds of one trained network's mean accuracy over the choice of test episodes.
 
     Formula: Wilson's bounds with n = mean(1-mean)/(s²/episodes) effective trials, and Student's
     quantile with the degrees of freedom that the skewness of the values leaves to s². In the
@@ -70,37 +68,13 @@ def episode_interval(
     far too rarely, it keeps its level. Without any variance each episode counts as one trial.
 
     Args:
-        values: Accuracy of each episode in 0..1 [episodes].
-        trials_per_episode: Query images of an episode (ways·queries).
+        values: Accuracies in 0..1 [..., episodes].
+        trials: Query images of an episode (ways·queries).
         level: Confidence level.
 
     Returns:
-        The interval; inside [0, 1] and never of zero width.
-
-    Raises:
-        UsageError: If the values are no accuracies.
-
-    Examples:
-        >>> print(episode_interval([1.0] * 600, trials_per_episode=75))
-        100.0 % [99.4, 100.0]
-        >>> print(episode_interval([0.7, 0.8, 0.9, 0.75, 0.85] * 100, trials_per_episode=75))
-        80.0 ± 0.6 %
+        Low and high [...]; inside [0, 1] and never the same.
     """
-    array = accuracies("values", values, dimensions=1)
-    check_int("trials_per_episode", trials_per_episode, minimum=1)
-    low, high = episode_bounds(array, trials=trials_per_episode, level=check_level(level))
-    return Interval(
-        mean=float(array.mean()),
-        low=float(low),
-        high=float(high),
-        level=level,
-        n=len(array),
-        varies=f"{EPISODES} (one training seed)",
-    )
-
-
-def episode_bounds(values: Array, *, trials: float, level: float) -> tuple[Array, Array]:
-    """Bounds over the last axis of accuracies [..., episodes] with `trials` each."""
     n = values.shape[-1]
     if n == 1:
         nothing = np.zeros(values.shape[:-1])

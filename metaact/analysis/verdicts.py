@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
-from .interval import Interval, decimals
-
-if TYPE_CHECKING:
-    from .comparisons import Comparison
+from .comparison import Comparison
+from .wording import difference_text, p_text, points_text
 
 BETTER, WORSE = "better", "worse"
 EQUIVALENT, NOT_SHOWN = "equivalent", "no difference shown"
@@ -44,7 +39,7 @@ def sentence(found: Comparison) -> str:
     size = difference_text(found.interval, size=True)
     by = f"{first} is {BETTER if found.mean > 0 else WORSE} than {second} by {size}"
     if found.verdict == EQUIVALENT:
-        within = f"margin of {_points(found.margin or 0)}"
+        within = f"margin of {points_text(found.margin or 0)}"
         if differs:
             return f"{by}, which is less than the {within} ({_basis(found)})."
         figures = difference_text(found.interval)
@@ -56,44 +51,6 @@ def sentence(found: Comparison) -> str:
     figures = difference_text(found.interval)
     shown = f"No difference shown between {first} and {second}: {figures} ({_basis(found)})"
     return f"{shown}{_needed(found)}."
-
-
-def difference_text(interval: Interval, *, size: bool = False) -> str:
-    """A difference in points with its interval: "+4.7 points [1.1, 8.3]".
-
-    Args:
-        interval: Of the difference, in -1..1.
-        size: Drop the sign: for "worse by 4.7 points [1.1, 8.3]".
-    """
-    mean, low, high = (100 * x for x in (interval.mean, interval.low, interval.high))
-    if size and mean < 0:
-        mean, low, high = -mean, -high, -low
-    digits = decimals((interval.high - interval.low) * 50)
-    while digits < 4 and any(x and not round(x, digits) for x in (low, high)):
-        digits += 1  # an end that is not 0 shows on which side of it it lies
-    # Adding 0 turns a rounded -0.0 into 0.0.
-    mean, low, high = (round(x, digits) + 0.0 for x in (mean, low, high))
-    sign = "" if size else "+" if mean >= 0 else ""
-    return f"{sign}{mean:.{digits}f} points [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def p_text(p: float, threshold: float = 0.05) -> str:
-    """A p-value with one digit, or as many as keep it on its side of the threshold.
-
-    Examples:
-        >>> p_text(0.0234), p_text(0.0497), p_text(3e-7), p_text(1.0)
-        ('p = 0.02', 'p = 0.0497', 'p < 0.0001', 'p = 1')
-        >>> p_text(0.0483, 1 - 0.95)
-        'p = 0.048'
-    """
-    if p < 1e-4:
-        return "p < 0.0001"
-    for digits in range(1, 6):
-        shown = f"{p:.{digits}g}"
-        apart = not math.isclose(float(shown), threshold)  # 1 - 0.95 is not quite 0.05
-        if (float(shown) < threshold) == (p < threshold) and apart:
-            break
-    return f"p = {float(shown):g}"
 
 
 def _basis(found: Comparison) -> str:
@@ -142,8 +99,3 @@ def _needed(found: Comparison) -> str:
 def _round(number: int) -> str:
     """Two leading digits: what a rough extrapolation is worth."""
     return f"{int(float(f'{number:.2g}')):,}"
-
-
-def _points(value: float) -> str:
-    shown = f"{100 * value:.1f}" if round(1000 * value, 9) % 1 == 0 else f"{100 * value:g}"
-    return f"{shown} points"

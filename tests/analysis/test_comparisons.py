@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaact.analysis import Comparison, compare_all, compare_pair, compare_pairs, holm
+from metaact.analysis import Comparison, compare_pair, compare_pairs, holm
 from metaact.analysis.crossed import two_way
 from metaact.analysis.effects import effect_interval
 from metaact.errors import UsageError
@@ -114,9 +114,10 @@ def test_verdicts() -> None:
     assert "less than the margin of 1.0 points" in small.sentence
 
 
-def test_all_against_the_reference_and_pairs() -> None:
+def test_all_against_the_reference_are_corrected_together() -> None:
     arms = {f"a{i}": _arms(0.01 * i, key=i)[0] for i in range(4)}
-    found = compare_all(arms, reference="a0", unit=EPISODES, margin=0.02)
+    cases = [((name, "a0"), arms[name], arms["a0"]) for name in ("a1", "a2", "a3")]
+    found = compare_pairs(cases, unit=EPISODES, margin=0.02)
     assert [(c.first, c.second) for c in found] == [("a1", "a0"), ("a2", "a0"), ("a3", "a0")]
     assert [c.p_holm for c in found] == holm([c.p_value for c in found])
     alone = [_compare(arms[c.first], arms["a0"], margin=0.02) for c in found]
@@ -125,13 +126,9 @@ def test_all_against_the_reference_and_pairs() -> None:
     assert {c.compared for c in found} == {3}
     assert "after Holm over 3 comparisons" in found[-1].sentence
     pairs = [("a3", "a1"), ("a0", "a2")]
-    found = compare_all(arms, reference="a0", pairs=pairs, unit=EPISODES)
+    found = compare_pairs([((a, b), arms[a], arms[b]) for a, b in pairs], unit=EPISODES)
     assert [(c.first, c.second) for c in found] == pairs
-    assert compare_all({"a0": arms["a0"]}, reference="a0", unit=EPISODES) == []
-    with pytest.raises(UsageError, match="reference"):
-        compare_all(arms, reference="a9", unit=EPISODES)
-    with pytest.raises(UsageError, match="pairs"):
-        compare_all(arms, reference="a0", pairs=[("a1", "b")], unit=EPISODES)
+    assert compare_pairs([], unit=EPISODES) == []
 
 
 def test_pairs_may_have_seeds_of_their_own() -> None:

@@ -1,4 +1,4 @@
-"""Area, censored times and their test, against closed forms and figures from the literature."""
+"""Area and censored times, against closed forms and figures from the literature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from metaact.analysis import area_under_curve, logrank_p, median_time
+from metaact.analysis import area_under_curve, median_time
 from metaact.errors import UsageError
 
 # Remission of leukaemia patients in weeks, with mercaptopurine (None: still in remission) and with
@@ -57,18 +57,6 @@ def test_not_reached() -> None:
     assert median_time([None, None], censored_at=10) is None
     assert median_time([3, None, None], censored_at=10) is None
     assert median_time([3, None, None], censored_at=[10, 1, 1]) == 3  # the others left before
-
-
-def test_logrank_of_the_leukaemia_study() -> None:
-    """Chi-squared 16.79: Collett, Modelling Survival Data in Medical Research, and R's survdiff."""
-    found = logrank_p(DRUG, PLACEBO, censored_at=(DRUG_ENDS, 35))
-    assert found == pytest.approx(math.erfc(math.sqrt(16.79 / 2)), rel=0.01)
-    assert logrank_p(PLACEBO, DRUG, censored_at=(35, DRUG_ENDS)) == pytest.approx(found)
-
-
-def test_logrank_where_nothing_can_differ() -> None:
-    assert logrank_p([None, None], [None], censored_at=5) == 1.0
-    assert logrank_p([3, 3], [3, 3], censored_at=5) == 1.0
 
 
 def test_time_refusals() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaact.analysis import crossed_interval, episode_interval
+from metaact.analysis import crossed_interval
 from metaact.analysis.crossed import two_way
+from metaact.analysis.intervals import episode_bounds
 from metaact.errors import UsageError
 
 
@@ -47,8 +48,8 @@ def test_mean_squares_are_those_of_least_squares() -> None:
 def test_one_seed_is_the_interval_over_episodes() -> None:
     row = _matrix(1, 50)
     found = crossed_interval(row, trials_per_episode=75)
-    expected = episode_interval(row[0], trials_per_episode=75)
-    assert (found.low, found.high) == (expected.low, expected.high)
+    expected = episode_bounds(row[0], trials=75, level=0.95)
+    assert (found.low, found.high) == expected
     assert found.varies == "test episodes (one training seed)"
 
 
@@ -62,8 +63,8 @@ def test_seeds_that_differ_widen_it() -> None:
     assert (found.n, found.seeds) == (500, 5)
     same = np.repeat(_matrix(1, 500), 5, axis=0)
     found = crossed_interval(same)
-    expected = episode_interval(same[0], trials_per_episode=10**9)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    expected = [float(end) for end in episode_bounds(same[0], trials=10**9, level=0.95)]
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
 
 
 def test_order_of_seeds_and_episodes_does_not_matter() -> None:

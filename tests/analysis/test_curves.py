@@ -1,4 +1,4 @@
-"""Bands, times, stuck α, tables."""
+"""Bands, stuck α, tables."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaact.analysis import (
-    Column,
-    curve_band,
-    render_table,
-    short_hash,
-    stuck,
-    time_to_accuracy,
-)
+from metaact.analysis import Column, curve_band, render_table, short_hash, stuck
 from metaact.errors import UsageError
 
 
@@ -41,14 +34,6 @@ def test_band_is_cut_to_bounds() -> None:
     assert low is not None
     assert high is not None
     assert (low[0], high[0]) == (0, 1)
-
-
-def test_time_to_accuracy() -> None:
-    assert time_to_accuracy([1, 2, 5, 9], [0.1, math.nan, 0.8, 0.7], 0.7) == 5
-    assert time_to_accuracy([1, 2], [0.1, 0.2], 0.7) is None
-    assert time_to_accuracy([], [], 0.7) is None
-    with pytest.raises(UsageError, match="epochs"):
-        time_to_accuracy([1], [0.1, 0.2], 0.7)
 
 
 def test_stuck_is_where_the_clamp_has_no_gradient() -> None:

@@ -10,11 +10,11 @@ from scipy import stats
 
 from metaact.analysis import (
     crossed_interval,
-    episode_interval,
     estimate,
     image_interval,
     seed_interval,
 )
+from metaact.analysis.intervals import episode_bounds
 from metaact.errors import UsageError
 
 EPISODES, IMAGES = "test episodes", "test images"
@@ -38,7 +38,7 @@ def test_auto_is_the_interval_of_each_kind() -> None:
     seeds = estimate(matrix, over="seeds", **kind)
     assert _ends(seeds) == pytest.approx(_ends(seed_interval(matrix.mean(axis=1))))
     one = estimate(matrix[:1], over="units", **kind)
-    assert _ends(one) == pytest.approx(_ends(episode_interval(matrix[0], trials_per_episode=25)))
+    assert _ends(one) == episode_bounds(matrix[0], trials=25, level=0.95)
     assert (both.n, seeds.n, one.n) == (200, 3, 200)
     assert (both.seeds, seeds.seeds, one.seeds) == (3, 3, 1)
 

@@ -10,8 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from metaact.analysis import Interval, episode_interval, image_interval, seed_interval, wilson
+from metaact.analysis import Interval, estimate, image_interval, seed_interval, wilson
 from metaact.errors import UsageError
+
+
+def _over_episodes(values: object, *, trials: int, level: float = 0.95) -> Interval:
+    """Of one trained network, from the accuracy of each episode."""
+    return estimate(
+        [values],  # type: ignore[list-item]  # what is no array is refused, see below
+        unit="test episodes",
+        trials_per_unit=trials,
+        over="units",
+        level=level,
+    )
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 5), (5, 5), (1, 600), (599, 600), (300, 600), (1, 1)])
@@ -31,7 +42,7 @@ def test_image_interval_says_what_varies() -> None:
 def test_in_the_middle_it_is_the_t_interval() -> None:
     generator = np.random.default_rng(0)
     values = generator.binomial(75, generator.beta(14, 6, 600)) / 75
-    found = episode_interval(values, trials_per_episode=75)
+    found = _over_episodes(values, trials=75)
     low, high = stats.t.interval(0.95, 599, values.mean(), stats.sem(values))
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
     assert found.n == 600
@@ -40,22 +51,22 @@ def test_in_the_middle_it_is_the_t_interval() -> None:
 def test_near_the_edge_it_leans_inwards() -> None:
     values = np.ones(600)
     values[:3] = 0.8
-    found = episode_interval(values, trials_per_episode=25)
+    found = _over_episodes(values, trials=25)
     assert found.mean - found.low > 2 * (found.high - found.mean)
     assert found.high < 1
 
 
 def test_no_variance_counts_each_episode_once() -> None:
-    found = episode_interval(np.ones(600), trials_per_episode=75)
+    found = _over_episodes(np.ones(600), trials=75)
     expected = wilson(600, 600)
     assert (found.low, found.high) == (pytest.approx(expected.low), 1.0)
-    found = episode_interval(np.full(100, 0.8), trials_per_episode=5)
+    found = _over_episodes(np.full(100, 0.8), trials=5)
     assert found.low == pytest.approx(wilson(80, 100).low)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.sampled_from([0.5, 0.95, 0.999]))
 def test_inside_the_range_and_never_of_zero_width(hits: list[int], level: float) -> None:
-    found = episode_interval(np.array(hits) / 5, trials_per_episode=5, level=level)
+    found = _over_episodes(np.array(hits) / 5, trials=5, level=level)
     assert 0 <= found.low <= found.mean <= found.high <= 1
     assert found.high - found.low > 1e-3
 
@@ -63,8 +74,8 @@ def test_inside_the_range_and_never_of_zero_width(hits: list[int], level: float)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=20))
 def test_right_and_wrong_are_mirror_images(hits: list[int]) -> None:
     values = np.array(hits) / 5
-    found = episode_interval(values, trials_per_episode=5)
-    mirror = episode_interval(1 - values, trials_per_episode=5)
+    found = _over_episodes(values, trials=5)
+    mirror = _over_episodes(1 - values, trials=5)
     assert (found.low, found.high) == pytest.approx((1 - mirror.high, 1 - mirror.low), abs=1e-9)
 
 
@@ -87,8 +98,8 @@ def test_agreeing_seeds_keep_a_width() -> None:
 
 @pytest.mark.parametrize("values", [[], [[0.5]], [0.5, math.nan], [78.6], [-0.1], [0.2, math.inf]])
 def test_what_is_no_accuracy_is_refused(values: list[float]) -> None:
-    with pytest.raises(UsageError, match="values"):
-        episode_interval(values, trials_per_episode=75)
+    with pytest.raises(UsageError, match="matrix"):
+        _over_episodes(values, trials=75)
 
 
 def test_other_refusals() -> None:

@@ -5,6 +5,10 @@ from .forest import interval_plot as interval_plot
 from .functions import activation_curves as activation_curves
 from .functions import activation_range as activation_range
 from .heat import heat_grid as heat_grid
+from .looks import Look as Look
+from .looks import looks as looks
+from .panels import CurvePanel as CurvePanel
+from .panels import curve_panels as curve_panels
 from .ranks import rank_plot as rank_plot
 from .save import save_figure as save_figure
 from .sheets import contact_sheet as contact_sheet

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,8 +16,15 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette for all kinds of colour vision, without its yellow (too pale on white).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
+
+WIDTH = 7.2
+"""Inches of a picture that stands alone."""
+
+NAME = 36
+"""Letters of an arm's name at most: two rates find room."""
+
+_NARROW = 5.5  # inches; below, pictures do without side columns and have fewer ticks
+_POINTS = 25  # points of a line per inch of the picture: more would not be seen
 
 _STYLE: dict[str, Any] = {
     "axes.grid": True,
@@ -54,13 +64,26 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def arm_style(index: int) -> dict[str, str]:
-    """Colour, line and marker of the arm with this index; 28 arms differ in colour or line."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": LINES[index // len(COLOURS) % len(LINES)],
-        "marker": MARKERS[index % len(MARKERS)],
-    }
+def is_narrow(width: float) -> bool:
+    """Whether a picture is for a page that may be read on a phone."""
+    return width < _NARROW
+
+
+def thinned(x: NDArray[np.float64], width: float, *, logx: bool = False) -> NDArray[np.int_]:
+    """Which points of a long line are drawn: the first, the last, and evenly between.
+
+    Args:
+        x: Positions, ascending [points].
+        width: Inches of the axes.
+        logx: Whether they are on a logarithmic scale: then none that is not above 0.
+    """
+    kept = np.flatnonzero(x > 0) if logx else np.arange(len(x))
+    most = round(_POINTS * width)
+    if len(kept) <= most:
+        return kept
+    places = np.log(x[kept]) if logx else kept.astype(np.float64)
+    even = np.linspace(places[0], places[-1], most)
+    return kept[np.unique(np.searchsorted(places, even - 1e-9))]
 
 
 def text(name: str, limit: int = 40) -> str:
@@ -79,6 +102,37 @@ def heading(title: str, width: int) -> str:
     return textwrap.fill(text(title, 400), width)
 
 
+def log_axis(axes: Axes, width: float, ticks: Sequence[float] | None = None) -> None:
+    """A logarithmic axis with numbers as people write them, not powers of ten.
+
+    Args:
+        axes: Where the horizontal axis is made logarithmic.
+        width: Inches of the picture.
+        ticks: The only places that are labelled: every other one, or fewer, where they crowd.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if ticks is not None:
+        most = 7 if is_narrow(width) else 12
+        axes.set_xticks(sorted(ticks)[:: -(-len(ticks) // most)])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.04)
+        return
+    low, high = axes.dataLim.intervalx
+    if 0 < low < high < 50 * low:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+
+
+def whole_axis(axes: Axes, width: float) -> None:
+    """Ticks at whole numbers of epochs or iterations."""
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    if is_narrow(width):
+        axes.locator_params(axis="x", nbins=5)
+
+
 def percent_axis(axes: Axes) -> None:
     """Label the vertical axis in percent of 1."""
     from matplotlib.ticker import PercentFormatter
@@ -91,3 +145,11 @@ def grid_shape(count: int, columns: int) -> tuple[int, int]:
     columns = min(count, columns)
     rows = -(-count // columns)
     return rows, -(-count // rows)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend under the panels, in as many columns as its labels let stand side by side."""
+    longest = max(len(label) for label in labels)
+    fitting = int(figure.get_figwidth() / (0.063 * longest + 0.62))
+    columns = min(max(fitting, 1), len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.0)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from metaact.analysis.interval import Interval
-from metaact.analysis.verdicts import difference_text
+from metaact.analysis.wording import difference_text
 from metaact.errors import UsageError
 
-from .canvas import COLOURS, heading, new_figure, style, text
+from .canvas import NAME, WIDTH, heading, is_narrow, new_figure, style, text
+from .looks import Look, looks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_GREY = "0.55"
 
 
 def interval_plot(
@@ -23,59 +23,101 @@ def interval_plot(
     xlabel: str,
     title: str = "",
     differences: bool = False,
+    settled: Mapping[str, bool] | None = None,
     margin: float | None = None,
     chance: float | None = None,
+    width: float = WIDTH,
 ) -> Figure:
-    """Draw one row per interval: a point, its interval, and the figures at the right.
+    """Draw one row per interval: a point, its interval, and right of a wide picture the figures.
 
-    Differences have a line at 0; those whose interval holds it are grey and hollow, and the margin
-    within which they do not matter is shaded.
+    Differences have a line at 0, and the margin within which they do not matter is shaded. Points
+    of what is not settled are hollow.
 
     Args:
-        intervals: For each name its interval, from top to bottom.
+        intervals: For each arm its interval, from top to bottom.
         xlabel: What the values are.
         title: Line above.
-        differences: Whether they are differences of two arms, shown in points.
-        margin: Half-width of the shaded range around 0, in -1..1.
+        differences: Whether they are differences to one arm, shown in points.
+        settled: Whether each arm's verdict is one. None: of differences, where the interval does
+            not hold 0; of accuracies, all.
+        margin: Half-width of the shaded range around 0, in 0..1.
         chance: Accuracy of guessing, drawn as a dotted line.
+        width: Inches.
 
     Returns:
         The figure, for `save_figure`.
 
     Raises:
-        UsageError: If there is nothing to draw.
+        UsageError: If there is nothing to draw, or `settled` lacks an arm.
     """
     if not intervals:
         raise UsageError("`intervals` must hold at least one interval; got none.")
+    if settled is None:
+        settled = {name: not (differences and 0 in found) for name, found in intervals.items()}
+    if missing := [name for name in intervals if name not in settled]:
+        raise UsageError(
+            "`settled` must say of every arm whether its verdict is one (a point is filled or "
+            f"hollow); got nothing for {', '.join(missing)}."
+        )
+    narrow = is_narrow(width)
     with style():
-        from matplotlib.ticker import FuncFormatter
-
-        figure = new_figure(7.2, 0.26 * len(intervals) + 1.2)
+        height = 0.24 * len(intervals) + 0.65 if narrow else 0.26 * len(intervals) + 1.2
+        figure = new_figure(width, height)
         axes = figure.subplots()
         if differences:
             axes.axvline(0, color="0.2", linewidth=1, zorder=1)
-            if margin is not None:
-                axes.axvspan(-margin, margin, color=COLOURS[2], alpha=0.13, linewidth=0, zorder=0)
+        if margin is not None:
+            axes.axvspan(-margin, margin, color="0.5", alpha=0.18, linewidth=0, zorder=0)
         if chance is not None:
             axes.axvline(chance, color="0.45", linestyle=(0, (1, 2)), linewidth=1, zorder=1)
-        right = axes.get_yaxis_transform()
-        for row, interval in enumerate(intervals.values()):
-            open_ = differences and 0 in interval
-            colour = _GREY if open_ else COLOURS[0]
-            axes.plot([interval.low, interval.high], [row, row], color=colour, linewidth=2)
-            face = "white" if open_ else colour
-            axes.plot(interval.mean, row, "o", color=colour, markerfacecolor=face, zorder=3)
-            shown = difference_text(interval) if differences else str(interval)
-            axes.text(1.02, row, shown, transform=right, va="center", fontsize=8)
-        axes.set_yticks(range(len(intervals)), [text(name, 32) for name in intervals])
-        axes.set_ylim(len(intervals) - 0.4, -0.6)
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(axis="y", length=0)
-        sign = "+" if differences else ""
-        unit = "" if differences else " %"
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda x, _: f"{100 * x:{sign if round(x, 12) else ''}.6g}{unit}")
-        )
+        shown = looks(list(intervals))
+        for row, (name, interval) in enumerate(intervals.items()):
+            _row(axes, row, interval, shown[name], filled=settled[name])
+            if not narrow:
+                words = difference_text(interval) if differences else str(interval)
+                right = axes.get_yaxis_transform()
+                axes.text(1.02, row, words, transform=right, va="center", fontsize=8)
+        name_rows(axes, list(intervals), width)
+        _figures(axes, differences)
+        if narrow:
+            axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(xlabel)
-        axes.set_title(heading(title, 80))
+        axes.set_title(heading(title, 50 if narrow else 80))
     return figure
+
+
+def name_rows(axes: Axes, names: list[str], width: float) -> None:
+    """Names of arms at the left, the first at the top."""
+    labels = [text(name, NAME) for name in names]
+    small = is_narrow(width) and max(map(len, labels)) > 24
+    axes.set_yticks(range(len(names)), labels, fontsize=7 if small else 8)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _row(axes: Axes, row: int, interval: Interval, look: Look, *, filled: bool) -> None:
+    ends = [interval.low, interval.high]
+    axes.plot(ends, [row, row], color=look.color, linestyle=look.linestyle, linewidth=2)
+    axes.plot(ends, [row, row], "|", color=look.color, markersize=6, markeredgewidth=1.4)
+    axes.plot(
+        interval.mean,
+        row,
+        look.marker,
+        color=look.color,
+        markerfacecolor=look.color if filled else "white",
+        markeredgewidth=1.4,
+        markersize=6,
+        zorder=3,
+    )
+
+
+def _figures(axes: Axes, differences: bool) -> None:
+    """Values in percent, differences in points with their sign."""
+    from matplotlib.ticker import FuncFormatter
+
+    sign = "+" if differences else ""
+    unit = "" if differences else " %"
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{100 * x:{sign if round(x, 12) else ''}.6g}{unit}")
+    )

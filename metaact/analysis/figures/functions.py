@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import COLOURS, grid_shape, new_figure, style, text
+from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +20,17 @@ _VALUE, _SLOPE, _START = COLOURS[0], COLOURS[1], "0.35"
 
 
 def activation_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], *, title: str = ""
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
+    *,
+    title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """Draw each activation and its derivative in a small panel of its own.
 
     Args:
         curves: For each name: inputs, values, derivatives [points].
         title: Line above.
+        width: Inches at most.
 
     Returns:
         The figure, for `save_figure`.
@@ -36,16 +40,16 @@ def activation_curves(
     """
     if not curves:
         raise UsageError("`curves` must hold at least one activation; got none.")
-    rows, columns = grid_shape(len(curves), 5)
+    rows, columns = grid_shape(len(curves), 2 if is_narrow(width) else 4)
     with style():
-        figure = new_figure(max(2.0 * columns, 3.6), 1.75 * rows + 0.7)
+        figure = new_figure(min(width, max(1.8 * columns, 3.6)), 1.55 * rows + 0.7)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axes, (name, (x, value, slope)) in zip(panels, curves.items(), strict=False):
             x, value, slope = _same_length(name, x, value, slope)
             _cross(axes)
             (first,) = axes.plot(x, value, color=_VALUE)
             (second,) = axes.plot(x, slope, color=_SLOPE, linestyle="--", linewidth=1.2)
-            axes.set_title(text(name, 24), fontsize=9)
+            axes.set_title(text(name, 24), fontsize=8)
             _limit(axes, np.concatenate([value, slope]))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
@@ -57,7 +61,7 @@ def activation_curves(
             ncols=2,
         )
         if title:
-            figure.suptitle(text(title, 90))
+            figure.suptitle(heading(title, int(12 * figure.get_figwidth())))
     return figure
 
 
@@ -66,6 +70,7 @@ def activation_range(
     *,
     start: tuple[ArrayLike, ArrayLike] | None = None,
     title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """Draw, per layer, the learned activations of all seeds: their mean and their whole range.
 
@@ -73,6 +78,7 @@ def activation_range(
         layers: For each layer: inputs [points] and learned values [seeds, points].
         start: Inputs and values before learning [points], drawn dashed in each panel.
         title: Line above.
+        width: Inches at most.
 
     Returns:
         The figure, for `save_figure`.
@@ -82,9 +88,11 @@ def activation_range(
     """
     if not layers:
         raise UsageError("`layers` must hold at least one layer; got none.")
-    rows, columns = grid_shape(len(layers), 4)
+    narrow = is_narrow(width)
+    rows, columns = grid_shape(len(layers), 2 if narrow else 3)
     with style():
-        figure = new_figure(max(2.7 * columns, 4.2), 2.5 * rows + 0.7)
+        height = max(1.4 * rows + 0.25, 1.9) if narrow else 2.2 * rows + 0.7
+        figure = new_figure(min(width, max(2.4 * columns, 4.0)), height)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         handles = {}
         for axes, (name, (x, values)) in zip(panels, layers.items(), strict=False):
@@ -105,7 +113,7 @@ def activation_range(
                 x0, y0 = _same_length("start", *start)
                 (line,) = axes.plot(x0, y0, color=_START, linestyle="--", linewidth=1.2)
                 handles["start"] = line
-            axes.set_title(text(name, 24), fontsize=9)
+            axes.set_title(text(name, 24), fontsize=8)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
         _show_inputs(panels, len(layers), columns)
@@ -113,7 +121,7 @@ def activation_range(
             handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles)
         )
         if title:
-            figure.suptitle(text(title, 90))
+            figure.suptitle(heading(title, int(12 * figure.get_figwidth())))
     return figure
 
 

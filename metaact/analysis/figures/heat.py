@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import new_figure, style, text
+from .canvas import COLOURS, WIDTH, heading, is_narrow, new_figure, style, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +27,7 @@ def heat_grid(
     title: str = "",
     marked: tuple[float, float] | None = None,
     percent: bool = True,
+    width: float = WIDTH,
 ) -> Figure:
     """Draw a grid of cells, each coloured by and labelled with its value.
 
@@ -40,6 +41,7 @@ def heat_grid(
         title: Line above.
         marked: Row and column setting of the cell that is framed (the default).
         percent: Whether values in 0..1 are shown in percent.
+        width: Inches at most; a narrow picture has no colour bar, its cells hold the values.
 
     Returns:
         The figure, for `save_figure`.
@@ -57,7 +59,11 @@ def heat_grid(
     with style():
         from matplotlib.patches import Rectangle
 
-        figure = new_figure(0.62 * len(columns) + 2.4, 0.46 * len(rows) + 1.7)
+        bar = not is_narrow(width)
+        wide = min(width, 0.62 * len(columns) + (2.4 if bar else 1.2))
+        figure = new_figure(wide, 0.46 * len(rows) + 1.7)
+        room = (wide - (1.9 if bar else 0.7)) / len(columns)  # inches of a cell
+        size, digits = min(7.5, 20 * room), int(room > 0.45)
         axes = figure.subplots()
         axes.grid(False)
         axes.set_facecolor("0.85")
@@ -69,8 +75,8 @@ def heat_grid(
             if np.isfinite(value):
                 dark = scale * value < (low + high) / 2
                 shade = "white" if dark else "black"
-                shown = f"{scale * value:.1f}" if percent else f"{value:.3g}"
-                axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=7.5)
+                shown = f"{scale * value:.{digits}f}" if percent else f"{value:.3g}"
+                axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=size)
             else:
                 axes.add_patch(
                     Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="///", linewidth=0)
@@ -78,11 +84,15 @@ def heat_grid(
         if marked is not None and marked[0] in rows and marked[1] in columns:
             i, j = list(rows).index(marked[0]), list(columns).index(marked[1])
             axes.add_patch(
-                Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="#D55E00", lw=2.2)
+                Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec=COLOURS[1], lw=2.2)
             )
         axes.set_xticks(range(len(columns)), [f"{v:g}" for v in columns])
         axes.set_yticks(range(len(rows)), [f"{v:g}" for v in rows])
         axes.set(xlabel=text(column_name), ylabel=text(row_name))
-        axes.set_title(text(title, 70))
-        figure.colorbar(image, ax=axes, label=text(value_name) + (" (%)" if percent else ""))
+        named = text(value_name) + (" (%)" if percent else "")
+        if bar:
+            figure.colorbar(image, ax=axes, label=named)
+        else:
+            title = f"{title}: {named}" if title else named
+        axes.set_title(heading(title, int(11 * wide)))
     return figure

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import style, text
+from .canvas import WIDTH, heading, style, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,7 @@ def contact_sheet(
     per_class: int = 10,
     max_classes: int = 20,
     title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """Draw the first images of each class, one class per row.
 
@@ -40,6 +41,7 @@ def contact_sheet(
         per_class: Images shown per class.
         max_classes: Rows at most.
         title: Line above.
+        width: Inches at most.
 
     Returns:
         The figure, for `save_figure`.
@@ -62,7 +64,7 @@ def contact_sheet(
     mosaic = _mosaic(rows, max(len(row) for row in rows))
     names = [text(class_names[c], 24) for c in shown]
     middles = [i * (pictures.shape[1] + _GAP) + pictures.shape[1] / 2 for i in range(len(shown))]
-    return _sheet(mosaic, middles, names, columns=([], []), title=title)
+    return _sheet(mosaic, middles, names, columns=([], []), title=title, limit=width)
 
 
 def episode_sheet(
@@ -74,6 +76,7 @@ def episode_sheet(
     class_names: Sequence[str] | None = None,
     max_queries: int = 10,
     title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """Draw one episode: a row per way, its support images left, its query images right.
 
@@ -86,6 +89,7 @@ def episode_sheet(
         class_names: Name of each way; numbers if None.
         max_queries: Query images shown per way at most.
         title: Line above.
+        width: Inches at most.
 
     Returns:
         The figure, for `save_figure`.
@@ -119,7 +123,9 @@ def episode_sheet(
     middles = [i * (left.shape[1] + _GAP) + left.shape[1] / 2 for i in range(len(ways))]
     starts = [0, blocks[0].shape[1] + gap.shape[1]]
     centres = [start + block.shape[1] / 2 for start, block in zip(starts, blocks, strict=True)]
-    return _sheet(mosaic, middles, names, columns=(centres, ["support", "query"]), title=title)
+    return _sheet(
+        mosaic, middles, names, columns=(centres, ["support", "query"]), title=title, limit=width
+    )
 
 
 def _bytes(array: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -158,10 +164,16 @@ def _sheet(
     *,
     columns: tuple[Sequence[float], Sequence[str]],
     title: str,
+    limit: float,
 ) -> Figure:
-    """Draw a mosaic with names beside its rows and above its columns, just large enough."""
+    """Draw a mosaic with names beside its rows and above its columns, just large enough.
+
+    Names and mosaic together are at most `limit` inches wide.
+    """
     height, width = mosaic.shape[:2]
-    scale = min(7.0 / width, 9.0 / height, 0.03)  # inches per pixel: readable, and on one page
+    beside = 0.068 * max(map(len, names)) + 0.3  # inches that the longest name may take
+    # Inches per pixel: readable, and on one page.
+    scale = min((limit - beside) / width, 9.0 / height, 0.03)
     with style():
         from matplotlib.figure import Figure
 
@@ -174,7 +186,7 @@ def _sheet(
         axes.tick_params(length=0)
         axes.set_xticks(*columns)
         axes.set_yticks(rows, names)
-        axes.set_title(text(title, 60))
+        axes.set_title(heading(title, int(11 * limit)))
         drawn = axes.get_tightbbox()
         assert drawn is not None  # it is visible
         _enclose(figure, axes, np.asarray(drawn.extents) / figure.dpi)

@@ -11,7 +11,18 @@ from numpy.typing import ArrayLike
 from metaact.analysis.curves import stuck
 from metaact.errors import UsageError
 
-from .canvas import arm_style, new_figure, style, text
+from .canvas import (
+    COLOURS,
+    WIDTH,
+    heading,
+    is_narrow,
+    legend_below,
+    new_figure,
+    style,
+    text,
+    thinned,
+    whole_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _STUCK = "#B00020"
+_LINES = ("-", "--", "-.", ":")
 
 
 def trajectories(
@@ -28,12 +40,14 @@ def trajectories(
     title: str = "",
     names: Sequence[str] = ("α", "β"),
     clamp: tuple[float, float] | None = (0.01, 0.99),
+    width: float = WIDTH,
 ) -> Figure:
     """Draw one panel per parameter, one colour per layer: each seed thin, their mean thick.
 
     In the first panel the edges of the clamp are dashed lines and what lies beyond is shaded:
     there the parameter has no gradient. Red crosses mark where a seed is stuck, the first
-    of them where it got so, and the legend counts the seeds that are at the end.
+    of them where it got so, and the legend counts the seeds that are at the end. It stands right of
+    the picture, or below one that is narrow. Of long lines as many points are drawn as can be seen.
 
     Args:
         layers: For each layer: positions [points], then values [seeds, points] per parameter.
@@ -41,6 +55,7 @@ def trajectories(
         title: Line above.
         names: Name of each parameter.
         clamp: Range in which the first parameter learns, or None.
+        width: Inches.
 
     Returns:
         The figure, for `save_figure`.
@@ -52,24 +67,28 @@ def trajectories(
         raise UsageError("`layers` must hold at least one layer; got none.")
     checked = {layer: _checked(layer, arrays, len(names)) for layer, arrays in layers.items()}
     with style():
-        figure = new_figure(3.6 * len(names) + 1.6, max(3.4, 0.19 * len(layers) + 0.8))
+        narrow = is_narrow(width)
+        figure = new_figure(width, 2.4 if narrow else max(3.2, 0.19 * len(layers) + 0.8))
         panels = figure.subplots(1, len(names), squeeze=False)[0]
         lines, labels = [], []
         for panel, (axes, name) in enumerate(zip(panels, names, strict=True)):
             edges = clamp if panel == 0 else None
             for index, (layer, (x, values)) in enumerate(checked.items()):
-                line = _draw(axes, index, x, values[panel], edges)
+                line = _draw(axes, index, x, values[panel], edges, width / len(names))
                 if panel == 0:
                     lines.append(line)
                     labels.append(_label(layer, values[0], edges))
             if edges is not None:
                 _shade(axes, edges)
             axes.set(xlabel=xlabel, title=name)
-            axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+            whole_axis(axes, width / len(names))
             axes.margins(x=0.01)
-        figure.legend(lines, labels, loc="outside right upper", handlelength=2.6)
+        if narrow:
+            legend_below(figure, lines, labels)
+        else:
+            figure.legend(lines, labels, loc="outside right upper", handlelength=2.6)
         if title:
-            figure.suptitle(text(title, 90))
+            figure.suptitle(heading(title, int(12 * width)))
     return figure
 
 
@@ -79,16 +98,20 @@ def _draw(
     x: np.ndarray,
     values: np.ndarray,
     clamp: tuple[float, float] | None,
+    width: float,
 ) -> Line2D:
-    look = {**arm_style(index), "marker": ""}
+    color = COLOURS[index % len(COLOURS)]
+    linestyle = _LINES[index // len(COLOURS) % len(_LINES)]
+    kept = thinned(x, width)
     if len(values) > 1:
         for seed in values:
-            axes.plot(x, seed, color=look["color"], linewidth=0.7, alpha=0.45)
-    (line,) = axes.plot(x, values.mean(axis=0), linewidth=2, **look)  # type: ignore[arg-type]
+            axes.plot(x[kept], seed[kept], color=color, linewidth=0.7, alpha=0.45)
+    mean = values.mean(axis=0)[kept]
+    (line,) = axes.plot(x[kept], mean, color=color, linestyle=linestyle, linewidth=2)
     if clamp is not None:
         for seed in values:
             points = np.flatnonzero(stuck(seed, clamp=clamp) & np.isfinite(seed))
-            points = points[:: max(1, len(points) // 10)]
+            points = points[:: max(1, round(len(points) / (3 * width)))]
             axes.plot(x[points], seed[points], "x", color=_STUCK, markersize=4, zorder=3)
     return line
 
@@ -104,11 +127,11 @@ def _shade(axes: Axes, clamp: tuple[float, float]) -> None:
         axes.axhspan(min(edge, outer), max(edge, outer), color=_STUCK, alpha=0.09, linewidth=0)
     axes.annotate(
         "no gradient",
-        (0.99, clamp[1]),
+        (0.01, clamp[1]),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         color=_STUCK,
         fontsize=7,

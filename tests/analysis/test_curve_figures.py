@@ -1,0 +1,103 @@
+"""Curves: one look per activation, long lines thinned, plain numbers on logarithmic axes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from metaact import analysis
+from metaact.analysis import CurvePanel
+
+
+def test_legend_follows_the_ends_of_the_lines() -> None:
+    x = np.arange(1, 41)
+    arms = {f"arm-{i}": (x, 0.03 * i * (1 - np.exp(-x / 10)), None, None) for i in range(5)}
+    arms["diverged"] = (x, np.full(40, np.nan), None, None)
+    for width in (7.2, 4.0):
+        (legend,) = analysis.learning_curves(
+            arms, xlabel="meta-iteration", ylabel="accuracy", width=width
+        ).legends
+        shown = [entry.get_text() for entry in legend.get_texts()]
+        assert shown == ["arm-4", "arm-3", "arm-2", "arm-1", "arm-0", "diverged"]
+
+
+def _lines(axes: Axes) -> list[Line2D]:
+    """The arms' lines, without that of guessing and rings."""
+    return [line for line in axes.lines if len(np.asarray(line.get_xdata())) > 2]
+
+
+def test_an_activation_has_one_look_in_every_picture() -> None:
+    x = np.arange(1, 31)
+    names = ["relu, target only", "swish", "arelu-frozen", "arelu"]
+    curves = dict.fromkeys(names, (x, 1 - 1 / x, None, None))
+    single = analysis.learning_curves(curves, xlabel="epoch", ylabel="accuracy")
+    panel = CurvePanel(title="t", curves={"arelu": curves["arelu"]}, marks={}, percent=True)
+    panels = analysis.curve_panels([panel], xlabel="epoch")
+    assert panels is not None
+    shown = analysis.looks(names)
+    for line, name in zip(_lines(single.axes[0]), names, strict=True):
+        look = shown[name]
+        found = (line.get_color(), line.get_marker(), line.get_linestyle(), line.get_fillstyle())
+        assert found == (look.color, look.marker, look.linestyle, look.fillstyle)
+    (line,) = _lines(panels.axes[0])
+    assert (line.get_color(), line.get_marker()) == (shown["arelu"].color, shown["arelu"].marker)
+
+
+@pytest.mark.parametrize("width", [7.2, 4.0])
+def test_long_lines_are_thinned_from_the_first_to_the_last(width: float) -> None:
+    x = np.arange(100_001)
+    arms = {"relu": (x, x / 1e5, None, None)}
+    even = analysis.learning_curves(arms, xlabel="step", ylabel="accuracy", width=width)
+    log = analysis.learning_curves(arms, xlabel="step", ylabel="accuracy", logx=True, width=width)
+    for figure, first in ((even, 0), (log, 1)):
+        (line,) = _lines(figure.axes[0])
+        drawn = np.asarray(line.get_xdata())
+        assert (drawn[0], drawn[-1]) == (first, 100_000)
+        assert 50 < len(drawn) <= 25 * width
+    assert np.asarray(_lines(log.axes[0])[0].get_xdata())[:4].tolist() == [1, 2, 3, 4]
+
+
+def _ticks(figure: Figure) -> list[str]:
+    FigureCanvasAgg(figure).draw()
+    low, high = figure.axes[0].get_xlim()
+    major = figure.axes[0].xaxis.get_major_ticks()
+    return [t.label1.get_text() for t in major if low <= t.get_loc() <= high]
+
+
+def test_logarithmic_axes_have_plain_numbers() -> None:
+    rates = [10.0**-k for k in range(12, 0, -1)]
+
+    def drawn(width: float, ticks: list[float] | None, last: int = 12) -> list[str]:
+        arms = {"relu": (rates[:last], np.full(last, 0.5), None, None)}
+        figure = analysis.learning_curves(
+            arms, xlabel="lr", ylabel="accuracy", logx=True, xticks=ticks, width=width
+        )
+        return _ticks(figure)
+
+    assert drawn(7.2, rates) == [f"{rate:g}" for rate in rates]
+    assert drawn(4.0, rates) == [f"{rate:g}" for rate in rates[::2]]
+    assert drawn(4.0, None, last=2) == ["1e-12", "2e-12", "5e-12", "1e-11"]
+    assert not any("$" in label for label in drawn(7.2, None))
+
+
+def test_panels_share_arms_and_mark_published_points() -> None:
+    x = np.arange(1, 21)
+    curves = {f"arm-{i}": (x, 0.9 - 0.02 * i - 0.5 / x, None, None) for i in range(3)}
+    panels = [
+        CurvePanel(title=f"lr {lr:g}", curves=curves, marks=marks, percent=True)
+        for lr, marks in ((0.1, {"arm-0": [(1, 0.5), (20, 0.9)]}), (0.01, {}), (0.001, {}))
+    ]
+    figure = analysis.curve_panels(panels, xlabel="epoch", title="Figure 3, ours")
+    assert figure is not None
+    visible = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in visible] == ["lr 0.1", "lr 0.01", "lr 0.001"]
+    (legend,) = figure.legends
+    assert [entry.get_text() for entry in legend.get_texts()] == ["arm-0", "arm-1", "arm-2"]
+    rings = [line for line in visible[0].lines if len(np.asarray(line.get_xdata())) == 1]
+    assert [(r.get_xdata()[0], r.get_ydata()[0]) for r in rings] == [(1, 0.5), (20, 0.9)]  # type: ignore[index]
+    assert {r.get_color() for r in rings} == {_lines(visible[0])[0].get_color()}
+    assert analysis.curve_panels([], xlabel="epoch") is None
