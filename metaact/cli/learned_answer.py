@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from metaact.controls import controls_of, is_control
+from metaact.activations import controls_of, is_control
 from metaact.errors import MetaactError
 from metaact.experiments.rates import Plan, Rate, in_words
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from metaact.lists import split_list
+from metaact.settings import split_list
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only

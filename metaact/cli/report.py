@@ -68,8 +68,8 @@ def report(
     check_int("pictures", pictures, minimum=0)
     document = read_and_compare(runs, **options)
 
-    from metaact.atomic import write_atomically
     from metaact.reports.page import page
+    from metaact.runs.atomic import write_atomically
 
     content = page(document, title=title, pictures=pictures)
     write_atomically(output, content.encode("utf-8", "replace"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from metaact.controls import controls_of, is_control
+from metaact.activations import controls_of, is_control
 
 from .config import MamlConfig
 from .converge_config import ConvergeConfig

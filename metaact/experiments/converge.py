@@ -11,12 +11,10 @@ from pathlib import Path
 from torch import nn
 
 from metaact import activations, tasks
-from metaact.adaptation.optimizers import make_optimizer
-from metaact.adaptation.stacked import stacks_by_default
-from metaact.adaptation.supervised import Trainer
+from metaact.adaptation import Trainer, make_optimizer, stacks_by_default
 from metaact.errors import UsageError
 from metaact.runs import Run, environment
-from metaact.tasks.transfer import match
+from metaact.tasks.transfer.pairs import match
 
 from .converge_config import ConvergeConfig, check_batch_size
 from .networks import network

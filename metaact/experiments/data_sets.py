@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from metaact import analysis, catalogue, tasks
-from metaact.catalogue import Dataset
+from metaact import analysis, tasks
 from metaact.errors import DataError, renamed
-from metaact.tasks.drawn_cache import FOLDER
+from metaact.tasks import Dataset
+from metaact.tasks.builtin.drawn_cache import FOLDER
+from metaact.tasks.sources import catalogue
 
 
 def listing(root: Path | None = None) -> list[dict[str, object]]:

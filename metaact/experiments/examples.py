@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from metaact import analysis
-from metaact.atomic import make_folder, write_atomically
+from metaact.runs.atomic import make_folder, write_atomically
 from metaact.tasks import FrozenEpisodes, Images
 
 if TYPE_CHECKING:

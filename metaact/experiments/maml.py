@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from metaact import activations, tasks
-from metaact.adaptation import MAML
-from metaact.adaptation.learn2learn import import_learn2learn
+from metaact.adaptation import MAML, import_learn2learn
 from metaact.errors import RunError, renamed
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import Run, RunStore, environment, finite

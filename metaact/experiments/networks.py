@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from metaact import activations, models
-from metaact.adaptation.optimizers import Recipe
+from metaact.adaptation import Recipe
 from metaact.randomness import derived_seed
 from metaact.tasks import Images
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from metaact.runs import RunStore
-from metaact.tasks.transfer import TransferPair
+from metaact.tasks import TransferPair
 
 from . import converge as converging
 from . import converge_report, transfer_report

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from metaact.catalogue import DATASETS
 from metaact.errors import UsageError
+from metaact.tasks import DATASETS
 
 from .config import MamlConfig
 from .converge_config import ConvergeConfig

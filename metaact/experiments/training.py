@@ -12,8 +12,7 @@ from typing import Any
 from torch import nn
 
 from metaact import activations
-from metaact.adaptation.stacked import refusal, stacked_epoch
-from metaact.adaptation.supervised import EpochLoss, Labelled, Trainer, evaluate
+from metaact.adaptation import EpochLoss, Labelled, Trainer, evaluate, refusal, stacked_epoch
 from metaact.errors import MetaactError, RunError
 from metaact.runs import Run, finite, pack_bits
 

@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from metaact.adaptation.optimizers import Recipe
-from metaact.adaptation.stacked import stacks_by_default
-from metaact.adaptation.supervised import Trainer
+from metaact.adaptation import Recipe, Trainer, stacks_by_default
 from metaact.randomness import derived_seed
 from metaact.runs import environment
 

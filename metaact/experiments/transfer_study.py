@@ -8,10 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-from metaact.adaptation.optimizers import make_optimizer
+from metaact.adaptation import make_optimizer
 from metaact.errors import DataError
-from metaact.tasks import Images, check_shares_classes
-from metaact.tasks.transfer import Domain, TransferPair, pair
+from metaact.tasks import Domain, Images, TransferPair, check_shares_classes, pair
 
 from .converge_config import check_batch_size
 from .networks import network, recipe

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from metaact.catalogue import DATASETS
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.transfer_config import TransferConfig
+from metaact.tasks import DATASETS
 
 from .evidence import Study
 

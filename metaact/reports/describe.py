@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaact.catalogue import DATASETS
 from metaact.experiments.explosion import exploded_at
+from metaact.tasks import DATASETS
 
 from .evidence import Arm, Study
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from metaact.activations import controls_of
 from metaact.analysis import Comparison
-from metaact.controls import controls_of
 
 from .evidence import Arm, Study
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaact.atomic import write_atomically
 from metaact.errors import UsageError
+from metaact.runs.atomic import write_atomically
 
 from .jsons import damaged
 

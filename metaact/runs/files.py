@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from metaact.atomic import LEFTOVER, not_written
+from metaact.runs.atomic import LEFTOVER, not_written
 
 
 def extend(path: Path, content: bytes, *, at: int) -> int:

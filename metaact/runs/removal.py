@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from metaact.atomic import LEFTOVER, is_leftover
 from metaact.errors import RunError
+from metaact.runs.atomic import LEFTOVER, is_leftover
 
 from .checkpoint import NAME as CHECKPOINT
 from .checkpoint import WEIGHTS

@@ -10,12 +10,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from metaact.atomic import make_folder, write_atomically
 from metaact.errors import RunError
+from metaact.runs.atomic import make_folder, write_atomically
 
 from . import checkpoint, config_file
+from ._identity import identity
 from .files import extend, remove_leftovers
-from .identity import identity
 from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"

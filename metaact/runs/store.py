@@ -10,8 +10,8 @@ from typing import Any
 
 from metaact.errors import RunError, UsageError
 
+from ._identity import SHORT, check_kind, folder_name, identity
 from .config_file import NAME as CONFIG
-from .identity import SHORT, check_kind, folder_name, identity
 from .jsons import read_document, unreadable
 from .run import ENVIRONMENT, RESULT, Run
 

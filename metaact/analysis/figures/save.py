@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaact.atomic import make_folder, write_atomically
+from metaact.runs.atomic import make_folder, write_atomically
 
 from .canvas import style
 
