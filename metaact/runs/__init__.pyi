@@ -1,7 +1,5 @@
 from ._environment import environment as environment
 from ._identity import identity as identity
-from .jsons import Json as Json
-from .jsons import finite as finite
 from .listing import STATUSES as STATUSES
 from .listing import Entry as Entry
 from .listing import entries as entries
@@ -14,6 +12,8 @@ from .store import Damaged as Damaged
 from .store import Listing as Listing
 from .store import RunStore as RunStore
 from .store import read_run as read_run
+from .strict_json import Json as Json
+from .strict_json import finite as finite
 
 __all__ = [
     "STATUSES",

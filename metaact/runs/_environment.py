@@ -11,7 +11,7 @@ from pathlib import Path
 
 from metaact import __version__
 
-from .jsons import Json, plain
+from .strict_json import Json, plain
 
 _PACKAGES = ("torchvision", "numpy", "scipy", "learn2learn")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from metaact.errors import UsageError
 
-from .jsons import canonical, plain
+from .strict_json import canonical, plain
 
 SHORT = 10  # hex digits in a directory's name: 40 bits, so 10,000 runs clash with chance 5e-5
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from metaact.errors import UsageError
 from metaact.runs.atomic import write_atomically
 
-from .jsons import damaged
+from .strict_json import damaged
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -14,9 +14,9 @@ from metaact.runs.atomic import LEFTOVER, is_leftover
 from .checkpoint import NAME as CHECKPOINT
 from .checkpoint import WEIGHTS
 from .config_file import NAME as CONFIG
-from .jsons import unreadable
 from .run import ENVIRONMENT, EPISODES, LOCK, METRICS, RESULT, RunBusyError
 from .store import is_named_like_run, looks_like_run
+from .strict_json import unreadable
 
 FILES = (RESULT, CHECKPOINT, WEIGHTS, METRICS, EPISODES, ENVIRONMENT, CONFIG)
 """The files of a run, in the order in which they are removed: one that is killed amid it leaves an

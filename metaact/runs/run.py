@@ -16,7 +16,7 @@ from metaact.runs.atomic import make_folder, write_atomically
 from . import checkpoint, config_file
 from ._identity import identity
 from .files import extend, remove_leftovers
-from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
+from .strict_json import Json, canonical, damaged, document, line, plain, read_document, read_lines
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
 METRICS, EPISODES = "metrics.jsonl", "episodes.jsonl"
@@ -150,7 +150,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[Run]:
-        """Hold the run for this process; the system lets go of it when the process dies.
+        """Hold the run for this process; the system frees it when the process dies.
 
         Raises:
             RunBusyError: If another process (or another `Run` in this one) holds it.
@@ -218,7 +218,7 @@ class Run:
             What the last `checkpoint` was given, on the CPU.
 
         Raises:
-            RunError: If the checkpoint or the metrics are damaged; the message names the mend.
+            RunError: If the checkpoint or the metrics are damaged; the message says what to do.
         """
         self._require_lock()
         path, metrics = self.directory / checkpoint.NAME, self.directory / METRICS

@@ -14,7 +14,8 @@ class CallSites(nn.Module):
 
     Call number k of a forward pass of the converted network goes to activation k, whose parameters
     are named `<path>.0.alpha`, `<path>.1.alpha`, … The network restarts the count at every forward
-    (`restart_at_forward`). A part of it that is called alone simply goes round.
+    (`restart_at_forward`). In a part of it that is called alone
+    the count wraps around.
 
     Args:
         activations: One instance per call, in the order of the calls.

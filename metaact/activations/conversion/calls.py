@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from .places import FUNCTIONS
 
-# These read only the shape of a tensor: no matter that an in-place activation has overwritten it.
+# These read only the shape of a tensor, which an in-place activation does not change.
 SHAPE_READERS = frozenset(("size", "dim", "numel", "getattr"))
 NOT_THE_USERS = (str(Path(torch.__file__).parent), __file__)
 

@@ -1,4 +1,4 @@
-"""One task after the other, by the book: the engine to read and to check the others against."""
+"""One task after the other, as in the paper: the engine to read, and the others' reference."""
 
 from __future__ import annotations
 

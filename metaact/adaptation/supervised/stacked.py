@@ -73,7 +73,7 @@ def stacked_epoch(
 
     The trainers may differ in seed (weights and batch order) and in learning rates, nothing else.
     Each ends as if it had called its own `epoch`, so evaluation, checkpoints and continuing alone
-    work as ever.
+    work as before.
 
     Args:
         trainers: At least one; the same architecture, images, optimizer and epochs done.

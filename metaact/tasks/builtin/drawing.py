@@ -1,4 +1,4 @@
-"""Characters drawn from the fonts that matplotlib brings along.
+"""Characters drawn from the fonts that matplotlib ships.
 
 Outlines are read in the font's own whole-number units and filled here, in float64, so that a
 character's bitmap does not depend on the FreeType that a matplotlib was built with, nor on hinting.

@@ -7,7 +7,7 @@ Cyrillic; the other scripts in the order below; the rest of Latin and Cyrillic. 
 out when in any face it looks like a letter kept before, of whichever script: the correlation of
 their bitmaps, scaled to the same box and blurred by 0.8 of a picture's pixel, is 0.9 or more. So
 Latin A, Greek Alpha and Cyrillic A are one class, as are C and c, and no class can be on both sides
-of a split. `tests/tasks/test_glyph_table.py` repeats the choice.
+of a split. `tests/tasks/builtin/test_glyph_table.py` repeats the choice.
 """
 
 from __future__ import annotations

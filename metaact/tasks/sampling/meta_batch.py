@@ -17,7 +17,7 @@ MOST_IMAGES = 30_000_000
 """Image numbers in one list of episodes: drawing takes some 40 bytes for each, 1.2 GB in all."""
 
 MOST_PIXELS = 2**32
-"""Numbers in one meta-batch, 16 GiB as float32: beyond it a count is a slip of the keyboard."""
+"""Numbers in one meta-batch, 16 GiB as float32: a larger count can only be a mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

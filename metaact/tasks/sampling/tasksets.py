@@ -77,7 +77,7 @@ class TasksetEpisodes:
 
 
 class EpisodesTaskset:
-    """`Episodes` with the manners of a learn2learn `Taskset`: `sample()`, indexing, iteration.
+    """`Episodes` with the interface of a learn2learn `Taskset`: `sample()`, indexing, iteration.
 
     Every episode comes as (data, labels) with `shots + queries` images per class, class after
     class, support images first: `learn2learn.data.partition_task(data, labels, shots=shots)` and

@@ -13,14 +13,14 @@ from metaact.tasks.sources import catalogue
 from metaact.tasks.sources.raw import RAW
 from metaact.tasks.sources.roots import VARIABLE, is_writable
 
-# A network that swallows packets would otherwise hold the command for minutes per file.
+# A network that drops packets would otherwise block the command for minutes per file.
 _TIMEOUT = 20.0
 
 
 def download(name: str, part: str, root: Path) -> None:
     """Download the files of one part into `root`; torchvision checks their MD5.
 
-    The progress bar is on stderr. Folders left empty by a failure are taken away again.
+    The progress bar is on stderr. Folders left empty by a failure are removed.
 
     Args:
         name: A downloadable data set.
@@ -72,7 +72,7 @@ def _patience() -> Iterator[None]:
 
 
 def _remove_empty(root: Path, existed: set[Path] | None) -> None:
-    """Take away the folders that the failed attempt made and left empty."""
+    """Remove the folders that the failed attempt made and left empty."""
     if not root.exists():
         return
     made = [p for p in root.rglob("*") if p.is_dir() and p not in (existed or ())]

@@ -163,7 +163,7 @@ def unreadable(path: Path, error: OSError) -> RunError:
 
 
 def damaged(path: Path, reason: str) -> RunError:
-    """The error for a file of a run that cannot be used, with the mend."""
+    """The error for a file of a run that cannot be used; it says how to repair the run."""
     return RunError(
         f"`{path}` is damaged ({reason}); delete the directory `{path.parent}` "
         "and run the same command again."
