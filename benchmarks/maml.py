@@ -34,7 +34,7 @@ from torch.nn import functional
 
 from metaact import models, tasks
 from metaact.adaptation import MAML
-from metaact.adaptation.learn2learn import import_learn2learn
+from metaact.adaptation.episodic.learn2learn import import_learn2learn
 from metaact.errors import DataError
 
 WAYS, INNER_LR, META_LR = 5, 0.005, 0.005  # the paper's settings

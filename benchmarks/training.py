@@ -25,9 +25,9 @@ import torch
 from torch.nn import functional
 
 from metaact import models, tasks
-from metaact.adaptation.optimizers import Recipe
-from metaact.adaptation.stacked import stacked_epoch
-from metaact.adaptation.supervised import Trainer, evaluate
+from metaact.adaptation.supervised.optimizers import Recipe
+from metaact.adaptation.supervised.stacked import stacked_epoch
+from metaact.adaptation.supervised.trainer import Trainer, evaluate
 
 RECIPE = Recipe(lr=1e-3)
 SWEEP = ("relu", "arelu", "prelu", "elu", "swish", "pau-paper")

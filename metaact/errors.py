@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LARGEST_INT = 2**63 - 1
-"""What tensors, generators and files can count to: beyond it an int is a slip of the keyboard."""
+"""What tensors, generators and files can count to: a larger int can only be a typing mistake."""
 
 
 class MetaactError(Exception):
@@ -74,7 +74,7 @@ def check_count(name: str, value: int, *, most: int, why: str) -> int:
     Args:
         name: The argument's name as the user wrote it.
         value: What was seen.
-        most: A bound that only a slip of the keyboard meets: named only where it is passed.
+        most: A bound that only a typing mistake exceeds; the message names it only then.
         why: The reason for it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Seeds derived from what they are for, and PyTorch's global stream lent and given back."""
+"""Seeds derived from what they are for, and PyTorch's global stream, seeded and restored."""
 
 from __future__ import annotations
 

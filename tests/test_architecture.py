@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "metaact"
 
 ALLOWED = {
-    "activations": set(),
-    "tasks": set(),
+    "activations": {"runs"},
+    "tasks": {"runs"},
     "runs": set(),
-    "analysis": set(),
+    "analysis": {"runs"},
     "paper": set(),
     "models": {"activations"},
     "adaptation": {"activations", "tasks"},
@@ -29,7 +29,7 @@ ALLOWED = {
         "runs",
         "tasks",
     },
-    "reports": {"analysis", "experiments", "paper", "runs"},
+    "reports": {"activations", "analysis", "experiments", "paper", "runs", "tasks"},
     "cli": {
         "activations",
         "analysis",
@@ -41,20 +41,45 @@ ALLOWED = {
         "tasks",
     },
 }
+"""What each package may import of the others; `runs` is the lowest."""
+
+ROOT_FILES = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "_version": set(),
+    "errors": set(),
+    "randomness": set(),
+    "settings": {"errors"},
+}
+"""What each file at the root may import; every package may import them, but for the command."""
+
+FOLDERS = {
+    "activations": ["functions", "conversion"],
+    "adaptation": ["vmap", "episodic", "supervised"],
+    "tasks": ["sources", "builtin", "splits", "sampling", "transfer"],
+}
+"""The folders inside a package; each imports, of these, only the folders before it."""
+
+MAY_NOT = {("tasks.transfer", "tasks.sampling"), ("adaptation.supervised", "adaptation.episodic")}
+"""Neighbours of `FOLDERS` that know nothing of each other."""
 
 
 def _imported(file: Path) -> set[str]:
-    """The packages of metaact that a file imports, absolutely."""
+    """The dotted names inside metaact that a file imports, relative imports written out."""
+    package = ".".join(("metaact", *file.relative_to(PACKAGE).parent.parts))
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            dotted = [alias.name for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in dotted if name.startswith("metaact.")}
-    return found & set(ALLOWED)
+            found |= {alias.name for alias in node.names}
+    return {name.removeprefix("metaact.") for name in found if name.startswith("metaact.")}
+
+
+def _packages(file: Path) -> set[str]:
+    return {name.split(".")[0] for name in _imported(file)}
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
@@ -62,7 +87,31 @@ def test_imports_point_one_way(package: str) -> None:
     files = sorted((PACKAGE / package).rglob("*.py"))
     assert files
     for file in files:
-        assert _imported(file) <= ALLOWED[package] | {package}, file
+        imported = _packages(file)
+        assert imported & set(ALLOWED) <= ALLOWED[package] | {package}, file
+        assert "__main__" not in imported, file
+
+
+@pytest.mark.parametrize("name", sorted(ROOT_FILES))
+def test_root_files_import_nothing_above_them(name: str) -> None:
+    imported = _packages(PACKAGE / f"{name}.py")
+    assert imported & (set(ALLOWED) | set(ROOT_FILES)) <= ROOT_FILES[name]
+
+
+def test_every_root_file_has_its_place() -> None:
+    assert {file.stem for file in PACKAGE.glob("*.py")} == set(ROOT_FILES)
+
+
+@pytest.mark.parametrize("package", sorted(FOLDERS))
+def test_folders_inside_a_package_point_one_way(package: str) -> None:
+    order = FOLDERS[package]
+    assert {p.parent.name for p in (PACKAGE / package).glob("*/__init__.py")} == set(order)
+    for number, folder in enumerate(order):
+        files = sorted((PACKAGE / package / folder).glob("*.py"))
+        imported = {".".join(name.split(".")[:2]) for file in files for name in _imported(file)}
+        later = {f"{package}.{other}" for other in order[number + 1 :]}
+        assert not imported & later
+        assert not {(f"{package}.{folder}", other) for other in imported} & MAY_NOT
 
 
 def test_every_package_has_its_place() -> None:

@@ -220,8 +220,8 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """An empty folder to stand in, small data, and nothing left behind."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("METAACT_DATA", str(data))
-    digits = importlib.import_module("metaact.tasks.digits")
-    glyphs = importlib.import_module("metaact.tasks.glyphs")
+    digits = importlib.import_module("metaact.tasks.builtin.digits")
+    glyphs = importlib.import_module("metaact.tasks.builtin.glyphs")
     monkeypatch.setattr(digits, "COUNTS", {"train": 200, "test": 100})
     monkeypatch.setitem(MamlConfig.__init__.__kwdefaults__, "validation_episodes", 4)
     few = {script: letters[:8] for script, letters in glyphs.CHARACTERS.items()}

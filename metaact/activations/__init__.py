@@ -1,31 +1,5 @@
 """Activations: the paper's nineteen, ELSA, the controls and the user's own, by name."""
 
-from .apl import APL as APL
-from .arelu import AReLU as AReLU
-from .arelu import arelu as arelu
-from .attention import attention_values as attention_values
-from .attention import stuck_count as stuck_count
-from .call_sites import CallSites as CallSites
-from .comb import Comb as Comb
-from .controls import FrozenAReLU as FrozenAReLU
-from .controls import ScaledLeakyReLU as ScaledLeakyReLU
-from .controls import UnitAReLU as UnitAReLU
-from .convert import convert as convert
-from .elsa import ELSA as ELSA
-from .elsa import WithELSA as WithELSA
-from .elsa import elsa as elsa
-from .entry import Entry as Entry
-from .gelu import PaperGELU as PaperGELU
-from .maxout import Maxout as Maxout
-from .pau import PAU as PAU
-from .pau import PaperPAU as PaperPAU
-from .prelu import PReLU as PReLU
-from .registry import PAPER as PAPER
-from .registry import create as create
-from .registry import entries as entries
-from .registry import names as names
-from .registry import resolve as resolve
-from .rrelu import RReLU as RReLU
-from .slaf import SLAF as SLAF
-from .slopes import is_stuck as is_stuck
-from .user import source_identity as source_identity
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

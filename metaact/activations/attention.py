@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from .arelu import AReLU
-from .controls import UnitAReLU
-from .elsa import ELSA
+from .functions.arelu import AReLU
+from .functions.elsa import ELSA
+from .functions.unit_arelu import UnitAReLU
 from .slopes import is_stuck
 
 

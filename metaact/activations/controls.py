@@ -1,115 +1,58 @@
-"""Controls: is AReLU's advantage learned, or only a scale?
+"""Controls: which arm is the control of which, one literal table; nothing here needs torch.
 
-At the start AReLU is two straight lines of slopes C = 0.9 and g = 1 + σ(2) ≈ 1.8808. On a
-pre-activation with a distribution symmetric about 0 it passes on (g² + C²)/2 ≈ 2.17 times the
-second moment, ReLU only 1/2. Each control keeps one half of that and removes the other.
+A control answers whether AReLU's advantage is learned, or only a scale. The activations themselves
+are in `functions/`: `frozen_arelu`, `unit_arelu`, `scaled_leaky_relu`.
 """
 
 from __future__ import annotations
 
-import math
+import re
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+KINDS = ("frozen", "gain")
+"""What a control takes away: "frozen" is the same function with nothing learned, "gain" the same
+function behind weights that pass on as much as AReLU does at its start."""
 
-from metaact.errors import UsageError
+CONTROLS: dict[str, dict[str, str]] = {
+    "arelu": {"frozen": "arelu-frozen"},
+    "relu": {"gain": "relu-gain"},
+}
+"""The controls of an activation, by its canonical name and by kind."""
 
-from .arelu import arelu
-from .slopes import ALPHA_START, BETA_START, check_start, clamped, two_slopes
-
-START_GAIN = 1 + 1 / (1 + math.exp(-BETA_START))
-
-# ReLU's second moment times this number squared is AReLU's: c²·1/2 = (g² + C²)/2. All layers are
-# positively homogeneous, so scaling the weights before the ReLU is scaling what it passes on.
-RELU_GAIN = math.sqrt(START_GAIN**2 + ALPHA_START**2)
+KEEPS_ARGUMENTS = ("frozen",)
+"""Kinds of controls that take the start values of their arm."""
 
 
-class FrozenAReLU(nn.Module):
-    """AReLU whose α and β are buffers: they stay at their start values, nothing is learned.
+def controls_of(name: str) -> dict[str, str | None]:
+    """The controls of an arm, by kind; None where it has none of a kind.
 
-    The state dict has AReLU's keys, so weights learned with AReLU can be loaded and frozen.
+    Start values go over to a frozen twin: it stays where its arm starts.
 
     Args:
-        alpha: Value of α, in [0.01, 0.99].
-        beta: Value of β.
+        name: Canonical name of the arm.
 
-    Raises:
-        UsageError: If α is outside its range or β is not finite.
+    Examples:
+        >>> controls_of("arelu(alpha=0.25,beta=1)")
+        {'frozen': 'arelu-frozen(alpha=0.25,beta=1)', 'gain': None}
+        >>> controls_of("relu")
+        {'frozen': None, 'gain': 'relu-gain'}
+        >>> controls_of("relu+elsa")
+        {'frozen': None, 'gain': None}
     """
-
-    alpha: Tensor
-    beta: Tensor
-
-    def __init__(self, *, alpha: float = ALPHA_START, beta: float = BETA_START) -> None:
-        super().__init__()
-        check_start(alpha=alpha, beta=beta)
-        self.register_buffer("alpha", torch.tensor(float(alpha)))
-        self.register_buffer("beta", torch.tensor(float(beta)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to a tensor of any shape."""
-        return arelu(x, self.alpha, self.beta)
+    found = re.fullmatch(r"([\w-]+)(\([^()]*\))?", name)
+    base, arguments = (found[1], found[2] or "") if found else ("", "")
+    kept = {
+        kind: control + (arguments if kind in KEEPS_ARGUMENTS else "")
+        for kind, control in CONTROLS.get(base, {}).items()
+    }
+    return {kind: kept.get(kind) for kind in KINDS}
 
 
-class UnitAReLU(nn.Module):
-    """AReLU divided by its own gain at the start: slopes C(α)/g₀ and (1 + σ(β))/g₀.
+def is_control(name: str) -> bool:
+    """Whether an arm is the control of another.
 
-    It learns as AReLU does and starts with slope 1 right of 0, as ReLU does: the learning without
-    the scale. g₀ = 1 + σ(β₀) is a constant.
-
-    Args:
-        alpha: Start value of α, in [0.01, 0.99].
-        beta: Start value of β; also fixes g₀.
-
-    Raises:
-        UsageError: If a start value can never learn.
+    Examples:
+        >>> is_control("arelu-frozen(alpha=0.25,beta=1)"), is_control("arelu")
+        (True, False)
     """
-
-    alpha: Tensor
-    beta: Tensor
-
-    def __init__(self, *, alpha: float = ALPHA_START, beta: float = BETA_START) -> None:
-        super().__init__()
-        check_start(alpha=alpha, beta=beta)
-        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
-        self.beta = nn.Parameter(torch.tensor(float(beta)))
-        self.start_gain = 1 + float(torch.sigmoid(torch.tensor(float(beta), dtype=torch.float64)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to a tensor of any shape."""
-        gain = 1 + torch.sigmoid(self.beta)
-        return two_slopes(x, clamped(self.alpha) / self.start_gain, gain / self.start_gain)
-
-
-class ScaledLeakyReLU(nn.Module):
-    """A leaky ReLU times a gain, by default with AReLU's two start slopes; nothing is learned.
-
-    It is the same function as `FrozenAReLU`, built from torch's own leaky ReLU: the two arms of an
-    experiment must agree up to rounding.
-
-    Args:
-        negative: Slope left of 0.
-        positive: Slope right of 0, the gain.
-
-    Raises:
-        UsageError: If the gain is not a finite number above 0.
-    """
-
-    def __init__(self, *, negative: float = ALPHA_START, positive: float = START_GAIN) -> None:
-        super().__init__()
-        if not (math.isfinite(positive) and positive > 0 and math.isfinite(negative)):
-            raise UsageError(
-                "`positive` must be a finite number > 0 (it scales a leaky ReLU) and `negative` "
-                f"finite; got {positive!r} and {negative!r}."
-            )
-        self.negative = float(negative)
-        self.positive = float(positive)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply to a tensor of any shape."""
-        return self.positive * F.leaky_relu(x, self.negative / self.positive)
-
-    def extra_repr(self) -> str:
-        """The two slopes."""
-        return f"negative={self.negative:.4g}, positive={self.positive:.4g}"
+    controls = {control for by_kind in CONTROLS.values() for control in by_kind.values()}
+    return name.partition("(")[0] in controls

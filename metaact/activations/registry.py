@@ -13,8 +13,8 @@ from torch import nn
 
 from metaact.errors import UsageError, check_choice
 
-from .elsa import WithELSA
 from .entry import Entry
+from .functions.elsa import WithELSA
 from .slopes import ALPHA_START, BETA_START
 from .specs import Part, Value, parse, render
 from .table import CHEN, PAPER_ACTIVATIONS, TABLE

@@ -18,6 +18,15 @@ ALPHA_MAX = 0.9900000691413879
 ALPHA_START = 0.9
 BETA_START = 2.0
 
+# At the start AReLU is two straight lines of slopes C = 0.9 and g = 1 + σ(2) ≈ 1.8808. On a
+# pre-activation with a distribution symmetric about 0 it passes on (g² + C²)/2 ≈ 2.17 times the
+# second moment, ReLU only 1/2. The controls keep one half of that and remove the other.
+START_GAIN = 1 + 1 / (1 + math.exp(-BETA_START))
+
+# ReLU's second moment times this number squared is AReLU's: c²·1/2 = (g² + C²)/2. All layers are
+# positively homogeneous, so scaling the weights before the ReLU is scaling what it passes on.
+RELU_GAIN = math.sqrt(START_GAIN**2 + ALPHA_START**2)
+
 
 def two_slopes(x: Tensor, negative: Tensor, positive: Tensor) -> Tensor:
     """Multiply x by one slope where x < 0 and by another where x ≥ 0.

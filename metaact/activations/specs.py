@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from metaact.errors import UsageError
-from metaact.lists import cut
+from metaact.settings import cut
 
 Value = float | tuple[float, ...]
 

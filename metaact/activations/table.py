@@ -6,17 +6,20 @@ from functools import partial
 
 from torch import nn
 
-from .apl import APL
-from .arelu import AReLU
-from .comb import Comb
-from .controls import RELU_GAIN, FrozenAReLU, ScaledLeakyReLU, UnitAReLU
 from .entry import Entry
-from .gelu import PaperGELU
-from .maxout import Maxout
-from .pau import PAU, PaperPAU
-from .prelu import PReLU
-from .rrelu import RReLU
-from .slaf import SLAF
+from .functions.apl import APL
+from .functions.arelu import AReLU
+from .functions.comb import Comb
+from .functions.frozen_arelu import FrozenAReLU
+from .functions.gelu import PaperGELU
+from .functions.maxout import Maxout
+from .functions.pau import PAU, PaperPAU
+from .functions.prelu import PReLU
+from .functions.rrelu import RReLU
+from .functions.scaled_leaky_relu import ScaledLeakyReLU
+from .functions.slaf import SLAF
+from .functions.unit_arelu import UnitAReLU
+from .slopes import RELU_GAIN
 
 CHEN = "Chen and Xu 2020"
 SLOPES = ("alpha", "beta")

@@ -1,38 +1,5 @@
 """Intervals, paired comparisons, curves, tables and figures: NumPy, SciPy, Matplotlib, no torch."""
 
-from .comparison import Comparison as Comparison
-from .comparisons import compare_pair as compare_pair
-from .comparisons import compare_pairs as compare_pairs
-from .convergence import area_under_curve as area_under_curve
-from .convergence import median_time as median_time
-from .crossed import crossed_interval as crossed_interval
-from .curves import curve_band as curve_band
-from .curves import stuck as stuck
-from .estimates import estimate as estimate
-from .figures import CurvePanel as CurvePanel
-from .figures import Look as Look
-from .figures import activation_curves as activation_curves
-from .figures import activation_range as activation_range
-from .figures import contact_sheet as contact_sheet
-from .figures import curve_panels as curve_panels
-from .figures import episode_sheet as episode_sheet
-from .figures import heat_grid as heat_grid
-from .figures import interval_plot as interval_plot
-from .figures import learning_curves as learning_curves
-from .figures import looks as looks
-from .figures import rank_plot as rank_plot
-from .figures import save_figure as save_figure
-from .figures import trajectories as trajectories
-from .holm import holm as holm
-from .interval import Interval as Interval
-from .intervals import image_interval as image_interval
-from .intervals import seed_interval as seed_interval
-from .intervals import wilson as wilson
-from .paired import Difference as Difference
-from .paired import paired_difference as paired_difference
-from .ranks import Ranks as Ranks
-from .ranks import rank_arms as rank_arms
-from .tables import Column as Column
-from .tables import render_table as render_table
-from .tables import short_hash as short_hash
-from .wording import difference_text as difference_text
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -17,7 +17,7 @@ from .crossed import two_way
 from .effects import crossed_effect_interval, effect_interval
 from .error_models import error_model
 from .estimates import estimate
-from .holm import holm
+from ._holm import holm
 from .paired import spread_values, summarise
 from .variation import Variation, what_varies
 from .verdicts import sentence, verdict

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from metaact.runs import Run
-    from metaact.tasks.transfer import TransferPair
+    from metaact.tasks import TransferPair
 
     from .evidence import Arm, Study
 

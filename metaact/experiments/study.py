@@ -22,7 +22,7 @@ from .sweep import Job, SweepReport, sweep
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from metaact.tasks.transfer import TransferPair
+    from metaact.tasks import TransferPair
 
 EXAMPLES = "examples"
 """Folder of a store with small pictures of what its studies are tested on."""

@@ -6,9 +6,6 @@ Reference:
     https://arxiv.org/abs/1703.03400
 """
 
-from .conv4 import Conv4 as Conv4
-from .conv4 import conv4 as conv4
-from .create import MODELS as MODELS
-from .create import create as create
-from .mnist_conv import MNISTConv as MNISTConv
-from .mnist_conv import mnist_conv as mnist_conv
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

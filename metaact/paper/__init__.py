@@ -5,10 +5,6 @@ References:
     https://arxiv.org/abs/2006.13858.
 """
 
-from .protocols import CONVERGENCE as CONVERGENCE
-from .protocols import TRANSFER as TRANSFER
-from .protocols import Convergence as Convergence
-from .protocols import Transfer as Transfer
-from .protocols import column as column
-from .tables import TABLES as TABLES
-from .tables import table as table
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

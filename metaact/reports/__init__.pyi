@@ -9,3 +9,17 @@ from .gather import Evidence as Evidence
 from .gather import gather as gather
 from .render import text as text
 from .render.page import page as page
+
+__all__ = [
+    "ArmReport",
+    "Document",
+    "Evidence",
+    "Options",
+    "StudyReport",
+    "answer",
+    "compare",
+    "gather",
+    "page",
+    "pictures",
+    "text",
+]

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaact.atomic import write_atomically
 from metaact.errors import UsageError
+from metaact.runs.atomic import write_atomically
 
-from .jsons import damaged
+from .strict_json import damaged
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metaact.errors import RunError
 
-from .jsons import Json, document, read_document
+from .strict_json import Json, document, read_document
 
 NAME = "config.json"
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from metaact.atomic import LEFTOVER, not_written
+from metaact.runs.atomic import LEFTOVER, not_written
 
 
 def extend(path: Path, content: bytes, *, at: int) -> int:
@@ -25,7 +25,7 @@ def extend(path: Path, content: bytes, *, at: int) -> int:
                 os.fsync(file.fileno())
             except OSError:
                 # The buffer may still hold what did not fit: cut through the descriptor, which
-                # frees space and cannot fail for want of it.
+                # frees space and needs none.
                 os.truncate(file.fileno(), at)
                 raise
     except OSError as error:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from metaact.atomic import LEFTOVER, is_leftover
 from metaact.errors import RunError
+from metaact.runs.atomic import LEFTOVER, is_leftover
 
 from .checkpoint import NAME as CHECKPOINT
 from .checkpoint import WEIGHTS
 from .config_file import NAME as CONFIG
-from .jsons import unreadable
 from .run import ENVIRONMENT, EPISODES, LOCK, METRICS, RESULT, SCORES, RunBusyError
 from .store import is_named_like_run, looks_like_run
+from .strict_json import unreadable
 
 FILES = (RESULT, CHECKPOINT, WEIGHTS, METRICS, SCORES, EPISODES, ENVIRONMENT, CONFIG)
 """The files of a run, in the order in which they are removed: one that is killed amid it leaves an

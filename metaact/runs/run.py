@@ -10,13 +10,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from metaact.atomic import make_folder, write_atomically
 from metaact.errors import RunError
+from metaact.runs.atomic import make_folder, write_atomically
 
 from . import checkpoint, config_file
+from ._identity import identity
 from .files import extend, remove_leftovers
-from .identity import identity
-from .jsons import Json, canonical, damaged, document, line, plain, read_document, read_lines
+from .strict_json import Json, canonical, damaged, document, line, plain, read_document, read_lines
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
 METRICS, SCORES = "metrics.jsonl", "scores.jsonl"
@@ -209,7 +209,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[Run]:
-        """Hold the run for this process; the system lets go of it when the process dies.
+        """Hold the run for this process; the system frees it when the process dies.
 
         Raises:
             RunBusyError: If another process (or another `Run` in this one) holds it.

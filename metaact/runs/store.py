@@ -10,10 +10,10 @@ from typing import Any
 
 from metaact.errors import RunError, UsageError
 
+from ._identity import SHORT, check_kind, folder_name, identity
 from .config_file import NAME as CONFIG
-from .identity import SHORT, check_kind, folder_name, identity
-from .jsons import read_document, unreadable
 from .run import ENVIRONMENT, RESULT, Run
+from .strict_json import read_document, unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Damaged:
 
     Attributes:
         directory: Which.
-        reason: One sentence: what is wrong and what to do.
+        reason: One sentence: what is wrong and how to fix it.
     """
 
     directory: Path
@@ -153,7 +153,7 @@ def looks_like_run(directory: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A run and what it wrote, all of it sound.
+    """A run and what it wrote, read and checked.
 
     Attributes:
         run: The run.

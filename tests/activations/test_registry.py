@@ -10,7 +10,7 @@ from torch import nn
 from metaact import activations
 from metaact.activations import PAPER, AReLU, WithELSA, create, entries, names, resolve
 from metaact.errors import UsageError
-from metaact.lists import split_list
+from metaact.settings import split_list
 
 # Table 1 of the paper, in its order; in brackets there, the learnable parameters per unit.
 TABLE_1 = {

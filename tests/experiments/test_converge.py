@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaact.adaptation import optimizers
+from metaact.adaptation.supervised import optimizers
 from metaact.errors import UsageError
 from metaact.experiments import converge, converge_config, converge_figures, converge_report
 from metaact.experiments.converge_arms import absent, collect

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaact.adaptation.supervised import EpochLoss
+from metaact.adaptation.supervised.trainer import EpochLoss
 from metaact.errors import DataError, RunError, UsageError
 from metaact.experiments import transfer, transfer_figures, transfer_report
 from metaact.experiments.reuse import Library

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaact.atomic import make_folder, write_atomically
+from metaact.runs.atomic import make_folder, write_atomically
 
 from .canvas import style
 
@@ -39,7 +39,7 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
             metadata = {"Date": None} if suffix == "svg" else None
             figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
         target = path.with_name(f"{path.name}.{suffix}")
-        make_folder(target.parent, mend=MEND)
-        write_atomically(target, buffer.getvalue(), mend=MEND)
+        make_folder(target.parent, remedy=MEND)
+        write_atomically(target, buffer.getvalue(), remedy=MEND)
         written.append(target)
     return written

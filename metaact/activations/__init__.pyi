@@ -1,0 +1,65 @@
+from .attention import attention_values as attention_values
+from .attention import stuck_count as stuck_count
+from .controls import controls_of as controls_of
+from .controls import is_control as is_control
+from .conversion.call_sites import CallSites as CallSites
+from .conversion.convert import convert as convert
+from .entry import Entry as Entry
+from .functions.apl import APL as APL
+from .functions.arelu import AReLU as AReLU
+from .functions.arelu import arelu as arelu
+from .functions.comb import Comb as Comb
+from .functions.elsa import ELSA as ELSA
+from .functions.elsa import WithELSA as WithELSA
+from .functions.elsa import elsa as elsa
+from .functions.frozen_arelu import FrozenAReLU as FrozenAReLU
+from .functions.gelu import PaperGELU as PaperGELU
+from .functions.maxout import Maxout as Maxout
+from .functions.pau import PAU as PAU
+from .functions.pau import PaperPAU as PaperPAU
+from .functions.prelu import PReLU as PReLU
+from .functions.rrelu import RReLU as RReLU
+from .functions.scaled_leaky_relu import ScaledLeakyReLU as ScaledLeakyReLU
+from .functions.slaf import SLAF as SLAF
+from .functions.unit_arelu import UnitAReLU as UnitAReLU
+from .registry import PAPER as PAPER
+from .registry import create as create
+from .registry import entries as entries
+from .registry import names as names
+from .registry import resolve as resolve
+from .slopes import is_stuck as is_stuck
+from .user import source_identity as source_identity
+
+__all__ = [
+    "APL",
+    "ELSA",
+    "PAPER",
+    "PAU",
+    "SLAF",
+    "AReLU",
+    "CallSites",
+    "Comb",
+    "Entry",
+    "FrozenAReLU",
+    "Maxout",
+    "PReLU",
+    "PaperGELU",
+    "PaperPAU",
+    "RReLU",
+    "ScaledLeakyReLU",
+    "UnitAReLU",
+    "WithELSA",
+    "arelu",
+    "attention_values",
+    "controls_of",
+    "convert",
+    "create",
+    "elsa",
+    "entries",
+    "is_control",
+    "is_stuck",
+    "names",
+    "resolve",
+    "source_identity",
+    "stuck_count",
+]

@@ -1,0 +1,29 @@
+from .episodic.learn2learn import import_learn2learn as import_learn2learn
+from .episodic.maml import MAML as MAML
+from .episodic.maml import Evaluation as Evaluation
+from .supervised.optimizers import Recipe as Recipe
+from .supervised.optimizers import make_optimizer as make_optimizer
+from .supervised.stacked import refusal as refusal
+from .supervised.stacked import stacked_epoch as stacked_epoch
+from .supervised.stacked import stacks_by_default as stacks_by_default
+from .supervised.trainer import EpochLoss as EpochLoss
+from .supervised.trainer import Labelled as Labelled
+from .supervised.trainer import Score as Score
+from .supervised.trainer import Trainer as Trainer
+from .supervised.trainer import evaluate as evaluate
+
+__all__ = [
+    "MAML",
+    "EpochLoss",
+    "Evaluation",
+    "Labelled",
+    "Recipe",
+    "Score",
+    "Trainer",
+    "evaluate",
+    "import_learn2learn",
+    "make_optimizer",
+    "refusal",
+    "stacked_epoch",
+    "stacks_by_default",
+]

@@ -1,0 +1,1 @@
+"""Supervised training: optimizers, one trainer, and several networks side by side."""

@@ -1,0 +1,1 @@
+"""Convolution and pooling over many tasks at a time, as matrix products under `vmap`."""

@@ -1,0 +1,77 @@
+from .comparison import Comparison as Comparison
+from .comparisons import compare_pair as compare_pair
+from .comparisons import compare_pairs as compare_pairs
+from .convergence import area_under_curve as area_under_curve
+from .convergence import median_time as median_time
+from .crossed import crossed_interval as crossed_interval
+from .curves import curve_band as curve_band
+from .curves import stuck as stuck
+from .estimates import estimate as estimate
+from .figures import Curve as Curve
+from .figures import CurvePanel as CurvePanel
+from .figures import Look as Look
+from .figures import activation_curves as activation_curves
+from .figures import activation_range as activation_range
+from .figures import contact_sheet as contact_sheet
+from .figures import curve_panels as curve_panels
+from .figures import episode_sheet as episode_sheet
+from .figures import heat_grid as heat_grid
+from .figures import interval_plot as interval_plot
+from .figures import learning_curves as learning_curves
+from .figures import looks as looks
+from .figures import rank_plot as rank_plot
+from .figures import save_figure as save_figure
+from .figures import trajectories as trajectories
+from ._holm import holm as holm
+from .interval import Interval as Interval
+from .intervals import image_interval as image_interval
+from .intervals import seed_interval as seed_interval
+from .intervals import wilson as wilson
+from .paired import Difference as Difference
+from .paired import paired_difference as paired_difference
+from .ranks import Ranks as Ranks
+from .ranks import rank_arms as rank_arms
+from .tables import Column as Column
+from .tables import render_table as render_table
+from .tables import short_hash as short_hash
+from .wording import difference_text as difference_text
+
+__all__ = [
+    "Column",
+    "Comparison",
+    "Curve",
+    "CurvePanel",
+    "Difference",
+    "Interval",
+    "Look",
+    "Ranks",
+    "activation_curves",
+    "activation_range",
+    "area_under_curve",
+    "compare_pair",
+    "compare_pairs",
+    "contact_sheet",
+    "crossed_interval",
+    "curve_band",
+    "curve_panels",
+    "difference_text",
+    "episode_sheet",
+    "estimate",
+    "heat_grid",
+    "holm",
+    "image_interval",
+    "interval_plot",
+    "learning_curves",
+    "looks",
+    "median_time",
+    "paired_difference",
+    "rank_arms",
+    "rank_plot",
+    "render_table",
+    "save_figure",
+    "seed_interval",
+    "short_hash",
+    "stuck",
+    "trajectories",
+    "wilson",
+]

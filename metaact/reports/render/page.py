@@ -1,0 +1,186 @@
+"""The document as one HTML page that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from metaact.errors import check_int
+
+from .page_html import Html, element, fold, items, markup, minus
+from .page_study import MOST_SENTENCES, Setting, facts, study_section, verdicts
+from .titles import told_apart
+
+_MANY = 12
+"""Left-out runs beyond these are folded."""
+
+_MANY_STUDIES = 6
+"""Beyond these each shows only its first verdicts at the head of the page."""
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Nothing is loaded and no script runs, whatever an activation is called."""
+
+
+def page(
+    document: Mapping[str, Any], *, title: str | None = None, pictures: int | None = None
+) -> str:
+    """The whole page.
+
+    Args:
+        document: What `compare` returns.
+        title: Heading; None names the study, or how many there are.
+        pictures: How many studies have their pictures drawn, those with most runs; the others say
+            how to get them. None draws all: a tenth of a second a picture, six a study.
+
+    Returns:
+        HTML, complete in itself.
+
+    Raises:
+        UsageError: If `pictures` is negative.
+    """
+    if pictures is not None:
+        check_int("pictures", pictures, minimum=0)
+    document = {**document, "studies": told_apart(document["studies"])}
+    heading = title or _title(document)
+    style = resources.files("metaact").joinpath("reports", "page.css").read_text("utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("title", heading),
+        element("style", Html(style)),
+    )
+    body = element(
+        "body",
+        element("a", "To the verdicts", href="#verdicts", class_="skip"),
+        _header(document, heading),
+        element("main", _front(document), _studies(document, pictures)),
+        _footer(document),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    studies = document["studies"]
+    if len(studies) == 1:
+        return str(studies[0]["title"])
+    return f"{len(studies)} studies of activation functions"
+
+
+def _header(document: Mapping[str, Any], heading: str) -> Html:
+    studies = document["studies"]
+    runs = sum(len(arm["runs"]) for study in studies for arm in study["arms"])
+    unofficial = sum(not study["official"] for study in studies)
+    what = [
+        f"{runs} runs in {len(studies)} {'study' if len(studies) == 1 else 'studies'}",
+        f"{len(document['left_out'])} left out" if document["left_out"] else "none left out",
+        f"{unofficial} on data that are not official" if unofficial else "all data official",
+        f"metaact {document['version']}",
+    ]
+    return element("header", element("h1", heading), element("p", " · ".join(what)))
+
+
+def _front(document: Mapping[str, Any]) -> Html:
+    """What a reader sees first: what is missing, every question with its verdicts, the terms."""
+    count = len(document["studies"])
+    most = MOST_SENTENCES if count <= _MANY_STUDIES else 3
+    asked = [_question(study, alone=count == 1, most=most) for study in document["studies"]]
+    return element(
+        "section",
+        _left_out(document),
+        element("h2", "Questions and verdicts"),
+        asked,
+        _terms(document),
+        id="verdicts",
+    )
+
+
+def _question(study: Mapping[str, Any], *, alone: bool, most: int) -> Html:
+    learned = study["learned"]
+    answer = element("p", minus(learned["answer"]), class_="answer") if learned else None
+    where = element("a", study["title"], href=f"#{study['id']}")
+    return element(
+        "article",
+        element("h3", study["question"]),
+        None if alone else element("p", where),
+        facts(study),
+        verdicts(study, most=most),
+        answer,
+        class_="asked",
+    )
+
+
+def _left_out(document: Mapping[str, Any]) -> Html:
+    found = document["left_out"]
+    if not found:
+        return Html("")
+    named = [markup([element("code", item["directory"]), ": ", item["why"]]) for item in found]
+    count = f"{len(found)} {'directory was' if len(found) == 1 else 'directories were'} left out"
+    rest = fold(f"{len(named) - _MANY} more", items(named[_MANY:])) if named[_MANY:] else None
+    return element(
+        "aside",
+        element("h2", count),
+        element("p", "Nothing of them is in any figure on this page."),
+        items(named[:_MANY]),
+        rest,
+        class_="left-out",
+    )
+
+
+def _terms(document: Mapping[str, Any]) -> Html:
+    """How the figures on this page are to be read."""
+    over = {
+        "both": "training seeds and test episodes or images, where the runs kept both",
+        "seeds": "training seeds",
+        "units": "test episodes or images, for the networks that were trained",
+    }[document["over"]]
+    margin = document["margin"]
+    within = (
+        f"Within {100 * margin:g} points arms can be called equivalent."
+        if margin is not None
+        else "No margin was given, so no two arms can be called equivalent."
+    )
+    sentences = [
+        f"Intervals are at {100 * document['level']:g} %, over {over}; each says what varies. "
+        f"Kind: {document['method']}, seed of the bootstrap {document['seed']}.",
+        "Differences are paired: the same seeds and the same frozen test for both arms. P values "
+        "are two-sided and corrected by Holm over the comparisons of one table.",
+        f"“No difference shown” is not “equal”. {within}",
+        "Effect is the mean difference over its standard deviation. P(better) is the probability "
+        "that the arm scores higher than the reference on one new draw, ties counted half.",
+        "“More, to settle it” is how much more would be needed if the difference that was found "
+        "is the true one.",
+    ]
+    return fold("How to read the figures", items(sentences), class_="terms")
+
+
+def _studies(document: Mapping[str, Any], pictures: int | None) -> list[Html]:
+    """The studies in order; pictures only of those with most runs."""
+
+    def runs(study: Mapping[str, Any]) -> int:
+        return -sum(len(arm["runs"]) for arm in study["arms"])
+
+    drawn = [study["id"] for study in sorted(document["studies"], key=runs)[:pictures]]
+    setting = Setting(margin=document["margin"], alone=len(document["studies"]) == 1)
+    sections = []
+    for study in document["studies"]:
+        setting.draws = study["id"] in drawn
+        sections.append(study_section(study, setting))
+    return sections
+
+
+def _footer(document: Mapping[str, Any]) -> Html:
+    words = f"Made by metaact {document['version']} from run directories; "
+    return element(
+        "footer",
+        element(
+            "p",
+            words,
+            "the same as numbers: ",
+            element("code", "metaact compare runs --json"),
+            ".",
+        ),
+    )

@@ -1,0 +1,143 @@
+"""A Matplotlib figure as inline SVG, in the page's colours and fonts and with ids of its own."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from metaact.analysis.figures import canvas
+
+from .page_html import Html, element, markup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 4.0
+"""Inches of a picture: its text stays readable when it is shrunk to a phone's width."""
+
+
+def inline(figure: Figure, *, name: str, label: str) -> Html:
+    """The figure as an `<svg>` element, without its legend.
+
+    Args:
+        figure: The figure.
+        name: Prefix of its ids, unique on the page.
+        label: What it shows, for those who do not see it.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with canvas.style():
+        matplotlib.rcParams["svg.fonttype"] = "none"
+        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
+    drawn = buffer.getvalue()
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
+    assert size is not None  # Matplotlib writes it always
+    body = _body(drawn, name)
+    title = element("title", label, id=f"{name}-title")
+    return Html(
+        f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-labelledby="{name}-title" '
+        f'class="picture">{title}{body}</svg>'
+    )
+
+
+def _body(drawn: str, name: str) -> str:
+    """What is inside Matplotlib's `<svg>`, made small and made the page's own."""
+    body = drawn[drawn.index("</metadata>") + len("</metadata>") : drawn.rindex("</svg>")]
+    body = re.sub(r"<!--.*?-->", "", body, flags=re.S)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.S)
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
+    body = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda m: _rounded(m[0]), body)
+    body = re.sub(r' style="[^"]*"', lambda m: _style(m[0]), body)
+    body = _own_ids(body, name)
+    body = re.sub(r"\s*\n\s*", " ", body)
+    while (shorter := re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", body)) != body:
+        body = shorter
+    return re.sub(r"> <(?!tspan)", "><", body).strip()
+
+
+def _rounded(attribute: str) -> str:
+    """Coordinates to a tenth of a point, which is less than a pixel."""
+    shorter = re.sub(r"\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}", attribute)
+    return re.sub(r"\s*\n", "", shorter)
+
+
+def _style(attribute: str) -> str:
+    """A style with the page's fonts and colours."""
+    without = re.sub(r"font-family:[^;\"]*;? ?", "", attribute)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda m: _colour(m[0]), without)
+
+
+def _own_ids(body: str, name: str) -> str:
+    """Ids that are referred to get a prefix, the others go."""
+    body = body.replace("xlink:href", "href")
+    used = set(re.findall(r'href="#([^"]+)"', body)) | set(re.findall(r"url\(#([^)]+)\)", body))
+    short = {old: f"{name}-{number}" for number, old in enumerate(sorted(used))}
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{short[m[1]]}"' if m[1] in short else "", body)
+    body = re.sub(r'href="#([^"]+)"', lambda m: f'href="#{short[m[1]]}"', body)
+    return re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{short[m[1]]})", body)
+
+
+def _colour(value: str) -> str:
+    """A colour of the canvas as the page's variable for it; black and grey as the text's."""
+    if value in _ARMS:
+        return f"var(--arm-{_ARMS.index(value) + 1})"
+    red, green, blue = value[1:3], value[3:5], value[5:7]
+    if value == "#b00020":
+        return "var(--alarm)"
+    if red == green == blue:
+        return "var(--ground)" if int(red, 16) > 240 else "var(--faint)"
+    return value
+
+
+_ARMS = tuple(colour.lower() for colour in canvas.COLOURS)
+
+
+def legend(figure: Figure) -> Html:
+    """Take the figure's legend off and give it as a list, which wraps where the page is narrow."""
+    found: list[tuple[Any, str]] = []
+    for old in list(figure.legends):
+        texts = [text.get_text().replace(r"\$", "$") for text in old.get_texts()]
+        found += zip(old.legend_handles, texts, strict=True)
+        old.remove()
+    if not found:
+        return Html("")
+    entries = [element("li", _sample(handle), " ", text) for handle, text in found]
+    return element("ul", entries, class_="legend")
+
+
+_DASHES = {"--": "7 3.5", "-.": "7 3 1.5 3", ":": "1.5 3"}
+
+_SHAPES = {
+    "o": '<circle cx="15" cy="6" r="3.4"/>',
+    "s": '<rect x="12" y="3" width="6" height="6"/>',
+    "^": '<path d="M15 2l4 7.5h-8z"/>',
+    "v": '<path d="M15 10l4-7.5h-8z"/>',
+    "<": '<path d="M11 6l7.5-4v8z"/>',
+    ">": '<path d="M19 6l-7.5-4v8z"/>',
+    "D": '<path d="M15 1.5l4.5 4.5l-4.5 4.5l-4.5-4.5z"/>',
+    "P": '<path d="M13.5 2h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z"/>',
+    "X": '<path d="M12 1.5l3 3l3-3l1.5 1.5l-3 3l3 3l-1.5 1.5l-3-3l-3 3l-1.5-1.5l3-3l-3-3z"/>',
+    "p": '<path d="M15 2l4 3l-1.5 4.5h-5l-1.5-4.5z"/>',
+    "*": '<path d="M15 1.5l1.2 3.2h3.4l-2.7 2.1l1 3.3l-2.9-2l-2.9 2l1-3.3l-2.7-2.1h3.4z"/>',
+}
+"""Matplotlib's markers, about (15, 6) in a sample of 30 by 12."""
+
+
+def _sample(handle: Any) -> Html:
+    """A short piece of a line with its marker, or of a band."""
+    from matplotlib.colors import to_hex, to_rgba_array
+    from matplotlib.lines import Line2D
+
+    if isinstance(handle, Line2D):
+        colour = _colour(to_hex(handle.get_color()))
+        dashes = _DASHES.get(str(handle.get_linestyle()))
+        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
+        shape = _SHAPES.get(str(handle.get_marker()), "")
+        inside = f'<path d="M0 6H30" stroke-width="2"{dash} style="stroke:{colour}"/>'
+        inside += f'<g style="fill:{colour}">{shape}</g>'
+    else:
+        colour = _colour(to_hex(to_rgba_array(handle.get_facecolor())[0]))
+        inside = f'<rect width="30" height="12" opacity=".3" style="fill:{colour}"/>'
+    return Html(f'<svg viewBox="0 0 30 12" aria-hidden="true">{markup(Html(inside))}</svg>')

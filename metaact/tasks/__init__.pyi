@@ -1,0 +1,69 @@
+from ._images import Images as Images
+from ._images import Provenance as Provenance
+from .builtin.digits import printed_digits as printed_digits
+from .builtin.digits import street_digits as street_digits
+from .builtin.glyphs import glyphs as glyphs
+from .sampling.episodes import Episodes as Episodes
+from .sampling.episodes import episodes as episodes
+from .sampling.frozen_episodes import FrozenEpisodes as FrozenEpisodes
+from .sampling.frozen_episodes import frozen as frozen
+from .sampling.meta_batch import MetaBatch as MetaBatch
+from .sampling.normalisation import statistics as statistics
+from .sampling.tasksets import from_taskset as from_taskset
+from .sampling.tasksets import to_taskset as to_taskset
+from .sources.catalogue import DATASETS as DATASETS
+from .sources.catalogue import Dataset as Dataset
+from .sources.catalogue import find_dataset as find_dataset
+from .sources.folders import read_folder as read_folder
+from .sources.loading import is_here as is_here
+from .sources.loading import load as load
+from .sources.packs import read_pack as read_pack
+from .sources.packs import write_pack as write_pack
+from .sources.roots import data_root as data_root
+from .splits.by_name import check_shares_classes as check_shares_classes
+from .splits.by_name import is_path as is_path
+from .splits.by_name import split as split
+from .splits.duplicates import shared_images as shared_images
+from .splits.omniglot import with_rotations as with_rotations
+from .splits.split import Split as Split
+from .transfer.matching import match as match
+from .transfer.pairs import Domain as Domain
+from .transfer.pairs import TransferPair as TransferPair
+from .transfer.pairs import pair as pair
+from .transfer.pipeline import Pipeline as Pipeline
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Domain",
+    "Episodes",
+    "FrozenEpisodes",
+    "Images",
+    "MetaBatch",
+    "Pipeline",
+    "Provenance",
+    "Split",
+    "TransferPair",
+    "check_shares_classes",
+    "data_root",
+    "episodes",
+    "find_dataset",
+    "from_taskset",
+    "frozen",
+    "glyphs",
+    "is_here",
+    "is_path",
+    "load",
+    "match",
+    "pair",
+    "printed_digits",
+    "read_folder",
+    "read_pack",
+    "shared_images",
+    "split",
+    "statistics",
+    "street_digits",
+    "to_taskset",
+    "with_rotations",
+    "write_pack",
+]

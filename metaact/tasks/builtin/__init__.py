@@ -1,0 +1,1 @@
+"""The built-in data sets, drawn from the fonts that matplotlib ships."""

@@ -1,0 +1,1 @@
+"""Episodes drawn from a split, fresh ones and frozen ones, as meta-batches."""

@@ -1,0 +1,1 @@
+"""Where images come from: the catalogue, published files, packs and folders."""

@@ -1,0 +1,1 @@
+"""Verified train, validation and test parts of a data set."""

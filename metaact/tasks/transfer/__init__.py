@@ -1,0 +1,1 @@
+"""Pairs of domains: pre-train on a source, fine-tune on a target."""

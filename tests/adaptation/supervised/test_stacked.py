@@ -1,0 +1,155 @@
+"""Models trained in a stack against the same models trained alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metaact.adaptation.supervised.optimizers import Recipe
+from metaact.adaptation.supervised.stacked import stacked_epoch, stacks_by_default
+from metaact.adaptation.supervised.trainer import Trainer
+from metaact.errors import UsageError
+
+SGD = Recipe(lr=0.05, batch_size=16, weight_decay=0.02, decay="weights")
+ADAM = replace(SGD, optimizer="adam", lr=0.01, layer_lrs=(("activations", 0.1),))
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    pixels: Tensor
+    labels: Tensor
+
+
+class Attention(nn.Module):
+    """Two learnable slopes, one of them without a dimension as in AReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor(0.9))
+        self.beta = nn.Parameter(torch.tensor([2.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x >= 0, (1 + self.beta.sigmoid()) * x, self.alpha.clamp(0.01, 0.99) * x)
+
+
+@pytest.fixture
+def images() -> Labelled:
+    draw = torch.Generator().manual_seed(5)
+    labels = torch.randint(3, (60,), generator=draw)
+    pixels = torch.randint(256, (60, 2, 8, 8), dtype=torch.uint8, generator=draw)
+    return Labelled(pixels, labels)
+
+
+def trainer(images: Labelled, *, seed: int, recipe: Recipe, layer: type[nn.Module]) -> Trainer:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), layer(), nn.Flatten(), nn.Linear(36, 3)
+        )
+    return Trainer(model.double(), images, recipe=recipe, seed=seed)
+
+
+def team(
+    images: Labelled, recipe: Recipe, seeds: Sequence[int], rates: Sequence[float]
+) -> list[Trainer]:
+    return [
+        trainer(images, seed=s, recipe=replace(recipe, lr=r), layer=Attention)
+        for s, r in zip(seeds, rates, strict=True)
+    ]
+
+
+def values(one: Trainer) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in one.model.parameters()])
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM])
+def test_stacked_and_alone_agree(images: Labelled, recipe: Recipe) -> None:
+    seeds, rates = (0, 1, 0), (0.05, 0.02, 0.1)
+    alone, stack = (team(images, recipe, seeds, rates) for _ in range(2))
+    for _ in range(3):
+        together = stacked_epoch(stack)
+        apart = [one.epoch() for one in alone]
+        for a, b in zip(together, apart, strict=True):
+            assert a.loss == pytest.approx(b.loss, rel=1e-10)
+    for one, other in zip(stack, alone, strict=True):
+        torch.testing.assert_close(values(one), values(other), rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(values(stack[0]), values(stack[2]))
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM])
+def test_companions_make_no_difference(images: Labelled, recipe: Recipe) -> None:
+    ends = []
+    for seeds, rates in [((4,), (0.03,)), ((4, 5), (0.03, 0.1)), ((9, 4, 4), (1e200, 0.03, 1.0))]:
+        stack = team(images, recipe, seeds, rates)
+        outcomes = stacked_epoch(stack)
+        assert (outcomes[0].diverged_at is None) == (rates[0] < 1)
+        ends.append(values(stack[rates.index(0.03)]))
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(ends[2], ends[0], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM])
+def test_a_run_may_leave_and_join_a_stack(images: Labelled, recipe: Recipe) -> None:
+    (steady,) = team(images, recipe, [3], [0.05])
+    (moving, companion) = team(images, recipe, [3, 8], [0.05, 0.01])
+    for _ in range(3):
+        steady.epoch()
+    stacked_epoch([moving, companion])
+    state = moving.state_dict()
+    (fresh,) = team(images, recipe, [3], [0.05])
+    fresh.load_state_dict(state)
+    fresh.epoch()
+    companion.epoch()
+    stacked_epoch([companion, fresh])
+    torch.testing.assert_close(values(fresh), values(steady), rtol=1e-10, atol=1e-10)
+
+
+def test_observer_sees_the_models_as_they_are(images: Labelled) -> None:
+    stack = team(images, SGD, (0, 1), (0.05, 0.05))
+    before = values(stack[1])
+    seen: list[tuple[int, bool]] = []
+    stacked_epoch(
+        stack,
+        observe_at=(1, 3),
+        observe=lambda step: seen.append((step, torch.equal(values(stack[1]), before))),
+    )
+    assert seen == [(1, False), (3, False)]
+
+
+def test_frozen_layers_stay(images: Labelled) -> None:
+    recipe = replace(SGD, freeze_activations=True, train_layers=("4",))
+    stack = team(images, recipe, (0, 1), (0.05, 0.05))
+    before = stack[0].model.state_dict()["0.weight"].clone()
+    stacked_epoch(stack)
+    assert torch.equal(stack[0].model.state_dict()["0.weight"], before)
+    assert float(stack[0].model.state_dict()["2.alpha"]) == pytest.approx(0.9)
+
+
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x)
+
+
+@pytest.mark.parametrize("layer", [Noise, nn.Dropout, lambda: nn.BatchNorm2d(4)])
+def test_layers_that_would_mix_runs_are_refused(images: Labelled, layer: type[nn.Module]) -> None:
+    stack = [trainer(images, seed=s, recipe=SGD, layer=layer) for s in (0, 1)]
+    with pytest.raises(UsageError, match=r"random|running statistics"):
+        stacked_epoch(stack)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"batch_size": 8}, {"momentum": 0.5}, {"train_layers": ("4",)}, {"optimizer": "adam"}],
+)
+def test_trainers_that_do_not_fit_together_are_refused(images: Labelled, change: dict) -> None:  # type: ignore[type-arg]
+    stack = team(images, SGD, (0, 1), (0.05, 0.05))
+    stack[1] = trainer(images, seed=1, recipe=replace(SGD, **change), layer=Attention)
+    with pytest.raises(UsageError, match="number 1 differs"):
+        stacked_epoch(stack)
+
+
+def test_cpu_trains_one_after_the_other() -> None:
+    assert not stacks_by_default("cpu")
+    assert stacks_by_default("cuda:0")
