@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.converge_config import ConvergeConfig
+
 from metaact.runs import Run, RunStore, pack_bits
 
 ARMS = ("relu", "arelu", "arelu-frozen", "relu-gain", "prelu", "elu", "selu", "gelu", "tanh", "pau")

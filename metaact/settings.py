@@ -1,8 +1,8 @@
 """Settings: each declared once, and the lists that users write. Imports neither torch nor NumPy.
 
 A config is a frozen dataclass whose fields are made by `setting`. Everything else that a setting
-needs is derived from that one line: the option of the command line, the check of a config file, what
-names a run, what makes two runs comparable, what can be tuned, and how a reader is told of it.
+needs is derived from that one line: the option of the command line, the check of a config file,
+what names a run, what makes two runs comparable, what can be tuned, how a reader is told of it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class Setting:
             self._check_one(value)
 
     def _check_many(self, value: object) -> None:
-        assert isinstance(value, tuple)
+        if not isinstance(value, tuple):
+            raise UsageError(f"`{self.name}` must be a tuple of values; got {value!r}.")
         if self.layers:
             for layer, rate in value:
                 check_rate(self.name, rate, why=f"the learning rate of {layer}")
@@ -190,9 +191,13 @@ def count(default: int | None, help: str, *, role: Role, least: int = 1, **more:
     return setting(default, help, role=role, minimum=least, **more)
 
 
-@cache
 def settings_of(config: type) -> tuple[Setting, ...]:
     """The settings of a config class, in the order of its fields."""
+    return _settings(config)  # mypy takes no class of frozen dataclasses for hashable
+
+
+@cache
+def _settings(config: Any) -> tuple[Setting, ...]:
     hints = get_type_hints(config)
     found = []
     for item in fields(config):
@@ -293,7 +298,9 @@ def usual(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
 def _from_json(one: Setting, value: Any) -> Any:
     if one.layers:
         return tuple((str(layer), float(rate)) for layer, rate in value)
-    return tuple(value) if one.many and isinstance(value, list) else value
+    if one.many:
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+    return value
 
 
 def in_words(name: str, value: object) -> str:

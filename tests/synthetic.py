@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.transfer_config import TransferConfig
+
 from metaact.runs import Run, RunStore, finite, pack_bits
 
 ATTENTION = {"alpha": 0.9, "beta": 2.0}

@@ -27,12 +27,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from matplotlib.figure import Figure
+from metaact.experiments.config import MamlConfig
 from PIL import Image
 
 from metaact import paper
 from metaact.cli import main, reference
 from metaact.cli.main import cli
-from metaact.experiments.config import MamlConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {str(p.relative_to(ROOT)): p for p in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md")}

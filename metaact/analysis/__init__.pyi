@@ -1,3 +1,4 @@
+from ._holm import holm as holm
 from .comparison import Comparison as Comparison
 from .comparisons import compare_pair as compare_pair
 from .comparisons import compare_pairs as compare_pairs
@@ -22,7 +23,6 @@ from .figures import looks as looks
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
-from ._holm import holm as holm
 from .interval import Interval as Interval
 from .intervals import image_interval as image_interval
 from .intervals import seed_interval as seed_interval

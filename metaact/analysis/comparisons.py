@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError, check_rate
 
+from ._holm import holm
 from .bounds import NOTHING, Array, accuracies, check_level
 from .comparison import Comparison
 from .crossed import two_way
 from .effects import crossed_effect_interval, effect_interval
 from .error_models import error_model
 from .estimates import estimate
-from ._holm import holm
 from .paired import spread_values, summarise
 from .variation import Variation, what_varies
 from .verdicts import sentence, verdict

@@ -23,9 +23,9 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
     """Compare the arms in RUNS: run directories, or folders of them such as --out of other verbs.
 
     Runs are compared only with runs that share every setting but the one that is asked about (--by,
-    activation), seed and learning rates: same data, same frozen test. Each such study gets its tables and a verdict for every
-    arm: better, worse, no difference shown, or equivalent within --margin. Directories that are
-    damaged, unfinished or something else are named and left out.
+    activation), seed and learning rates: same data, same frozen test. Each such study gets its
+    tables and a verdict for every arm: better, worse, no difference shown, or equivalent within
+    --margin. Directories that are damaged, unfinished or something else are named and left out.
 
     \b
         metaact compare runs

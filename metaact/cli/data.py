@@ -22,6 +22,7 @@ def data() -> None:
 def list_(data_root: Path | None, as_json: bool) -> None:
     """Print the data sets: what they are, how large, and whether they are here already."""
     from metaact.analysis import Column, render_table
+
     from .data_sets import listing
 
     rows = listing(data_root)

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 import metaact
-
 from metaact.experiments.table import EXPERIMENTS, find
 
 from .activations import activations

@@ -84,4 +84,3 @@ def values_of(one: Setting, given: Any) -> tuple[Any, ...]:
     if one.many or one.kind is bool or one.path:
         return (given,)
     return tuple(given)
-

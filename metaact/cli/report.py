@@ -67,8 +67,8 @@ def report(
     check_int("pictures", pictures, minimum=0)
     document = read_and_compare(runs, **options)
 
+    from metaact.reports import page
     from metaact.runs.atomic import write_atomically
-    from metaact.reports.render.page import page
 
     content = page(document, title=title, pictures=pictures)
     write_atomically(output, content.encode("utf-8", "replace"))

@@ -135,7 +135,9 @@ def configs_of(
     declared = by_name(experiment.config)
     can = [n for n, s in declared.items() if s.role not in ("seed", "rate", "computation")]
     check_choice("by", by, can, why="settings that can be compared")
-    values = {name: values_of(one, given[name]) for name, one in declared.items() if name in given}
+    values = {
+        name: values_of(one, given[name]) for name, one in declared.items() if one.role != "seed"
+    }
     ordinary = {rate.name: values.pop(rate.name) for rate in experiment.rates}
     grid = None
     if tune is not None:
@@ -178,4 +180,3 @@ def _with_controls(configs: Sequence[Any]) -> list[Any]:
             err=True,
         )
     return found
-

@@ -74,9 +74,7 @@ def rate(default: float, help: str) -> Any:
 
 def protocol(choices: tuple[str, ...], help: str) -> Any:
     """Whether choices are made on data of their own, or as the paper made them."""
-    return setting(
-        choices[0], help, role="data", choices=choices, words="{} protocol", always=True
-    )
+    return setting(choices[0], help, role="data", choices=choices, words="{} protocol", always=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,5 +140,3 @@ class TrainingConfig(Config):
         role="computation",
         unset="1 on a CPU, 32 on a GPU",
     )
-
-

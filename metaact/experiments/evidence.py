@@ -185,7 +185,9 @@ def measure_of(run: Run, experiment: Experiment) -> Measure:
     try:
         return Measure.from_json(found)
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"`{run.directory}` records no measure that is known here ({error}).") from error
+        raise RunError(
+            f"`{run.directory}` records no measure that is known here ({error})."
+        ) from error
 
 
 def read_record(
@@ -262,9 +264,7 @@ def _scores(
     return False, float(scores.mean()), scores, validation
 
 
-def _units(
-    record: Mapping[str, Any], result: Mapping[str, Any], measure: Measure
-) -> Array | None:
+def _units(record: Mapping[str, Any], result: Mapping[str, Any], measure: Measure) -> Array | None:
     """The scores per unit of a record; None if they were not kept."""
     units = measure.units or int(result.get("test_images", 0))
     if RIGHT in record and units:
@@ -275,11 +275,15 @@ def _units(
 
 
 ASIDE: tuple[Role, ...] = ("seed", "rate", "observation", "computation")
-"""Roles of settings in which the runs of one study may differ, beside the one that is asked about."""
+"""Roles of settings in which the runs of a study may differ, beside the one that is asked about."""
 
 
 def shared_settings(
-    experiment: Experiment, config: Mapping[str, Any], *, by: str = "activation", at: int | None = None
+    experiment: Experiment,
+    config: Mapping[str, Any],
+    *,
+    by: str = "activation",
+    at: int | None = None,
 ) -> dict[str, Any]:
     """What a run shares with those it may be compared with, by the roles of its settings.
 
@@ -299,7 +303,11 @@ def shared_settings(
 
 
 def study_key(
-    experiment: Experiment, config: Mapping[str, Any], *, by: str = "activation", at: int | None = None
+    experiment: Experiment,
+    config: Mapping[str, Any],
+    *,
+    by: str = "activation",
+    at: int | None = None,
 ) -> str:
     """A text that runs have in common just if they belong to one study."""
     shared = shared_settings(experiment, config, by=by, at=at)

@@ -313,7 +313,7 @@ class Experiment:
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting that its runs may record, by name."""
-        return {**by_name(self.config), **self.recorded}
+        return {**self.recorded, **by_name(self.config), **self.recorded}
 
     @property
     def rates(self) -> tuple[Setting, ...]:

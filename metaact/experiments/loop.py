@@ -63,7 +63,13 @@ class Learner(Protocol):
         """Everything that the next step depends on."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned; may raise KeyError, RuntimeError, ValueError."""
+        """Continue from what `state_dict` returned.
+
+        Raises:
+            KeyError: If a part is missing.
+            RuntimeError: If a part does not fit.
+            ValueError: If a part does not fit.
+        """
 
 
 Advance = Callable[[Sequence[Any]], Sequence[Step]]
@@ -94,9 +100,7 @@ def train(
         _train(together, done, advance, tick)
 
 
-def _train(
-    courses: list[_Course], done: int, advance: Advance, tick: Callable[[], None]
-) -> None:
+def _train(courses: list[_Course], done: int, advance: Advance, tick: Callable[[], None]) -> None:
     length = courses[0].member.planned.length
     for course in courses:
         for _ in range(done):

@@ -223,9 +223,7 @@ def _jobs(
             "examples": [{"file": e.file, "caption": e.caption} for e in shared.examples],
         }
         opened[id(one)] = run = library.open(one, about)
-        job = Job(
-            planned=one, run=run, needs=needs, shared=shared, computes=experiment.computes()
-        )
+        job = Job(planned=one, run=run, needs=needs, shared=shared, computes=experiment.computes())
         jobs.setdefault(run.identity, job)
     return list(jobs.values())
 

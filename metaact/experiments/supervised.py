@@ -221,4 +221,3 @@ def train_together(
             return
     for member in members:
         train([member], make, advance, tick=tick)
-

@@ -52,7 +52,9 @@ def register(experiment: Experiment, place: str) -> None:
     Raises:
         UsageError: If its name, or a kind of its runs, is taken by another.
     """
-    taken = [kind for kind in experiment.kinds if _KINDS.get(kind, experiment.name) != experiment.name]
+    taken = [
+        kind for kind in experiment.kinds if _KINDS.get(kind, experiment.name) != experiment.name
+    ]
     if EXPERIMENTS.get(experiment.name, place) != place or taken:
         raise UsageError(
             f"`name` and `kinds` of an experiment must be its own; {experiment.name!r} or "

@@ -22,7 +22,9 @@ CHOSEN_ON = "mean over seeds of the final validation score"
 TIES = "of equal ones the smaller rate"
 
 
-def parse_grid(text: str | Mapping[str, object], rates: Sequence[Setting]) -> dict[str, list[float]]:
+def parse_grid(
+    text: str | Mapping[str, object], rates: Sequence[Setting]
+) -> dict[str, list[float]]:
     """Read `inner-lr=0.005,0.02,meta-lr=0.001`: a part with `=` starts a rate, others go on.
 
     Args:

@@ -37,7 +37,7 @@ def differing(experiment: Experiment, settings: Settings) -> dict[str, Any]:
 def defaults_of(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     """What each setting is by default, where the others are as they are."""
     recorded = {name: one.default for name, one in experiment.recorded.items()}
-    return {**recorded, **usual(experiment.config, settings)}
+    return {**usual(experiment.config, settings), **recorded}
 
 
 def headline(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:

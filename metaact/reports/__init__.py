@@ -1,8 +1,8 @@
 """Run directories into verdicts and pages; nothing here needs torch.
 
 `gather` reads the runs and says what it left out, `compare` turns them into one document of
-intervals, comparisons and verdicts, `answer` does both for runs that were just made, and the document
-is printed as a table or drawn as a page.
+intervals, comparisons and verdicts, `answer` does both for runs that were just made. The document
+is printed as tables or drawn as a page.
 """
 
 import lazy_loader as lazy

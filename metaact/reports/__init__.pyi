@@ -7,8 +7,8 @@ from .document import Document as Document
 from .document import StudyReport as StudyReport
 from .gather import Evidence as Evidence
 from .gather import gather as gather
+from .render import page as page
 from .render import text as text
-from .render.page import page as page
 
 __all__ = [
     "ArmReport",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -344,7 +345,7 @@ class _Comparing:
                 selected_on="",
                 held_out_is=which,
             )
-        figure = float(np.mean(list(selected.by_seed.values())))
+        figure = fmean(selected.by_seed.values())
         return Optimism(
             figure=figure,
             by_seed=dict(selected.by_seed),
@@ -367,9 +368,7 @@ class _Comparing:
         per_unit = study.per_unit
         if len(arms) < 3 or not seeds or (len(seeds) < 2 and not per_unit):
             return None
-        matrices = {
-            arm.name: self._better(arm.matrix(seeds, per_unit=per_unit)) for arm in arms
-        }
+        matrices = {arm.name: self._better(arm.matrix(seeds, per_unit=per_unit)) for arm in arms}
         over = options.over if per_unit else "seeds"
         found = analysis.rank_arms(
             matrices, over=over, unit=study.measure.unit, level=options.level

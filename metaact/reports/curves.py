@@ -131,7 +131,9 @@ def parameters(arm: Arm) -> dict[str, dict[str, Parameter]]:
     }
 
 
-def _parameter(kept: Sequence[Sequence[Mapping[str, dict[str, dict[str, float]]]]], layer: str, name: str) -> Parameter:
+def _parameter(
+    kept: Sequence[Sequence[Mapping[str, dict[str, dict[str, float]]]]], layer: str, name: str
+) -> Parameter:
     start = [ms[0]["attention"][layer][name] for ms in kept]
     end = [ms[-1]["attention"][layer][name] for ms in kept]
     return Parameter(

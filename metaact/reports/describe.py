@@ -80,9 +80,7 @@ def data_notes(study: Study) -> list[str]:
     return found
 
 
-def exploded(
-    metrics: Iterable[Mapping[str, Any]], *, chance: float
-) -> Mapping[str, Any] | None:
+def exploded(metrics: Iterable[Mapping[str, Any]], *, chance: float) -> Mapping[str, Any] | None:
     """The record at which the training loss first exceeded 100 times that of guessing, or None.
 
     One such update fills Adam's second moments, and those after it hardly move the weights: the run

@@ -163,9 +163,7 @@ def _studies(reader: _Reader) -> list[Study]:
     found = []
     for group in groups.values():
         first = group[0]
-        settings = shared_settings(
-            first.experiment, first.run.config, by=reader.by, at=first.at
-        )
+        settings = shared_settings(first.experiment, first.run.config, by=reader.by, at=first.at)
         found.append(
             Study(
                 experiment=first.experiment,

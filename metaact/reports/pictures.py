@@ -48,7 +48,9 @@ class Drawn:
     caption: str
 
 
-def pictures(study: StudyReport, *, width: float = WIDTH, margin: float | None = None) -> list[Drawn]:
+def pictures(
+    study: StudyReport, *, width: float = WIDTH, margin: float | None = None
+) -> list[Drawn]:
     """All pictures of a study that there are.
 
     Args:
@@ -133,7 +135,7 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     lost = [f"{arm.name} {len(arm.failed)}" for arm in arms if arm.failed]
     gone = f" Seeds that diverged: {', '.join(lost)}." if lost else ""
     figure = analysis.learning_curves(
-        {arm: (c.x, _nan(c.mean), _nan(c.low), _nan(c.high)) for arm, c in curves.items()},
+        {arm: _arrays(curve) for arm, curve in curves.items()},
         xlabel=axis,
         ylabel=what,
         title=study.title if width >= WIDTH else "",
@@ -151,8 +153,13 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     )
 
 
-def _nan(values: Sequence[float | None] | None) -> Array | None:
-    return None if values is None else np.array(values, dtype=np.float64)
+def _arrays(curve: Curve) -> analysis.Curve:
+    """A curve as it is drawn: NaN where a seed has no value."""
+    low, high = (
+        None if part is None else np.array(part, dtype=np.float64)
+        for part in (curve.low, curve.high)
+    )
+    return curve.x, np.array(curve.mean, dtype=np.float64), low, high
 
 
 def _band(curves: Mapping[str, Curve]) -> str:
@@ -174,9 +181,7 @@ def _spread_at_the_start(x: Array) -> bool:
     return float(np.mean(x <= x[-1] / 10)) > 0.3
 
 
-def differences(
-    study: StudyReport, margin: float | None, *, width: float = WIDTH
-) -> Drawn | None:
+def differences(study: StudyReport, margin: float | None, *, width: float = WIDTH) -> Drawn | None:
     """Every comparison with the reference as a point with its interval."""
     found = list(study.comparisons)
     if not found:
@@ -277,9 +282,7 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     p = "< 0.0001" if found.p_value < 1e-4 else f"= {found.p_value:.2g}"
     return Drawn(
         kind="ranks",
-        figure=analysis.rank_plot(
-            found, title=study.title if width >= WIDTH else "", width=width
-        ),
+        figure=analysis.rank_plot(found, title=study.title if width >= WIDTH else "", width=width),
         label="Mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in order) + ".",
         caption=f"Mean rank over {found.blocks} {found.over}; 1 is best. Arms that are no further "
         f"apart than the critical difference ({found.critical_difference:.2f}) are not told apart. "

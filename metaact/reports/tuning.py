@@ -72,9 +72,7 @@ def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:
     return found
 
 
-def sensitivity(
-    study: Study, interval: Callable[[Arm], Interval | None]
-) -> Sensitivity | None:
+def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sensitivity | None:
     """Score against the rate that varies most, one line an arm.
 
     Where two rates vary, each point is at the value of the other that did best on validation.

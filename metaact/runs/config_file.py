@@ -12,7 +12,6 @@ from .strict_json import Json, document, read_document
 NAME = "config.json"
 
 
-
 def content(
     kind: str, name: str, identity: str, config: Mapping[str, Json], about: Mapping[str, Json]
 ) -> bytes:

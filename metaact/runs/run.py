@@ -71,7 +71,9 @@ class Run:
         self.kind = kind
         self.name = name
         self.config: dict[str, Any] = {key: plain(config[key], key) for key in config}
-        self.about: dict[str, Any] = {key: plain(value, key) for key, value in (about or {}).items()}
+        self.about: dict[str, Any] = {
+            key: plain(value, key) for key, value in (about or {}).items()
+        }
         self.identity = identity(kind, self.config)
         self._locked = False
         self._pending: list[bytes] = []

@@ -11,9 +11,9 @@ from types import ModuleType
 
 import click
 import pytest
+from metaact.experiments.transfer_config import TransferConfig
 
 from metaact.cli import main
-from metaact.experiments.transfer_config import TransferConfig
 from metaact.runs import Run, RunStore
 
 Call = Callable[..., tuple[int, str, str]]

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from metaact.experiments.converge_arms import absent, collect
+from metaact.experiments.converge_config import ConvergeConfig
 
 from metaact.adaptation.supervised import optimizers
 from metaact.errors import UsageError
 from metaact.experiments import converge, converge_config, converge_figures, converge_report
-from metaact.experiments.converge_arms import absent, collect
-from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.reuse import Library
 from metaact.experiments.sweep import SweepReport, sweep
 from metaact.runs import Run, RunStore, unpack_bits

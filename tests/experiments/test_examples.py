@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from metaact.experiments.config import MamlConfig
+from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.transfer_config import TransferConfig
 from PIL import Image
 
 from metaact import tasks
 from metaact.errors import RunError
 from metaact.experiments import converge, examples, maml, transfer
-from metaact.experiments.config import MamlConfig
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
 from metaact.runs import RunStore
 
 

@@ -15,12 +15,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from metaact.experiments.config import MamlConfig
 from torch import nn
 
 from metaact.adaptation import MAML
 from metaact.errors import MissingDependencyError
 from metaact.experiments import maml, maml_figures, maml_report
-from metaact.experiments.config import MamlConfig
 from metaact.experiments.sweep import Job, sweep
 from metaact.runs import RunStore
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from metaact import activations, paper
 from metaact.experiments.comparison import paper_row
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.published import converge_cell, maml_cell, transfer_cell
 from metaact.experiments.transfer_config import TransferConfig
 from metaact.reports.published import _TITLES
+
+from metaact import activations, paper
 
 RATES = {"inner_lr": 0.005, "meta_lr": 0.005}
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from metaact.experiments.replication import agreement_of_best, agreement_of_mean, over_seeds
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from metaact.experiments.replication import agreement_of_mean
 
 from metaact import paper
 from metaact.errors import UsageError
 from metaact.experiments import comparison, figures, tables
-from metaact.experiments.replication import agreement_of_mean
 from metaact.experiments.sweep import Job, SweepReport, sweep
 from metaact.runs import RunStore
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from metaact.experiments.transfer_config import TransferConfig
 
 from metaact.adaptation.supervised.trainer import EpochLoss
 from metaact.errors import DataError, RunError, UsageError
 from metaact.experiments import transfer, transfer_figures, transfer_report
 from metaact.experiments.reuse import Library
 from metaact.experiments.sweep import SweepReport, sweep
-from metaact.experiments.transfer_config import TransferConfig
 from metaact.runs import RunStore
 
 

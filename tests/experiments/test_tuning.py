@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from metaact.errors import UsageError
-from metaact.experiments import maml, maml_figures, maml_report, tuning, tuning_report
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.rates import (
     CONVERGE_RATES,
@@ -20,6 +17,9 @@ from metaact.experiments.rates import (
     plan,
     refuse_without_validation,
 )
+
+from metaact.errors import UsageError
+from metaact.experiments import maml, maml_figures, maml_report, tuning, tuning_report
 from metaact.experiments.sweep import sweep
 from metaact.experiments.tuning import Trial, choose
 from metaact.runs import RunStore

@@ -8,15 +8,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from metaact.cli.converge import converge
 from metaact.cli.maml import maml
 from metaact.cli.transfer import transfer
 from metaact.experiments.config import MamlConfig
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.transfer_config import TransferConfig
-from metaact.reports import gather
 from metaact.reports.commands import command
+
+from metaact.reports import gather
 
 RIGHT = [[True, False], [True, True]]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from metaact.experiments.converge_config import ConvergeConfig
+from metaact.experiments.transfer_config import TransferConfig
 
 from metaact import analysis
 from metaact.errors import UsageError
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
 from metaact.reports import compare, gather, text
 
 ARMS = {"arelu": 0.80, "arelu-frozen": 0.79, "relu-gain": 0.72, "relu": 0.60}

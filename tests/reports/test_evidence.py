@@ -10,10 +10,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-
-from metaact.errors import RunError, UsageError
 from metaact.experiments.converge_config import ConvergeConfig
 from metaact.experiments.transfer_config import TransferConfig
+
+from metaact.errors import RunError, UsageError
 from metaact.reports import gather
 
 FOUR = [0.5, 0.6, 0.7, 0.8]

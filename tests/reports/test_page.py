@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from metaact.errors import UsageError
 from metaact.reports.page import page
 from metaact.reports.page_html import VOID
+
+from metaact.errors import UsageError
 
 NASTY = "<script>alert(1)</script>"
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"

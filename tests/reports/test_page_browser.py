@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from metaact.reports.page import page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -33,7 +33,8 @@ def selected(study: Study, arm: Arm) -> Selected | None:
         watched = [m.get(measure.validation) for m in whole]
         bests[record.seed] = max(tests)
         validated = all(value is not None for value in watched)
-        chosen = watched.index(max(watched)) if validated else len(tests) - 1
+        best = max(range(len(tests)), key=lambda i: watched[i] or 0.0)
+        chosen = best if validated else len(tests) - 1
         honest.append(tests[chosen])
     which = "test images at the epoch best on validation"
     if not validated:

@@ -58,6 +58,8 @@ class MamlConfig(Config):
     activation: str = declared.activation()
     seed: int = declared.seed("the weights and of the training episodes")
     dataset: str = declared.dataset("glyphs")
+    ways: int = count(5, "Classes per episode.", role="data", least=2, words="{}-way", always=True)
+    shots: int = count(1, "Support images per class.", role="data", words="{}-shot", always=True)
     hold_out: str | None = setting(
         None,
         "What test and training do not share.",
@@ -69,12 +71,6 @@ class MamlConfig(Config):
     )
     model: str = declared.model()
     batch_norm: str | None = declared.batch_norm(None)
-    ways: int = count(
-        5, "Classes per episode.", role="data", least=2, words="{}-way", always=True
-    )
-    shots: int = count(
-        1, "Support images per class.", role="data", words="{}-shot", always=True
-    )
     queries: int | None = count(
         None,
         "Query images per class in training.",
@@ -140,9 +136,7 @@ class MamlConfig(Config):
     validation_episodes: int = count(
         100, "Frozen validation episodes.", role="observation", least=2
     )
-    validation_every: int = count(
-        20, "Iterations between two validations.", role="observation"
-    )
+    validation_every: int = count(20, "Iterations between two validations.", role="observation")
     replacement: bool = setting(
         True,
         "Whether an image may occur in several test episodes (Lafargue et al., 2024).",

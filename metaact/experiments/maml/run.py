@@ -133,9 +133,7 @@ def prepare(
     return shared
 
 
-def training_batches(
-    config: MamlConfig, shared: EpisodeData
-) -> Callable[[int], tasks.MetaBatch]:
+def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int], tasks.MetaBatch]:
     """The training meta-batches of one seed, by the number of the iteration.
 
     Fresh episodes, or with `task_pool` a draw with replacement from that many.

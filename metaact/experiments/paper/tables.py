@@ -51,9 +51,7 @@ class PaperTable:
 
 
 _CONVERGENCE = {
-    1: PaperTable(
-        number=1, experiment=CONVERGE, epochs=1, note="Mean over runs after epoch 1."
-    ),
+    1: PaperTable(number=1, experiment=CONVERGE, epochs=1, note="Mean over runs after epoch 1."),
     4: PaperTable(
         number=4,
         experiment=CONVERGE,

@@ -15,13 +15,26 @@ from .config import TransferConfig as TransferConfig
 if TYPE_CHECKING:
     from metaact.experiments.evidence import Arm, Study
 
+_USUAL = TransferConfig()
+_ONLY = "target only"
+
 RECORDED = {
     "pretrained": Setting(
         name="pretrained",
         help="Epochs of pre-training behind a fine-tuning.",
         role="training",
-        words=lambda n: f"pre-trained for {n} epoch{'' if n == 1 else 's'}" if n else "target only",
+        default=_USUAL.pretrain_epochs,
+        words=lambda n: f"after {n} epoch{'' if n == 1 else 's'} on the source" if n else _ONLY,
         always=True,
+    ),
+    "epochs": Setting(
+        name="epochs",
+        help="Epochs of a run.",
+        role="training",
+        default=max(_USUAL.epochs),
+        words=lambda n: f"{n} epoch{'' if n == 1 else 's'}",
+        always=True,
+        contains=True,
     ),
     "keeps_head": Setting(
         name="keeps_head",

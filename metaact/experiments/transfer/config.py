@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import LONGEST, check, setting, shown
+from metaact.settings import check, setting, shown
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
@@ -35,12 +35,8 @@ class TransferConfig(declared.TrainingConfig):
             authors' form of contested activations. "paper-text": the text's reading.
     """
 
-    source: str = setting(
-        "printed-digits", "What to pre-train on.", role="data", path=True
-    )
-    target: str = setting(
-        "street-digits", "What to fine-tune and test on.", role="data", path=True
-    )
+    source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
+    target: str = setting("street-digits", "What to fine-tune and test on.", role="data", path=True)
     pretrain_lr: float = declared.rate(1e-2, "Rate on the source, by SGD with momentum.")
     pretrain_epochs: int = declared.length(20, "Epochs on the source.")
     lr: float = declared.rate(1e-5, "Learning rate of fine-tuning.")
@@ -52,9 +48,7 @@ class TransferConfig(declared.TrainingConfig):
         always=True,
         contains=True,
     )
-    text_epochs: int = declared.length(
-        TEXT_EPOCHS, "Fine-tuning epochs of --protocol paper-text."
-    )
+    text_epochs: int = declared.length(TEXT_EPOCHS, "Fine-tuning epochs of --protocol paper-text.")
     protocol: str = declared.protocol(
         PROTOCOLS,
         "held-out: fine-tuned for --epochs, as table 2's caption says; a validation part is held "

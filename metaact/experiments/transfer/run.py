@@ -104,9 +104,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
     )
 
 
-def _target(
-    config: TransferConfig, stage: Stage, shared: DomainData, source: Planned
-) -> Planned:
+def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Planned) -> Planned:
     """One fine-tuning of a config, or the baseline."""
     tuning = (
         *("target", "lr", "optimizer", "weight_decay", "decay"),

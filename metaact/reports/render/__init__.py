@@ -1,1 +1,5 @@
-"""The document for readers: plain text, JSON, CSV, LaTeX, Markdown, and one HTML page."""
+"""The document for readers: plain text, Markdown, LaTeX, CSV, and one HTML page."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
