@@ -9,6 +9,7 @@ from typing import Any
 from metaact.settings import Config, settings_of, shown
 
 from .experiment import Experiment
+from .table import EXPERIMENTS, find
 
 SEED, SEEDS = "--seed", "--seeds"
 
@@ -50,7 +51,8 @@ def _follows(config: Config, name: str) -> bool:
 def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
     """The fewest commands that make all the runs: one for each verb with its arguments.
 
-    Options of which the runs have several values get them all.
+    Options of which the runs have several values get them all, the default among them where some
+    runs left it out.
 
     Args:
         commands: As runs recorded them.
@@ -60,7 +62,6 @@ def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Examples:
         >>> one = {"verb": "maml", "arguments": [], "options": {"--activation": "relu"}}
-        >>> two = {"verb": "maml", "arguments": [], "options": {"--seed": "1", "--ways": "3"}}
         >>> merged([{**one, "options": {**one["options"], "--seed": str(s)}} for s in range(2)])
         ['metaact maml --activation relu --seeds 2']
     """
@@ -71,15 +72,18 @@ def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
         key = (found["verb"], tuple(found["arguments"]), alike)
         groups.setdefault(key, []).append(options)
     return [
-        shlex.join(["metaact", str(verb), *map(str, arguments), *_options(options)])  # type: ignore[call-overload]
+        shlex.join(["metaact", str(verb), *map(str, arguments), *_options(str(verb), options)])  # type: ignore[call-overload]
         for (verb, arguments, _), options in groups.items()
     ]
 
 
-def _options(commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
+def _options(verb: str, commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
     names = dict.fromkeys(name for options in commands for name in options)
+    declared = settings_of(find(verb).config) if verb in EXPERIMENTS else ()
+    usual = {one.flag: shown(one.default) for one in declared if one.default is not None}
     for name in names:
-        values = dict.fromkeys(options[name] for options in commands if name in options)
+        given = [options.get(name, usual.get(name)) for options in commands]
+        values = dict.fromkeys(value for value in given if value is not None)
         if name == SEED:
             yield from _seeds(sorted(int(value) for value in values))
         elif list(values) == [""]:

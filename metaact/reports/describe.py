@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from metaact.experiments.evidence import Arm, Study
+from metaact.experiments.experiment import Axis
 from metaact.experiments.table import find
 from metaact.experiments.words import telling
 
@@ -59,7 +60,7 @@ def notes(study: Study, *, over: str) -> list[str]:
             f"Some runs did not keep their scores for each of the {study.measure.unit}, so figures "
             "are over training seeds alone."
         )
-    found += [f"{arm.name}: {_lost(arm)}." for arm in study.arms if arm.failed]
+    found += [f"{arm.name}: {_lost(arm, study.measure.axis)}." for arm in study.arms if arm.failed]
     found += _exploded(study)
     found += _uneven_seeds(study)
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
@@ -132,13 +133,19 @@ def uncompared(
     return found
 
 
-def _lost(arm: Arm) -> str:
-    seeds = ", ".join(str(seed) for seed in arm.failed)
+def _lost(arm: Arm, axis: Axis) -> str:
+    """Which seeds diverged, and when."""
+    failed = [record for record in arm.records if record.failed]
+    places = ", ".join(str(r.result.get(axis.key, "?")) for r in failed)
+    where = f"at {axis.key} {places}"
     if not arm.scored:
-        return "every seed diverged"
-    if len(arm.failed) == 1:
-        return f"seed {seeds} diverged and has no score; the figure of the others flatters it"
-    return f"seeds {seeds} diverged and have no score; the figure of the others flatters it"
+        return f"every seed diverged ({where})"
+    seeds = ", ".join(str(record.seed) for record in failed)
+    if len(failed) == 1:
+        return f"seed {seeds} diverged ({where}) and has no score; the figure of the others flatters it"
+    return (
+        f"seeds {seeds} diverged ({where}) and have no score; the figure of the others flatters it"
+    )
 
 
 def _uneven_seeds(study: Study) -> list[str]:
