@@ -141,11 +141,10 @@ def _lost(arm: Arm, axis: Axis) -> str:
     if not arm.scored:
         return f"every seed diverged ({where})"
     seeds = ", ".join(str(record.seed) for record in failed)
+    flatters = "the figure of the others flatters it"
     if len(failed) == 1:
-        return f"seed {seeds} diverged ({where}) and has no score; the figure of the others flatters it"
-    return (
-        f"seeds {seeds} diverged ({where}) and have no score; the figure of the others flatters it"
-    )
+        return f"seed {seeds} diverged ({where}) and has no score; {flatters}"
+    return f"seeds {seeds} diverged ({where}) and have no score; {flatters}"
 
 
 def _uneven_seeds(study: Study) -> list[str]:
