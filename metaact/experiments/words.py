@@ -71,12 +71,17 @@ def _is_unusual(one: Setting) -> bool:
 
 
 def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
-    """One line on what runs are of; see `headline`."""
+    """One line on what runs are of; see `headline`.
+
+    The arm is named where it is among the settings: where another setting is asked about.
+    """
     data = data_of(experiment, settings)
     what = experiment.title
     if experiment.baseline(settings):
         what = "On"
-    return f"{what} {data}: {headline(experiment, settings, at=at)}"
+    arms = [name for name, one in experiment.settings.items() if one.role == "arm"]
+    held = "".join(f", {settings[name]}" for name in arms if name in settings)
+    return f"{what} {data}: {headline(experiment, settings, at=at)}{held}"
 
 
 def telling(name: str, value: object, experiment: Experiment) -> str:

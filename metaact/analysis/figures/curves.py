@@ -94,7 +94,7 @@ def learning_curves(
             percent_axis(axes)
         axes.set_xlabel(heading(xlabel, int(11 * width)))
         axes.set_ylabel(heading(ylabel, 30 if narrow else 50))
-        axes.set_title(heading(title, 50 if narrow else 80))
+        axes.set_title(heading(title, 50 if narrow else 62))
         handles = sorted(drawn, key=lambda line: -_end(line))
         labels = [text(drawn[line], NAME) for line in handles]
         if narrow:
