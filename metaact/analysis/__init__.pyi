@@ -1,10 +1,8 @@
-from ._holm import holm as holm
 from .comparison import Comparison as Comparison
 from .comparisons import compare_pair as compare_pair
 from .comparisons import compare_pairs as compare_pairs
 from .convergence import area_under_curve as area_under_curve
 from .convergence import median_time as median_time
-from .crossed import crossed_interval as crossed_interval
 from .curves import curve_band as curve_band
 from .curves import stuck as stuck
 from .estimates import estimate as estimate
@@ -27,8 +25,6 @@ from .interval import Interval as Interval
 from .intervals import image_interval as image_interval
 from .intervals import seed_interval as seed_interval
 from .intervals import wilson as wilson
-from .paired import Difference as Difference
-from .paired import paired_difference as paired_difference
 from .ranks import Ranks as Ranks
 from .ranks import rank_arms as rank_arms
 from .tables import Column as Column
@@ -41,7 +37,6 @@ __all__ = [
     "Comparison",
     "Curve",
     "CurvePanel",
-    "Difference",
     "Interval",
     "Look",
     "Ranks",
@@ -51,20 +46,17 @@ __all__ = [
     "compare_pair",
     "compare_pairs",
     "contact_sheet",
-    "crossed_interval",
     "curve_band",
     "curve_panels",
     "difference_text",
     "episode_sheet",
     "estimate",
     "heat_grid",
-    "holm",
     "image_interval",
     "interval_plot",
     "learning_curves",
     "looks",
     "median_time",
-    "paired_difference",
     "rank_arms",
     "rank_plot",
     "render_table",

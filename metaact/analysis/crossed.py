@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from metaact.errors import check_int
-
-from .bounds import NOTHING, Array, accuracies, check_level, moments, proportion_bounds
-from .interval import Interval
-from .intervals import EPISODES, SEEDS, episode_bounds
+from .bounds import NOTHING, Array, moments, proportion_bounds
+from .intervals import episode_bounds
 
 SHARE_POWER = 4 / 3
 """Exponent of the shares in `TwoWay.quantile`: with 3 seeds the smallest coverage of a 95 %
@@ -117,56 +113,20 @@ def two_way(matrix: Array) -> TwoWay:
     )
 
 
-def crossed_interval(
-    matrix: ArrayLike, *, trials_per_episode: int | None = None, level: float = 0.95
-) -> Interval:
-    """Interval of the mean accuracy over new training seeds and new test episodes at once.
+def crossed_bounds(matrix: Array, *, trials: float, level: float) -> tuple[Array, Array]:
+    """Bounds over the last two axes of accuracies [..., seeds, episodes].
 
     Every seed is tested on the same frozen episodes, so the two sources of variation are crossed
     and neither the seeds' nor the episodes' interval alone tells how well a repetition would
     agree. See `TwoWay` for the variance and its quantile, `proportion_bounds` for the ends. One
-    seed falls back to the interval over episodes, and says so in `varies`.
+    seed falls back to the interval over episodes.
 
     Args:
-        matrix: Accuracies in 0..1 [seeds, episodes].
-        trials_per_episode: Query images of an episode (ways·queries): their number bounds how many
-            independent trials the figure can be worth; None for no bound.
+        matrix: Accuracies in 0..1.
+        trials: Query images of an episode (ways·queries): their number bounds how many independent
+            trials the figure can be worth; infinity for no bound.
         level: Confidence level.
-
-    Returns:
-        The interval; inside [0, 1] and never of zero width.
-
-    Raises:
-        UsageError: If the values are no accuracies.
-
-    Examples:
-        >>> interval = crossed_interval([[0.8, 0.7, 0.9, 0.8], [0.9, 0.7, 0.9, 0.9]])
-        >>> interval.varies
-        'training seeds and test episodes'
     """
-    array = accuracies("matrix", matrix, dimensions=2)
-    seeds, episodes = array.shape
-    trials = math.inf
-    if trials_per_episode is not None:
-        trials = check_int("trials_per_episode", trials_per_episode, minimum=1)
-    low, high = crossed_bounds(array, trials=trials, level=check_level(level))
-    if seeds == 1:
-        varies = f"{EPISODES} (one training seed)"
-    else:
-        varies = f"{SEEDS} and {EPISODES}" if episodes > 1 else f"{SEEDS} (one test episode)"
-    return Interval(
-        mean=min(max(float(array.mean()), float(low)), float(high)),
-        low=float(low),
-        high=float(high),
-        level=level,
-        n=episodes,
-        varies=varies,
-        seeds=seeds,
-    )
-
-
-def crossed_bounds(matrix: Array, *, trials: float, level: float) -> tuple[Array, Array]:
-    """Bounds over the last two axes of accuracies [..., seeds, episodes]."""
     seeds, episodes = matrix.shape[-2:]
     if seeds == 1:
         return episode_bounds(matrix[..., 0, :], trials=trials, level=level)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaact.analysis import Comparison, compare_pair, compare_pairs, holm
+from metaact.analysis import Comparison, compare_pair, compare_pairs
+from metaact.analysis._holm import holm
 from metaact.analysis.crossed import two_way
 from metaact.analysis.effects import effect_interval
 from metaact.errors import UsageError

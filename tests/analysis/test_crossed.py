@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaact.analysis import crossed_interval
+from metaact.analysis import Interval, estimate
 from metaact.analysis.crossed import two_way
 from metaact.analysis.intervals import episode_bounds
 from metaact.errors import UsageError
+
+
+def crossed(matrix: object, trials: int | None = None) -> Interval:
+    return estimate(matrix, unit="test episodes", trials_per_unit=trials, over="both")
 
 
 def _matrix(seeds: int, episodes: int, *, seed_spread: float = 0.02) -> np.ndarray:
@@ -47,7 +51,7 @@ def test_mean_squares_are_those_of_least_squares() -> None:
 
 def test_one_seed_is_the_interval_over_episodes() -> None:
     row = _matrix(1, 50)
-    found = crossed_interval(row, trials_per_episode=75)
+    found = crossed(row, 75)
     expected = episode_bounds(row[0], trials=75, level=0.95)
     assert (found.low, found.high) == expected
     assert found.varies == "test episodes (one training seed)"
@@ -56,31 +60,31 @@ def test_one_seed_is_the_interval_over_episodes() -> None:
 def test_seeds_that_differ_widen_it() -> None:
     """With seeds far apart it is the t-interval over seeds; with equal ones, over episodes."""
     apart = _matrix(5, 500, seed_spread=0.1)
-    found = crossed_interval(apart)
+    found = crossed(apart)
     low, high = stats.t.interval(0.95, 4, apart.mean(), stats.sem(apart.mean(axis=1)))
     assert found.high - found.low == pytest.approx(high - low, rel=0.05)
     assert found.varies == "training seeds and test episodes"
     assert (found.n, found.seeds) == (500, 5)
     same = np.repeat(_matrix(1, 500), 5, axis=0)
-    found = crossed_interval(same)
+    found = crossed(same)
     expected = [float(end) for end in episode_bounds(same[0], trials=10**9, level=0.95)]
     assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
 
 
 def test_order_of_seeds_and_episodes_does_not_matter() -> None:
     matrix = _matrix(3, 20)
-    found, turned = crossed_interval(matrix), crossed_interval(matrix[::-1, ::-1])
+    found, turned = crossed(matrix), crossed(matrix[::-1, ::-1])
     assert (found.low, found.high) == pytest.approx((turned.low, turned.high), abs=1e-12)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 1), (3, 5)])
 def test_never_of_zero_width(value: float, shape: tuple[int, int]) -> None:
-    found = crossed_interval(np.full(shape, value))
+    found = crossed(np.full(shape, value))
     assert 0 <= found.low <= found.mean <= found.high <= 1
     assert found.high - found.low > 0.1
 
 
 def test_wrong_shape() -> None:
     with pytest.raises(UsageError, match=r"seeds, episodes"):
-        crossed_interval([0.5, 0.6])
+        crossed([0.5, 0.6])

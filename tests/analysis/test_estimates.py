@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from metaact.analysis import (
-    crossed_interval,
     estimate,
     image_interval,
     seed_interval,
 )
+from metaact.analysis.crossed import crossed_bounds
 from metaact.analysis.intervals import episode_bounds
 from metaact.errors import UsageError
 
@@ -34,7 +34,8 @@ def test_auto_is_the_interval_of_each_kind() -> None:
     matrix = _episodes()
     kind = {"unit": EPISODES, "trials_per_unit": 25}
     both = estimate(matrix, **kind)
-    assert _ends(both) == pytest.approx(_ends(crossed_interval(matrix, trials_per_episode=25)))
+    crossed = [float(end) for end in crossed_bounds(matrix, trials=25, level=0.95)]
+    assert list(_ends(both)) == pytest.approx(crossed)
     seeds = estimate(matrix, over="seeds", **kind)
     assert _ends(seeds) == pytest.approx(_ends(seed_interval(matrix.mean(axis=1))))
     one = estimate(matrix[:1], over="units", **kind)
