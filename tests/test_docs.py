@@ -27,12 +27,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from matplotlib.figure import Figure
-from metaact.experiments.config import MamlConfig
 from PIL import Image
 
 from metaact import paper
 from metaact.cli import main, reference
 from metaact.cli.main import cli
+from metaact.experiments import MamlConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {str(p.relative_to(ROOT)): p for p in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md")}
@@ -55,7 +55,10 @@ ONLY_READ = {
 """Commands that are parsed and not run, and why."""
 
 SMALL: dict[str, tuple[str, ...]] = {
-    "maml": ("--iterations", "1", "--tasks", "2", "--steps", "1", "--test-episodes", "4"),
+    "maml": (
+        *("--iterations", "1", "--tasks", "2", "--inner-steps", "1", "--test-episodes", "4"),
+        *("--validation-episodes", "4"),
+    ),
     "converge": ("--epochs", "1", "--batch-size", "64"),
     "transfer": (
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),

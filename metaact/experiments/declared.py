@@ -56,7 +56,7 @@ def batch_norm(default: str | None) -> Any:
         "Statistics of the batch at hand, in evaluation too, or none.",
         role="training",
         choices=("batch", "off"),
-        unset="batch for conv4, off for mnist-conv",
+        unset="" if default else "batch for conv4, off for mnist-conv",
         words=_BATCH_NORM,
         always=True,
     )
