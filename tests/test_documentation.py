@@ -54,11 +54,12 @@ def _documented(package: str) -> list[str]:
 
 def _explained_constant(module: str, name: str) -> bool:
     """Whether the assignment of a constant is followed by a text; looks through re-exports."""
-    source = inspect.getsource(importlib.import_module(module))
-    body = ast.parse(source).body
+    home = importlib.import_module(module)
+    body = ast.parse(inspect.getsource(home)).body
+    package = module if hasattr(home, "__path__") else module.rpartition(".")[0]
     for node, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.ImportFrom) and name in [a.asname or a.name for a in node.names]:
-            parent = module.rpartition(".")[0] if node.level else ""
+            parent = package if node.level else ""
             return _explained_constant(f"{parent}.{node.module}".lstrip("."), name)
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(t, ast.Name) and t.id == name for t in targets):

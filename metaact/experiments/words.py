@@ -72,11 +72,9 @@ def _is_unusual(one: Setting) -> bool:
 
 def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
     """One line on what runs are of; see `headline`."""
-    data = data_of(experiment, settings)
-    what = experiment.title
-    if experiment.baseline(settings):
-        what = "On"
-    return f"{what} {data}: {headline(experiment, settings, at=at)}"
+    what = "On" if experiment.baseline(settings) else experiment.title
+    of = " ".join(part for part in (what, data_of(experiment, settings)) if part)
+    return f"{of}: {headline(experiment, settings, at=at)}"
 
 
 def telling(name: str, value: object, experiment: Experiment) -> str:

@@ -93,3 +93,4 @@ CONVERGE = Experiment(
     selected=selected,
     cell=cell,
 )
+"""Training from scratch at small learning rates: the experiment of `metaact converge`."""
