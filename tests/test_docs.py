@@ -13,8 +13,10 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ from PIL import Image
 from metaact import paper
 from metaact.cli import main, reference
 from metaact.cli.main import cli
-from metaact.experiments import MamlConfig
+from metaact.experiments import MamlConfig, table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {str(p.relative_to(ROOT)): p for p in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md")}
@@ -233,7 +235,11 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name, classes in OWN_FOLDERS.items():
         _write_folder(tmp_path / name, classes)
     before = set(sys.modules)
+    known = [(names, dict(names)) for names in (table.EXPERIMENTS, table._KINDS)]
     yield tmp_path
+    for names, kept in known:  # a page may register an experiment
+        names.clear()
+        names.update(kept)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
@@ -363,12 +369,25 @@ class Page:
         if command in NOT_RUN:
             return ""
         command, _, file = command.partition(" '>' ")
-        program = shlex.split(command)[0]
+        program, script, *_ = shlex.split(command)
+        if program == "python" and (self.folder / script).is_file():
+            return self._program(command)
         assert Path(program).name == "metaact", f"{command!r} must be run, or be in NOT_RUN"
         printed = run_command(command, self.monkeypatch)
         if file:
             (self.folder / file).write_text(printed, encoding="utf-8")
         return printed
+
+    def _program(self, command: str) -> str:
+        """What a program that the page has written prints."""
+        done = subprocess.run(
+            [sys.executable, *shlex.split(command)[1:]],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        return done.stdout
 
 
 @pytest.mark.draws_globally
