@@ -360,7 +360,8 @@ class Page:
         for long, short in SHORT.items():
             text = text.replace(long, short)
         # Line numbers in a traceback are those of the page.
-        code = compile("\n" * block.line + text, str(ROOT / block.page), "exec")
+        page = str(ROOT / block.page)
+        code = compile("\n" * block.line + text, page, "exec", dont_inherit=True)
         with contextlib.redirect_stdout(io.StringIO()) as printed, mpl.rc_context():
             exec(code, self.names)
         return printed.getvalue()
