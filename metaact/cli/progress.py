@@ -20,7 +20,7 @@ def do_all(ready: Ready) -> Outcome:
         ready: The runs.
 
     Returns:
-        What became of them.
+        How they ended.
     """
     unit = next((job.planned.measure.axis.key for job in ready.jobs), "step")
     with progress(ready.steps, unit) as (tick, say):
