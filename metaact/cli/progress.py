@@ -1,4 +1,4 @@
-"""The talk of a long command, on stderr."""
+"""Progress of a long command, on stderr."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def do_all(ready: Ready) -> Outcome:
 def progress(
     total: int, unit: str
 ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """A progress bar with the time left, and a way to speak past it.
+    """A progress bar with the time left, and a way to print lines above it.
 
-    Where stderr is no terminal (a log file, a test) there is no bar, only the spoken lines.
+    Where stderr is no terminal (a log file, a test) there is no bar, only the lines.
 
     Args:
         total: Length in ticks.

@@ -103,7 +103,7 @@ _DATA = ("dataset", "source", "target")
 
 
 def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
-    """Why each directory cannot be read, on stderr: reading them is no failure of the list."""
+    """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
         click.echo(f"metaact: damaged: {entry.why}", err=True)
@@ -214,7 +214,7 @@ def _do(
     *,
     yes: bool,
 ) -> None:
-    """List what goes, ask, and do it; what may not go is named, and makes the exit code 1."""
+    """List what will be removed, ask, and do it; what could not be is named, with exit code 1."""
     from metaact.reports.store_list import group_table, run_table, size_in_words
 
     if not entries:

@@ -18,7 +18,7 @@ _BATCH_NORM = {"batch": "BatchNorm", "off": "no BatchNorm"}
 
 
 def activation() -> Any:
-    """The arm, unless the question is by another setting."""
+    """The arm, unless another setting is the question."""
     return setting(
         "arelu",
         "Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
@@ -64,7 +64,7 @@ def batch_norm(default: str | None) -> Any:
 
 
 def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
-    """How long a run goes on."""
+    """How long a run is."""
     return count(default, help, role=role, most=LONGEST, why_most=END, **more)
 
 

@@ -142,7 +142,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Planned:
-    """One run that is to be there.
+    """One run to be done.
 
     Attributes:
         config: Its settings.

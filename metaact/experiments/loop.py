@@ -83,7 +83,7 @@ def train(
     *,
     tick: Callable[[], None],
 ) -> None:
-    """Bring runs from where they are to their end, side by side where they are equally far.
+    """Continue runs to their end, side by side where they have done equally many steps.
 
     Args:
         members: The runs, locked and started.

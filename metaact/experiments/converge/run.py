@@ -1,4 +1,4 @@
-"""Train one activation from scratch at one learning rate, and watch how fast it gets anywhere."""
+"""Train one activation from scratch at one learning rate, and watch how fast it learns."""
 
 from __future__ import annotations
 
