@@ -310,11 +310,11 @@ def check_output(block: Block, shown: str, printed: str) -> None:
         following = lines[i + 1] if i + 1 < len(lines) else ""
         if set(line) <= {"-", " "}:
             continue
-        if i == 0 and ": " in line:  # a title, which names each setting that is not the default
+        if VERDICT.search(line):
+            assert VERDICT.search(printed), f"{block}: no verdict in\n{printed}"
+        elif i == 0 and ": " in line:  # a title, which names each setting that is not the default
             for part in re.split(r"[:,] ", line):
                 assert masked(part) in real, f"{block}: no {part!r} in\n{printed}"
-        elif VERDICT.search(line):
-            assert VERDICT.search(printed), f"{block}: no verdict in\n{printed}"
         elif set(following) == {"-", " "}:
             for title in re.split(r" {2,}", line.strip()):
                 assert masked(title) in real, f"{block}: no column {title!r} in\n{printed}"
