@@ -1,4 +1,4 @@
-"""A run's settings in words: what it is of, and in what it differs from the defaults. No torch."""
+"""A run's settings in words: what it is about, and how it differs from the defaults. No torch."""
 
 from __future__ import annotations
 
@@ -71,21 +71,19 @@ def _is_unusual(one: Setting) -> bool:
 
 
 def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
-    """One line on what runs are of; see `headline`.
+    """One line on what runs are about; see `headline`.
 
     The arm is named where it is among the settings: where another setting is asked about.
     """
-    data = data_of(experiment, settings)
-    what = experiment.title
-    if experiment.baseline(settings):
-        what = "On"
+    what = "On" if experiment.baseline(settings) else experiment.title
+    of = " ".join(part for part in (what, data_of(experiment, settings)) if part)
     arms = [name for name, one in experiment.settings.items() if one.role == "arm"]
     held = "".join(f", {settings[name]}" for name in arms if name in settings)
-    return f"{what} {data}: {headline(experiment, settings, at=at)}{held}"
+    return f"{of}: {headline(experiment, settings, at=at)}{held}"
 
 
 def telling(name: str, value: object, experiment: Experiment) -> str:
-    """A setting that tells runs of one title apart; of a hash its beginning."""
+    """A setting in which runs of one title differ; of a hash its beginning."""
     if name.endswith("_sha256"):
         return f"{name.removesuffix('_sha256').replace('_', ' ')} {str(value)[:8]}"
     known = experiment.settings.get(name)
