@@ -241,7 +241,8 @@ def transfer(
     Args:
         pretrained: Epochs of pre-training behind it; 0 is the baseline "target only".
     """
-    config = _transfer(config, len(right) - 1, pretrained or config.pretrain_epochs)
+    if config.protocol != "paper-text":
+        config = _transfer(config, len(right) - 1, pretrained or config.pretrain_epochs)
     jobs = _transfer_jobs(store, config, len(right[0]), data, keeps_head)
     job = next(j for j in jobs if j.planned.part and j.planned.part.pretrained == pretrained)
     records = _epochs(config.activation, right, first=0, **more)
