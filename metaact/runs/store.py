@@ -13,7 +13,7 @@ from metaact.errors import RunError, UsageError
 from ._identity import SHORT, check_kind, folder_name, identity
 from .config_file import NAME as CONFIG
 from .run import ENVIRONMENT, RESULT, Run
-from .strict_json import read_document, unreadable
+from .strict_json import damaged, read_document, unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +203,22 @@ def read_run(directory: str | Path) -> Run:
         )
     aside = {"kind", "name", "identity", "config"}
     about = {key: value for key, value in stored.items() if key not in aside}
+    _check_about(path, about)
     run = Run(directory, kind=kind, name=name, config=config, about=about)
     run.check_config()
     return run
+
+
+_FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "needs": list}
+"""What is recorded of a run, as far as it is read here and by others without another look."""
+
+
+def _check_about(path: Path, about: Mapping[str, Any]) -> None:
+    for key, form in _FORMS.items():
+        found = about.get(key, form())
+        axis = found.get("axis", {}) if key == "measure" and isinstance(found, dict) else {}
+        if not isinstance(found, form) or not isinstance(axis, dict):
+            raise damaged(path, f"its {key} is not what a run records")
 
 
 def _check_place(path: Path) -> None:
