@@ -36,9 +36,11 @@ def inline(figure: Figure, *, name: str, label: str) -> Html:
     assert size is not None  # Matplotlib writes it always
     body = _body(drawn, name)
     title = element("title", label, id=f"{name}-title")
+    mapped = any(axes.images for axes in figure.axes)
+    kind = "picture paper" if mapped else "picture"  # words on a colour map suit white paper alone
     return Html(
         f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-labelledby="{name}-title" '
-        f'class="picture">{title}{body}</svg>'
+        f'class="{kind}">{title}{body}</svg>'
     )
 
 
