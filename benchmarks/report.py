@@ -14,19 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from metaact.experiments.config import MamlConfig
-from metaact.experiments.converge_config import ConvergeConfig
 
+from metaact.experiments import CONVERGE, MAML, Experiment, Measure
+from metaact.experiments.commands import command
+from metaact.experiments.converge.config import ConvergeConfig
+from metaact.experiments.maml.config import MamlConfig
 from metaact.runs import Run, RunStore, pack_bits
 
 ARMS = ("relu", "arelu", "arelu-frozen", "relu-gain", "prelu", "elu", "selu", "gelu", "tanh", "pau")
 SEEDS = 5
 LAYERS = ("act1", "act2", "act3")
+PART = {"dataset": "MNIST", "split": "test", "official": True, "note": "", "images": 10_000}
+DATA = {"official": True, "test": PART | {"classes": 10}}
 
 
 def main() -> None:
@@ -71,7 +76,7 @@ def meta(
     """A run of `metaact maml`."""
     config = replace(MamlConfig(dataset="mnist", shots=1 + study), activation=activation, seed=seed)
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_episodes_sha256": "b" * 64}
-    run = store.open(kind="maml", name=f"mnist-{study}-{activation}-seed{seed}", config=fields)
+    run = opened(store, MAML, config, fields, f"mnist-{study}-{activation}-seed{seed}")
     height = 0.5 + 0.03 * ARMS.index(activation)
     metrics = [
         {
@@ -83,9 +88,8 @@ def meta(
         for i in range(config.iterations)
     ]
     scores = generator.binomial(75, height, size=config.test_episodes) / 75
-    episodes = [{"episode": i, "accuracy": float(a)} for i, a in enumerate(scores)]
     result = {"test_accuracy": float(scores.mean()), "best_training_accuracy": height + 0.05}
-    seal(run, result, metrics, episodes)
+    seal(run, result, metrics, scores.tolist())
 
 
 def training(
@@ -98,7 +102,7 @@ def training(
         seed=seed,
     )
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_sha256": "c" * 64}
-    run = store.open(kind="converge", name=f"mnist-{study}-{activation}-seed{seed}", config=fields)
+    run = opened(store, CONVERGE, config, fields, f"mnist-{study}-{activation}-seed{seed}")
     metrics = []
     for epoch in range(1, config.epochs + 1):
         height = (0.5 + 0.03 * ARMS.index(activation)) * (1 - np.exp(-epoch / 5))
@@ -112,7 +116,7 @@ def training(
                 "attention": attention(activation, epoch),
             }
         )
-    seal(run, {"test_images": 10_000}, metrics, [])
+    seal(run, {"test_images": 10_000}, metrics, ())
 
 
 def attention(activation: str, step: int) -> dict[str, dict[str, float]]:
@@ -122,16 +126,39 @@ def attention(activation: str, step: int) -> dict[str, dict[str, float]]:
     return {layer: {"alpha": 0.9 - 0.002 * step, "beta": 2 + 0.001 * step} for layer in LAYERS}
 
 
-def seal(run: Run, result: dict[str, Any], metrics: list[Any], episodes: list[Any]) -> None:
+def opened(
+    store: RunStore,
+    experiment: Experiment,
+    config: MamlConfig | ConvergeConfig,
+    fields: Mapping[str, object],
+    name: str,
+) -> Run:
+    """A new run with what the experiments record of theirs."""
+    measure: Measure = experiment.measure(fields, DATA)
+    about = {
+        "command": command(experiment, config),
+        "measure": measure.as_json(),
+        "length": config.iterations if isinstance(config, MamlConfig) else config.epochs,
+        "points": [],
+        "notes": [],
+        "needs": [],
+        "examples": [],
+    }
+    return store.open(kind=experiment.name, name=name, config=fields, about=about)
+
+
+def seal(
+    run: Run, result: dict[str, Any], metrics: Sequence[dict[str, Any]], scores: Sequence[float]
+) -> None:
     """Write one run as the experiments do, all records in one step."""
-    part = {"dataset": "MNIST", "split": "test", "official": True, "note": "", "images": 10_000}
     sizes = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 3, "attention": {}}
+    normalisation = {"mean": [0.1], "std": [0.3], "scale": "pixels in 0..1"}
     with run.lock():
-        run.start({"metaact": "0.1.0", "data": {"official": True, "test": part}})
+        run.start({"metaact": "0.1.0", "data": DATA, "normalisation": normalisation})
         run.resume()
         for record in metrics:
             run.append(record)
-        run.finish({"outcome": "complete", **result, **sizes}, episodes)
+        run.finish({"outcome": "complete", **result, **sizes}, scores)
 
 
 if __name__ == "__main__":
