@@ -162,13 +162,11 @@ class Run:
         """
         new = (self.directory / SCORES).exists()
         path, key = self.directory / (SCORES if new else EPISODES), "score" if new else "accuracy"
-        found = []
-        for number, record in enumerate(read_lines(path, unfinished=False), start=1):
-            value = record.get(key)
-            if isinstance(value, bool) or not isinstance(value, int | float):
+        found = [record.get(key) for record in read_lines(path, unfinished=False)]
+        for number, value in enumerate(found, start=1):
+            if type(value) is not float and type(value) is not int:  # a bool is no score
                 raise damaged(path, f"line {number} holds no {key}")
-            found.append(float(value))
-        return found
+        return list(map(float, found))
 
     def damage(self) -> str | None:
         """Why the records of a complete run cannot be used, and what to do; None if they can.

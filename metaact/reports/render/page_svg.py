@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WIDTH = 4.0
 """Inches of a picture: its text stays readable when it is shrunk to a phone's width."""
 
+_ROOM = 31 / (72 * WIDTH)
+"""Units of the page for each point of a picture: the widest fill a figure, others stay smaller."""
+
 
 def inline(figure: Figure, *, name: str, label: str) -> Html:
     """The figure as an `<svg>` element, without its legend.
@@ -40,7 +43,7 @@ def inline(figure: Figure, *, name: str, label: str) -> Html:
     kind = "picture paper" if mapped else "picture"  # words on a colour map suit white paper alone
     return Html(
         f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-labelledby="{name}-title" '
-        f'class="{kind}">{title}{body}</svg>'
+        f'class="{kind}" style="max-width:{_ROOM * float(size[1]):.1f}rem">{title}{body}</svg>'
     )
 
 
