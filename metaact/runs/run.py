@@ -162,11 +162,13 @@ class Run:
         """
         new = (self.directory / SCORES).exists()
         path, key = self.directory / (SCORES if new else EPISODES), "score" if new else "accuracy"
-        found = [record.get(key) for record in read_lines(path, unfinished=False)]
-        for number, value in enumerate(found, start=1):
+        found = []
+        for number, record in enumerate(read_lines(path, unfinished=False), start=1):
+            value = record.get(key)
             if type(value) is not float and type(value) is not int:  # a bool is no score
                 raise damaged(path, f"line {number} holds no {key}")
-        return list(map(float, found))
+            found.append(float(value))
+        return found
 
     def damage(self) -> str | None:
         """Why the records of a complete run cannot be used, and what to do; None if they can.

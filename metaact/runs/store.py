@@ -216,8 +216,10 @@ _FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "need
 def _check_about(path: Path, about: Mapping[str, Any]) -> None:
     for key, form in _FORMS.items():
         found = about.get(key, form())
-        axis = found.get("axis", {}) if key == "measure" and isinstance(found, dict) else {}
-        if not isinstance(found, form) or not isinstance(axis, dict):
+        fits = isinstance(found, form)
+        if fits and key == "measure":
+            fits = isinstance(found.get("axis", {}), dict)
+        if not fits:
             raise damaged(path, f"its {key} is not what a run records")
 
 
