@@ -13,8 +13,10 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,12 +29,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from matplotlib.figure import Figure
-from metaact.experiments.config import MamlConfig
 from PIL import Image
 
 from metaact import paper
 from metaact.cli import main, reference
 from metaact.cli.main import cli
+from metaact.experiments import MamlConfig, table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {str(p.relative_to(ROOT)): p for p in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md")}
@@ -55,8 +57,11 @@ ONLY_READ = {
 """Commands that are parsed and not run, and why."""
 
 SMALL: dict[str, tuple[str, ...]] = {
-    "maml": ("--iterations", "1", "--tasks", "2", "--steps", "1", "--test-episodes", "4"),
-    "converge": ("--epochs", "1", "--batch-size", "64"),
+    "maml": (
+        *("--iterations", "2", "--tasks", "2", "--inner-steps", "1", "--test-episodes", "4"),
+        *("--validation-episodes", "4"),
+    ),
+    "converge": ("--epochs", "2", "--batch-size", "64"),
     "transfer": (
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),
         *("--batch-size", "64"),
@@ -230,7 +235,11 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name, classes in OWN_FOLDERS.items():
         _write_folder(tmp_path / name, classes)
     before = set(sys.modules)
+    known = [(names, dict(names)) for names in (table.EXPERIMENTS, table._KINDS)]
     yield tmp_path
+    for names, kept in known:  # a page may register an experiment
+        names.clear()
+        names.update(kept)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
@@ -303,6 +312,9 @@ def check_output(block: Block, shown: str, printed: str) -> None:
             continue
         if VERDICT.search(line):
             assert VERDICT.search(printed), f"{block}: no verdict in\n{printed}"
+        elif i == 0 and ": " in line:  # a title, which names each setting that is not the default
+            for part in re.split(r"[:,] ", line):
+                assert masked(part) in real, f"{block}: no {part!r} in\n{printed}"
         elif set(following) == {"-", " "}:
             for title in re.split(r" {2,}", line.strip()):
                 assert masked(title) in real, f"{block}: no column {title!r} in\n{printed}"
@@ -351,7 +363,8 @@ class Page:
         for long, short in SHORT.items():
             text = text.replace(long, short)
         # Line numbers in a traceback are those of the page.
-        code = compile("\n" * block.line + text, str(ROOT / block.page), "exec")
+        page = str(ROOT / block.page)
+        code = compile("\n" * block.line + text, page, "exec", dont_inherit=True)
         with contextlib.redirect_stdout(io.StringIO()) as printed, mpl.rc_context():
             exec(code, self.names)
         return printed.getvalue()
@@ -360,12 +373,25 @@ class Page:
         if command in NOT_RUN:
             return ""
         command, _, file = command.partition(" '>' ")
-        program = shlex.split(command)[0]
+        program, script, *_ = shlex.split(command)
+        if program == "python" and (self.folder / script).is_file():
+            return self._program(command)
         assert Path(program).name == "metaact", f"{command!r} must be run, or be in NOT_RUN"
         printed = run_command(command, self.monkeypatch)
         if file:
             (self.folder / file).write_text(printed, encoding="utf-8")
         return printed
+
+    def _program(self, command: str) -> str:
+        """What a program that the page has written prints."""
+        done = subprocess.run(
+            [sys.executable, *shlex.split(command)[1:]],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        return done.stdout
 
 
 @pytest.mark.draws_globally

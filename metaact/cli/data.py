@@ -1,4 +1,4 @@
-"""`metaact data`: which data sets there are, bring one, look at one."""
+"""`metaact data`: list the data sets, fetch one, look at one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `metaact data` shows: which sets there are, a fetched one, a picture of one."""
+"""What `metaact data` shows: the known sets, a fetched one, a picture of one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _size(dataset: tasks.Dataset) -> str:
 
 
 def fetch(name: str, root: Path | None = None) -> str:
-    """Bring a data set into the data root, verify its split, and say what is there now.
+    """Fetch a data set into the data root, verify its split, and say what it holds.
 
     Args:
         name: A name of the catalogue.
@@ -62,8 +62,8 @@ def fetch(name: str, root: Path | None = None) -> str:
     root = tasks.data_root(root)
     if dataset.kind == "built-in" and not any((root / FOLDER).glob(f"{name}-*.npz")):
         raise DataError(
-            f"{name} could not be kept in {root} (full, or closed to writing); it can be used, "
-            "and is drawn anew every time."
+            f"{name} could not be kept in {root} (full, or not writable); it can be used, "
+            "and is drawn again every time."
         )
     return f"{name}: {parts}; held out: {split.held_out}; in {root}"
 

@@ -31,9 +31,10 @@ from .progress import do_all
 def figure(**given: Any) -> None:
     """Draw figure NUMBER of the paper from our runs, and print ours beside its numbers.
 
-    2: start values of α and β, their course, the learned curves. 3: test accuracy over epochs by
-    SGD at 1e-4 and 1e-5. 7 and 8: training loss and test accuracy at larger and smaller rates. The
-    paper's numbers (tables 1 and 6) are drawn as rings. Runs that are in the store are reused.
+    2: start values of α and β, their values over training, the learned functions. 3: test accuracy
+    over epochs by SGD at 1e-4 and 1e-5. 7 and 8: training loss and test accuracy at larger and
+    smaller rates. The paper's numbers (tables 1 and 6) are drawn as rings. Runs that are in the
+    store are reused.
 
     \b
         metaact figure 3 --quick

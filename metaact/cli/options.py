@@ -62,7 +62,7 @@ def kind_of(one: Setting) -> click.ParamType:  # type: ignore[type-arg]  # gener
 
 def _several(one: Setting) -> str:
     if one.role == "rate":
-        return " Several: every arm is run at each, and its best on validation is marked."
+        return " Several values: every arm is run at each, and its best on validation is marked."
     return ""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def conclude(document: Document, folder: Path, *, as_json: bool) -> None:
-    """Draw the pictures, print the result, and name every run that is not there.
+    """Draw the pictures, print the result, and name every run that is missing.
 
     Pictures that cannot be written fail the command, but not before the result is printed.
 

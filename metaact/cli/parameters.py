@@ -100,7 +100,7 @@ class Folder(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Refuse an empty text, which would mean the current folder, and what lies in a file."""
+        """Refuse an empty text, which would mean the current folder, and a path below a file."""
         path = Path(_path_text(self, value, param, ctx))
         for place in (path, *path.parents):
             if place.exists() and not place.is_dir():

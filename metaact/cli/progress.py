@@ -1,4 +1,4 @@
-"""The talk of a long command, on stderr."""
+"""Progress of a long command, on stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def do_all(ready: Ready) -> Outcome:
         ready: The runs.
 
     Returns:
-        What became of them.
+        How they ended.
     """
     unit = next((job.planned.measure.axis.key for job in ready.jobs), "step")
     with progress(ready.steps, unit) as (tick, say):
@@ -31,9 +31,9 @@ def do_all(ready: Ready) -> Outcome:
 def progress(
     total: int, unit: str
 ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """A progress bar with the time left, and a way to speak past it.
+    """A progress bar with the time left, and a way to print lines above it.
 
-    Where stderr is no terminal (a log file, a test) there is no bar, only the spoken lines.
+    Where stderr is no terminal (a log file, a test) there is no bar, only the lines.
 
     Args:
         total: Length in ticks.

@@ -30,8 +30,8 @@ def reading_options() -> list[click.Option]:
             type=click.Choice(["both", "seeds", "units"]),
             default="both",
             show_default=True,
-            help="What a repetition would draw anew: training seeds, test episodes or images "
-            "(units), or both.",
+            help="What intervals and p-values cover: new training seeds, new test episodes or "
+            "images (units), or both.",
         ),
         click.Option(
             ["method", "--interval"],
@@ -54,7 +54,7 @@ def reading_options() -> list[click.Option]:
             type=Several(float),
             default="50,90",
             show_default=True,
-            help="Scores in percent whose first reaching is timed.",
+            help="Scores in percent; for each the time until it is first reached is reported.",
         ),
         click.Option(
             ["--bootstrap-seed"],
@@ -130,7 +130,7 @@ def read_and_compare(
 
     from metaact import reports
 
-    evidence = reports.gather(runs, arms=arms or (), by=by, at=at)
+    evidence = reports.gather(runs, arms=arms or (), by=by.replace("-", "_"), at=at)
     name_left_out(evidence)
     if not evidence.studies:
         raise Failure("no complete run is left to compare; see what was left out above.", 1)

@@ -34,9 +34,18 @@ def page() -> str:
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """A command and all below it, each with the words that call it, in alphabetical order."""
     yield path, command
+    for name, below in _below(command):
+        yield from commands(below, f"{path} {name}")
+
+
+def _below(command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """The commands of a group by name, those of the experiments too; none of a command."""
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            yield from commands(command.commands[name], f"{path} {name}")
+        context = click.Context(command)
+        for name in sorted(command.list_commands(context)):
+            found = command.get_command(context, name)
+            assert found is not None, name
+            yield name, found
 
 
 def section(command: click.Command, path: str) -> str:
@@ -45,8 +54,8 @@ def section(command: click.Command, path: str) -> str:
     usage = " ".join(command.get_usage(context).split()).removeprefix("Usage: ")
     parts = [f"## `{path}`", f"```text\n{usage}\n```", *_paragraphs(command)]
     if isinstance(command, click.Group):
-        names = sorted(command.commands)
-        links = (f"[`{path} {name}`](#{_anchor(f'{path} {name}')})" for name in names)
+        paths = [f"{path} {name}" for name, _ in _below(command)]
+        links = (f"[`{below}`](#{_anchor(below)})" for below in paths)
         parts.append(f"Below it: {', '.join(links)}.")
     rows = [r for p in command.params if (r := p.get_help_record(context)) and r[1]]
     if rows and not isinstance(command, click.Group):

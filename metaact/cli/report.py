@@ -48,7 +48,7 @@ class PageFile(click.Path):
     type=int,
     default=4,
     show_default=True,
-    help="Most studies with pictures, those with most runs first.",
+    help="Draw the pictures of at most so many studies, those with most runs first.",
 )
 def report(
     runs: tuple[Path, ...], output: Path, title: str | None, pictures: int, **options: Any

@@ -1,4 +1,4 @@
-"""`metaact runs`: what lies in a store of runs, one of them in full, and removing some."""
+"""`metaact runs`: list the runs of a store, show one in full, remove some."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 def _status_options(command: F) -> F:
     for name, help in (
         ("damaged", "What cannot be read, and why."),
-        ("diverged", "Runs that left the finite numbers."),
+        ("diverged", "Runs whose loss became NaN or infinite."),
         ("unfinished", "Runs without a result that no process works on."),
     ):
         command = click.option(f"--{name}", is_flag=True, help=help)(command)
@@ -49,7 +49,7 @@ def runs() -> None:
 
 @runs.command("list", cls=Command)
 @click.argument("stores", nargs=-1, type=Folder(), metavar="[STORE]...")
-@click.option("--each", is_flag=True, help="One line a run, in place of one a comparison.")
+@click.option("--each", is_flag=True, help="One line per run, in place of one per comparison.")
 @click.option("--kind", help="Only runs of this kind: maml, converge, transfer, source, ...")
 @click.option("--activation", type=Names(), help="Only these arms.")
 @click.option("--dataset", help="Only runs on this data set, also as source or target.")
@@ -64,7 +64,7 @@ def list_(
     as_json: bool,
     **statuses: bool,
 ) -> None:
-    """Print what lies in the STOREs (default: runs), one line for all runs of one comparison.
+    """List the runs in the STOREs (default: runs), one line for all runs of one comparison.
 
     A line stands for the runs that share every setting but activation, seed and learning rates.
     `source` are the pre-trainings of `metaact transfer`.
@@ -103,7 +103,7 @@ _DATA = ("dataset", "source", "target")
 
 
 def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
-    """Why each directory cannot be read, on stderr: reading them is no failure of the list."""
+    """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
         click.echo(f"metaact: damaged: {entry.why}", err=True)
@@ -117,7 +117,7 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
 @_out
 @_json
 def show(run: str, out: Path, as_json: bool) -> None:
-    """Print one RUN: how it stands, its settings, environment, result, files, and its command.
+    """Print one RUN: its status, settings, environment, result, files, and command.
 
     RUN is a directory, or the beginning of one run's name or identity in the store.
 
@@ -143,15 +143,15 @@ def show(run: str, out: Path, as_json: bool) -> None:
 @click.option(
     "--checkpoints",
     is_flag=True,
-    help="Only the checkpoints of complete runs, which nothing needs any more; without RUN, of all "
+    help="Only the checkpoints of complete runs, which are no longer needed; without RUN, of all "
     "in the store. Results, records and weights stay.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(run: tuple[str, ...], out: Path, checkpoints: bool, yes: bool, **statuses: bool) -> None:
     """Remove RUNs: directories, or beginnings of one run's name or identity in the store.
 
-    What would go is listed, and asked for. A run that a process works on stays, and so does every
-    directory that is no run, or holds anything that no run has.
+    What would be removed is listed, and you are asked to confirm. A run that a process works on
+    stays, and so does every directory that is not a run or holds other files.
 
     \b
         metaact runs rm mnist-5way-1shot-arelu-seed0
@@ -214,7 +214,7 @@ def _do(
     *,
     yes: bool,
 ) -> None:
-    """List what goes, ask, and do it; what may not go is named, and makes the exit code 1."""
+    """List what will be removed, ask, and do it; what could not be is named, with exit code 1."""
     from metaact.reports.store_list import group_table, run_table, size_in_words
 
     if not entries:
@@ -225,7 +225,7 @@ def _do(
     question = f"remove {what} ({size_in_words(size)})?"
     if not yes:
         if not sys.stdin.isatty():
-            raise Failure(f"{question} Nobody can be asked here: give --yes to do it.", 2)
+            raise Failure(f"{question} There is no terminal to ask on; give --yes to confirm.", 2)
         click.confirm(question, abort=True, err=True)
     gone, complaints = [], []
     for entry in entries:

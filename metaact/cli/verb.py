@@ -89,8 +89,8 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
-    """Run what was asked for, and print what came of it."""
-    tune, by = given.pop("tune", None), given.pop("by")
+    """Run what was asked for, and print the result."""
+    tune, by = given.pop("tune", None), given.pop("by").replace("-", "_")
     controls, out = given.pop("controls", False), given.pop("out")
     configs = configs_of(experiment, given, by=by, tune=tune)
     starts = {name: given.get(name) or () for name in ("alphas", "betas")}

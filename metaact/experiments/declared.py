@@ -12,13 +12,13 @@ PROTOCOLS = ("held-out", "paper")
 OPTIMIZERS = ("sgd", "adam")
 DECAYS = ("all", "weights")
 
-END = "a run must come to an end"
+END = "a run must end"
 
 _BATCH_NORM = {"batch": "BatchNorm", "off": "no BatchNorm"}
 
 
 def activation() -> Any:
-    """The arm, unless the question is by another setting."""
+    """The arm, unless another setting is the question."""
     return setting(
         "arelu",
         "Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
@@ -53,17 +53,18 @@ def batch_norm(default: str | None) -> Any:
     """Normalisation within the network."""
     return setting(
         default,
-        "Statistics of the batch at hand, in evaluation too, or none.",
+        "batch: BatchNorm with the statistics of the current batch, in evaluation too. off: no "
+        "BatchNorm.",
         role="training",
         choices=("batch", "off"),
-        unset="batch for conv4, off for mnist-conv",
+        unset="" if default else "batch for conv4, off for mnist-conv",
         words=_BATCH_NORM,
         always=True,
     )
 
 
 def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
-    """How long a run goes on."""
+    """How long a run is."""
     return count(default, help, role=role, most=LONGEST, why_most=END, **more)
 
 
@@ -85,17 +86,17 @@ class TrainingConfig(Config):
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
         model: "mnist-conv" or "conv4".
-        batch_norm: "off", or "batch": statistics of the batch at hand, also in evaluation.
+        batch_norm: "off", or "batch": statistics of the current batch, also in evaluation.
         optimizer: "sgd" or "adam".
         lr: Learning rate.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         weight_decay: L2 penalty.
         decay: What the penalty applies to: "all", or "weights", which spares activations.
         batch_size: Images per update.
         train_layers: Layer names that are trained: "all", "weights", "activations", or a path.
         layer_lrs: Pairs (layer name, learning rate) that differ from `lr`.
         freeze_activations: Keep α, β and all other parameters of activations at their start.
-        stack: Most runs trained in one vectorised call; None decides by the device.
+        stack: Largest number of runs trained in one vectorised call; None decides by the device.
     """
 
     activation: str = activation()
@@ -111,7 +112,7 @@ class TrainingConfig(Config):
         always=True,
     )
     lr: float = rate(1e-4, "Learning rate.")
-    momentum: float = setting(0.9, "Of SGD.", role="training", minimum=0, below=1)
+    momentum: float = setting(0.9, "Momentum of SGD.", role="training", minimum=0, below=1)
     weight_decay: float = setting(0.0, "L2 penalty.", role="training", minimum=0)
     decay: str = setting(
         "all",
@@ -136,7 +137,7 @@ class TrainingConfig(Config):
     )
     stack: int | None = count(
         None,
-        "Most runs trained in one vectorised call.",
+        "Largest number of runs trained in one vectorised call.",
         role="computation",
         unset="1 on a CPU, 32 on a GPU",
     )

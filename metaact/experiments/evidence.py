@@ -42,7 +42,7 @@ class Record:
         environment: Versions, machine, data and their provenance.
         metrics: Everything recorded along the way, one mapping a record.
         at: Place at which it is read; None is its end.
-        failed: Whether it left the finite numbers, or had nothing to start from, before that.
+        failed: Whether it diverged before that, or had nothing to start from.
         score: Mean test score; None if it failed.
         scores: The same per test unit [units]; None if it failed or did not keep them.
         validation: Score on the validation part there; None without one.

@@ -104,7 +104,7 @@ class Example:
     Attributes:
         kind: What it shows, "episodes" or "images": the start of the file's name.
         sha256: Hash of that.
-        caption: What a reader is told.
+        caption: What it shows, for a reader.
         draw: Draws it.
     """
 
@@ -142,7 +142,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Planned:
-    """One run that is to be there.
+    """One run to be done.
 
     Attributes:
         config: Its settings.
@@ -177,7 +177,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Member:
-    """A run in execution: locked and begun.
+    """A run in execution: locked and started.
 
     Attributes:
         planned: What it is.

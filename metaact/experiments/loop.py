@@ -83,10 +83,10 @@ def train(
     *,
     tick: Callable[[], None],
 ) -> None:
-    """Bring runs from where they are to their end, side by side where they are equally far.
+    """Continue runs to their end, side by side where they have done equally many steps.
 
     Args:
-        members: The runs, locked and begun.
+        members: The runs, locked and started.
         make: Makes what a run trains, before its first step.
         advance: One step.
         tick: Called once a step and run, also for steps done before a kill.
@@ -94,38 +94,38 @@ def train(
     Raises:
         RunError: If a run directory cannot be written or its checkpoint does not fit.
     """
-    courses = [_Course(member, make(member)) for member in members]
-    for done in sorted({course.learner.done for course in courses}):
-        together = [course for course in courses if course.learner.done == done]
+    running = [_Training(member, make(member)) for member in members]
+    for done in sorted({one.learner.done for one in running}):
+        together = [one for one in running if one.learner.done == done]
         _train(together, done, advance, tick)
 
 
-def _train(courses: list[_Course], done: int, advance: Advance, tick: Callable[[], None]) -> None:
-    length = courses[0].member.planned.length
-    for course in courses:
+def _train(running: list[_Training], done: int, advance: Advance, tick: Callable[[], None]) -> None:
+    length = running[0].member.planned.length
+    for one in running:
         for _ in range(done):
             tick()
         if done == 0:
-            course.write(course.learner.begin())
+            one.write(one.learner.begin())
     for number in range(done, length):
-        steps = advance([course.learner for course in courses])
+        steps = advance([one.learner for one in running])
         going = []
-        for course, step in zip(courses, steps, strict=True):
-            course.write(step.records)
+        for one, step in zip(running, steps, strict=True):
+            one.write(step.records)
             tick()
             if step.ended is None:
-                course.save(last=number + 1 == length)
-                going.append(course)
+                one.save(last=number + 1 == length)
+                going.append(one)
             else:
-                course.end(step.ended)
-        courses = going
-        if not courses:
+                one.end(step.ended)
+        running = going
+        if not running:
             return
-    for course in courses:
-        course.end(course.learner.finish(course.last))
+    for one in running:
+        one.end(one.learner.finish(one.last))
 
 
-class _Course:
+class _Training:
     """A run in training: what it trains, and what it writes."""
 
     def __init__(self, member: Member, learner: Learner) -> None:

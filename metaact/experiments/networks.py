@@ -68,5 +68,5 @@ def counts(model: nn.Module) -> dict[str, object]:
 
 
 def run_name(*parts: object, activation: str, seed: int) -> str:
-    """A readable name of a run: what it is of, the arm, the seed."""
+    """A readable name of a run: its data, the arm, the seed."""
     return "-".join([*map(str, parts), activation.replace(":", "."), f"seed{seed}"])

@@ -13,7 +13,7 @@ def image_example(images: Images, caption: str) -> Example:
 
     Args:
         images: The test part.
-        caption: What a reader is told.
+        caption: What it shows.
     """
     return Example(
         kind="images",

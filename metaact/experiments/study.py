@@ -36,7 +36,7 @@ QUALITIES = ((110, 64), (110, 32), (80, 32), (55, 32), (40, 16), (25, 8))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
-    """What became of a comparison.
+    """How a comparison ended.
 
     Attributes:
         experiment: What was run.

@@ -84,7 +84,7 @@ def sweep(
 
     A run that fails, or is complete and damaged, does not stop the others. A run that was busy is
     tried once more at the end. Runs of one group are executed together where their plan allows it:
-    when the turn of the first comes it takes along others that nobody works on.
+    when the turn of the first comes it takes along others that no process works on.
 
     Args:
         jobs: The runs; those that others start from come first.
@@ -92,7 +92,7 @@ def sweep(
         say: Told one line about each run that is reused or busy.
 
     Returns:
-        What became of each run.
+        How each run ended.
     """
     failed: dict[str, str] = {}
     reused = 0
@@ -114,7 +114,7 @@ def sweep(
         pending = [job for job in pending if not _attempt(job, pending, tick, failed, taken)]
         for job in pending if again else ():
             say(f"{job.label}: another process is working on it ({job.run.directory})")
-    done = {job.run.identity: job.run for job in jobs if _is_sound(job.run)}
+    done = {job.run.identity: job.run for job in jobs if _is_intact(job.run)}
     return SweepReport(
         done=tuple(done.values()),
         reused=reused,
@@ -123,7 +123,7 @@ def sweep(
     )
 
 
-def _is_sound(run: Run) -> bool:
+def _is_intact(run: Run) -> bool:
     return run.is_complete and run.damage() is None
 
 
@@ -167,7 +167,7 @@ def _attempt(
 
 
 def _companions(job: Job, pending: Sequence[Job], held: ExitStack) -> list[Job]:
-    """Other runs of the group that nobody has done or works on, locked until the end."""
+    """Other runs of the group that no process has done or works on, locked until the end."""
     found: list[Job] = []
     group = job.planned.group
     for other in pending if group is not None else ():

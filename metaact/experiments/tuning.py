@@ -95,7 +95,7 @@ def _numbers(option: str, values: Sequence[object]) -> list[float]:
         rate = check_rate("tune", number, why=f"a value of {option}")
         if rate in numbers:
             raise UsageError(
-                f"`tune` must list each value of {option} once (a repeat is no more tuning); got "
+                f"`tune` must list each value of {option} once (a repeat adds nothing); got "
                 f"{value} twice."
             )
         numbers.append(rate)

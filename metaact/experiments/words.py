@@ -1,4 +1,4 @@
-"""A run's settings in words: what it is of, and in what it differs from the defaults. No torch."""
+"""A run's settings in words: what it is about, and how it differs from the defaults. No torch."""
 
 from __future__ import annotations
 
@@ -71,16 +71,14 @@ def _is_unusual(one: Setting) -> bool:
 
 
 def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
-    """One line on what runs are of; see `headline`."""
-    data = data_of(experiment, settings)
-    what = experiment.title
-    if experiment.baseline(settings):
-        what = "On"
-    return f"{what} {data}: {headline(experiment, settings, at=at)}"
+    """One line on what runs are about; see `headline`."""
+    what = "On" if experiment.baseline(settings) else experiment.title
+    of = " ".join(part for part in (what, data_of(experiment, settings)) if part)
+    return f"{of}: {headline(experiment, settings, at=at)}"
 
 
 def telling(name: str, value: object, experiment: Experiment) -> str:
-    """A setting that tells runs of one title apart; of a hash its beginning."""
+    """A setting in which runs of one title differ; of a hash its beginning."""
     if name.endswith("_sha256"):
         return f"{name.removesuffix('_sha256').replace('_', ' ')} {str(value)[:8]}"
     known = experiment.settings.get(name)

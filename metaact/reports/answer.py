@@ -1,4 +1,4 @@
-"""A verb's document: what came of a comparison that was just run, or found in the store."""
+"""A verb's document: the result of a comparison that was just run, or found in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Docum
     The order of the arms is handed on, so that the first is the reference unless another is named.
 
     Args:
-        outcome: What became of the runs.
+        outcome: How the runs ended.
         by: The setting whose values are the arms.
         options: See `Options`.
 

@@ -33,7 +33,7 @@ class Options:
         reference: The arm that the others are compared with; None takes the first of `order`, or
             relu if it is there, or the first in the order of the table of activations.
         order: The arms in their order; those that are not named follow.
-        over: What a repetition would draw anew: "seeds", "units" (test episodes or images) or
+        over: What intervals and p-values cover: new "seeds", "units" (test episodes or images) or
             "both".
         method: Kind of interval of each arm: "auto", "t", "bca" or "wilson".
         level: Confidence level.

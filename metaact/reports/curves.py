@@ -50,7 +50,7 @@ def curves(study: Study, arm: Arm) -> dict[str, Curve]:
 def watched(study: Study) -> str | None:
     """The score by whose curve speed is judged: the first that every run recorded.
 
-    A run that diverged at once recorded nothing, and is asked nothing here.
+    A run that diverged in its first step recorded nothing, and is not considered here.
     """
     begun = [record for record in study.records if record.seen]
     for name in watchable(study):

@@ -76,7 +76,7 @@ def notes(study: Study, *, over: str) -> list[str]:
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
     if study.settings.get("batch_norm") == "batch":
-        found.append("BatchNorm uses the statistics of the batch at hand, also in evaluation.")
+        found.append("BatchNorm uses the statistics of the current batch, also in evaluation.")
     return found
 
 

@@ -449,7 +449,7 @@ class Document:
         left_out: Directories that are in none of them, with the reason.
         level: Confidence level.
         margin: Differences below it do not matter; None judges no equivalence.
-        over: What a repetition would draw anew: "both", "seeds" or "units".
+        over: What intervals and p-values cover: "both", "seeds" or "units".
         method: Kind of interval of each arm.
         seed: Seed of bootstrap intervals.
         reused: Runs that were complete before a verb was called.

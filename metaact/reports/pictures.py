@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[np.float64]
 
 MOST_ARMS = 20
-"""More lines than this are a tangle: then the arms at their own best rates are drawn."""
+"""More lines than this cannot be told apart: then the arms at their own best rates are drawn."""
 
 WIDTH = 7.2
 """Inches of a picture in a file."""
@@ -33,7 +33,7 @@ WIDTH = 7.2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drawn:
-    """One picture before it is set.
+    """One picture before it is written.
 
     Attributes:
         kind: What it is: the end of a file's name, and its address on a page.

@@ -1,4 +1,4 @@
-"""One run as a page of text, and as one document: what it is, how it stands, what came out."""
+"""One run as a page of text, and as one document: what it is, its status, its result."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "input", ", ".join(in_words(name, value) for name, value in normalisation.items())
     earlier = found.get("earlier")
     if isinstance(earlier, list) and earlier:
-        yield "earlier", f"it was begun in {len(earlier)} other environments (environment.json)"
+        yield "earlier", f"it was started in {len(earlier)} other environments (environment.json)"
 
 
 def _data(found: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ class Group:
 
     @property
     def statuses(self) -> dict[str, int]:
-        """How many runs stand how."""
+        """How many runs have each status."""
         return dict(Counter(entry.status for entry in self.entries))
 
     @property
@@ -213,7 +213,7 @@ def run_table(entries: Sequence[Entry]) -> str:
 
 
 def standing(entry: Entry) -> str:
-    """How a run stands, in words.
+    """The status of a run, in words.
 
     An unfinished run is known as far as its last checkpoint.
     """

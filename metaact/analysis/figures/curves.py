@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 Curve: TypeAlias = "tuple[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None]"
+"""Places, means, and the lower and upper ends of a band, or None for no band; each [points]."""
 
 FEW = 8
 """From more arms on, bands are paler and lines thinner."""

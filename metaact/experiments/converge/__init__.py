@@ -1,4 +1,4 @@
-"""Training from scratch at small learning rates: how fast does a network get anywhere?"""
+"""Training from scratch at small learning rates: how fast does a network learn?"""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def cell(
     return number, f"{settings['optimizer']}_{rates['lr']:.0e}".replace("e-0", "e-")
 
 
-HELP = """Train each activation from scratch, and compare how fast it gets anywhere.
+HELP = """Train a network from scratch with each activation, and compare how fast it learns.
 
 Every arm, learning rate and seed is one run in the store. All arms of a seed see the same batches
 in the same order and, where shapes agree, start from the same weights, so that differences are
@@ -93,3 +93,4 @@ CONVERGE = Experiment(
     selected=selected,
     cell=cell,
 )
+"""Training from scratch at small learning rates: the experiment of `metaact converge`."""

@@ -1,4 +1,4 @@
-"""Train one activation from scratch at one learning rate, and watch how fast it gets anywhere."""
+"""Train one activation from scratch at one learning rate, and watch how fast it learns."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def prepare(
         normalisation=UNNORMALISED,
         validated="validation" in parts,
         examples=(image_example(parts["test"], "Some test images."),),
-        notes=(f"Images were brought to the network's size: {pipeline}",) if pipeline else (),
+        notes=(f"Images were resized for the network: {pipeline}",) if pipeline else (),
         train=parts["train"].to(device),
         validation=parts["validation"].to(device) if "validation" in parts else None,
         test=parts["test"].to(device),

@@ -87,3 +87,4 @@ MAML = Experiment(
     selected=selected,
     cell=cell,
 )
+"""MAML on few-shot episodes: the experiment of `metaact maml`."""

@@ -37,7 +37,7 @@ class MamlConfig(Config):
         inner_steps: Gradient steps on the support images.
         test_inner_steps: The same in testing; None is `inner_steps`.
         inner_lr: Learning rate of those steps.
-        meta_lr: Adam's learning rate on the meta-parameters.
+        meta_lr: Learning rate of Adam, which makes the meta-updates.
         tasks: Episodes per meta-batch.
         task_pool: Number of training episodes, drawn once and then reused at random; 0 draws fresh
             ones for every meta-batch; None is 1000 under the paper's protocol, as its authors'
@@ -62,10 +62,10 @@ class MamlConfig(Config):
     shots: int = count(1, "Support images per class.", role="data", words="{}-shot", always=True)
     hold_out: str | None = setting(
         None,
-        "What test and training do not share.",
+        "What the test part holds out of training: whole classes, or images of the same classes.",
         role="data",
         choices=("classes", "images"),
-        unset="what suits the data set",
+        unset="depends on the data set",
         words="held-out {}",
         always=True,
     )
@@ -98,7 +98,7 @@ class MamlConfig(Config):
     inner_lr: float = declared.rate(0.005, "Learning rate of the inner steps.")
     meta_lr: float = setting(
         0.005,
-        "Adam's learning rate on the meta-parameters.",
+        "Learning rate of Adam, which makes the meta-updates.",
         role="rate",
         aliases=("--lr",),
     )

@@ -153,3 +153,4 @@ TRANSFER = Experiment(
     columns=columns,
     cell=cell,
 )
+"""Fine-tuning on a target at a small rate: the experiment of `metaact transfer`."""

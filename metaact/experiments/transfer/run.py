@@ -30,7 +30,7 @@ SOURCE, TARGET = "source", "transfer"
 """Kinds of runs: pre-trainings and fine-tunings."""
 
 SOURCE_DIVERGED = "source diverged"
-"""Outcome of a fine-tuning whose pre-training left the finite numbers before its start."""
+"""Outcome of a fine-tuning whose pre-training diverged before its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
