@@ -14,24 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaact.experiments import CONVERGE, MAML, Experiment, Measure
+from metaact.experiments import CONVERGE, MAML, ConvergeConfig, Experiment, MamlConfig
 from metaact.experiments.commands import command
-from metaact.experiments.converge.config import ConvergeConfig
-from metaact.experiments.maml.config import MamlConfig
 from metaact.runs import Run, RunStore, pack_bits
 
 ARMS = ("relu", "arelu", "arelu-frozen", "relu-gain", "prelu", "elu", "selu", "gelu", "tanh", "pau")
 SEEDS = 5
 LAYERS = ("act1", "act2", "act3")
 PART = {"dataset": "MNIST", "split": "test", "official": True, "note": "", "images": 10_000}
-DATA = {"official": True, "test": PART | {"classes": 10}}
+DATA = {"official": True, "test": {**PART, "classes": 10}}
 
 
 def main() -> None:
@@ -76,7 +73,7 @@ def meta(
     """A run of `metaact maml`."""
     config = replace(MamlConfig(dataset="mnist", shots=1 + study), activation=activation, seed=seed)
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_episodes_sha256": "b" * 64}
-    run = opened(store, MAML, config, fields, f"mnist-{study}-{activation}-seed{seed}")
+    run = begin(store, MAML, config, fields, study, config.iterations)
     height = 0.5 + 0.03 * ARMS.index(activation)
     metrics = [
         {
@@ -102,7 +99,7 @@ def training(
         seed=seed,
     )
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_sha256": "c" * 64}
-    run = opened(store, CONVERGE, config, fields, f"mnist-{study}-{activation}-seed{seed}")
+    run = begin(store, CONVERGE, config, fields, study, config.epochs)
     metrics = []
     for epoch in range(1, config.epochs + 1):
         height = (0.5 + 0.03 * ARMS.index(activation)) * (1 - np.exp(-epoch / 5))
@@ -116,7 +113,7 @@ def training(
                 "attention": attention(activation, epoch),
             }
         )
-    seal(run, {"test_images": 10_000}, metrics, ())
+    seal(run, {"test_images": 10_000}, metrics, [])
 
 
 def attention(activation: str, step: int) -> dict[str, dict[str, float]]:
@@ -126,35 +123,29 @@ def attention(activation: str, step: int) -> dict[str, dict[str, float]]:
     return {layer: {"alpha": 0.9 - 0.002 * step, "beta": 2 + 0.001 * step} for layer in LAYERS}
 
 
-def opened(
+def begin(
     store: RunStore,
     experiment: Experiment,
     config: MamlConfig | ConvergeConfig,
-    fields: Mapping[str, object],
-    name: str,
+    fields: dict[str, object],
+    study: int,
+    length: int,
 ) -> Run:
-    """A new run with what the experiments record of theirs."""
-    measure: Measure = experiment.measure(fields, DATA)
+    """A run with what the experiments record of it."""
     about = {
         "command": command(experiment, config),
-        "measure": measure.as_json(),
-        "length": config.iterations if isinstance(config, MamlConfig) else config.epochs,
-        "points": [],
-        "notes": [],
-        "needs": [],
-        "examples": [],
+        "measure": experiment.measure(fields, DATA).as_json(),
+        "length": length,
     }
+    name = f"mnist-{study}-{config.activation}-seed{config.seed}"
     return store.open(kind=experiment.name, name=name, config=fields, about=about)
 
 
-def seal(
-    run: Run, result: dict[str, Any], metrics: Sequence[dict[str, Any]], scores: Sequence[float]
-) -> None:
+def seal(run: Run, result: dict[str, Any], metrics: list[Any], scores: list[float]) -> None:
     """Write one run as the experiments do, all records in one step."""
     sizes = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 3, "attention": {}}
-    normalisation = {"mean": [0.1], "std": [0.3], "scale": "pixels in 0..1"}
     with run.lock():
-        run.start({"metaact": "0.1.0", "data": DATA, "normalisation": normalisation})
+        run.start({"metaact": "0.1.0", "data": DATA})
         run.resume()
         for record in metrics:
             run.append(record)
