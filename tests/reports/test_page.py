@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -385,6 +386,33 @@ def test_runs_of_every_kind_become_a_page_that_says_what_compare_says(
     assert "normalisation scale pixels in 0..1" in outline.text
     for cell in re.findall(r"\d+\.\d ± \d+\.\d %", text.plain(document)):
         assert cell in outline.text
+
+
+def test_what_runs_of_version_0_1_0_were_tested_on_is_found_by_its_hash(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    for activation in ("arelu", "relu"):
+        run = synthetic.maml(tmp_path, activation, 0, [0.5, 0.6, 0.7])
+        path = run.directory / "config.json"
+        stored = json.loads(path.read_text("utf-8"))
+        kept = {name: stored[name] for name in ("kind", "name", "identity", "config")}
+        path.write_text(json.dumps(kept), "utf-8")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / f"episodes-{'b' * 12}.png").write_bytes(PNG)
+    (study,) = compare(gather([tmp_path])).studies
+    assert [example.caption for example in study.examples] == ["The first frozen test episode."]
+    assert study.commands == []
+
+
+def test_learning_curves_are_of_what_was_recorded_more_than_once(document: Document) -> None:
+    arms = []
+    for arm in document.studies[0].arms:
+        (curve,) = arm.curves.values()
+        once = replace(curve, x=[100.0], mean=[0.5], low=None, high=None)
+        arms.append(replace(arm, curves={"validation_accuracy": once, "train_accuracy": curve}))
+    found = page(with_study(document, 0, arms=arms), pictures=1)
+    assert "Train accuracy over training" in found
+    assert "Validation accuracy over training" not in found
 
 
 def test_the_same_document_gives_the_same_page(document: Document, source: str) -> None:
