@@ -113,17 +113,21 @@ class RunStore:
             raise RunError(" ".join(item.reason for item in listing.damaged))
         return list(listing.runs)
 
-    def scan(self, kind: str | None = None) -> Listing:
+    def scan(self, kind: str | None = None, *, records: bool = True) -> Listing:
         """All runs, and beside them every directory that cannot be read as one.
 
         A run directory is one that holds `config.json` or is named like one; a run that was
         locked but never started holds nothing and is left out. A run whose records cannot be read
         is damaged, too.
+
+        Args:
+            kind: Only these.
+            records: Whether what each run wrote is read and checked; if not, the caller does.
         """
         runs, broken = [], []
         for directory in self.directories(kind):
             try:
-                runs.append(read_checked(directory).run)
+                runs.append(read_checked(directory).run if records else read_run(directory))
             except RunError as error:
                 broken.append(Damaged(directory=directory, reason=str(error)))
         return Listing(runs=tuple(runs), damaged=tuple(broken))
