@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from metaact.experiments.config import MamlConfig
-from metaact.experiments.converge_config import ConvergeConfig
 
+from metaact.experiments import CONVERGE, MAML, ConvergeConfig, Experiment, MamlConfig
+from metaact.experiments.commands import command
 from metaact.runs import Run, RunStore, pack_bits
 
 ARMS = ("relu", "arelu", "arelu-frozen", "relu-gain", "prelu", "elu", "selu", "gelu", "tanh", "pau")
 SEEDS = 5
 LAYERS = ("act1", "act2", "act3")
+PART = {"dataset": "MNIST", "split": "test", "official": True, "note": "", "images": 10_000}
+DATA = {"official": True, "test": {**PART, "classes": 10}}
 
 
 def main() -> None:
@@ -71,7 +73,7 @@ def meta(
     """A run of `metaact maml`."""
     config = replace(MamlConfig(dataset="mnist", shots=1 + study), activation=activation, seed=seed)
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_episodes_sha256": "b" * 64}
-    run = store.open(kind="maml", name=f"mnist-{study}-{activation}-seed{seed}", config=fields)
+    run = begin(store, MAML, config, fields, study, config.iterations)
     height = 0.5 + 0.03 * ARMS.index(activation)
     metrics = [
         {
@@ -83,9 +85,8 @@ def meta(
         for i in range(config.iterations)
     ]
     scores = generator.binomial(75, height, size=config.test_episodes) / 75
-    episodes = [{"episode": i, "accuracy": float(a)} for i, a in enumerate(scores)]
     result = {"test_accuracy": float(scores.mean()), "best_training_accuracy": height + 0.05}
-    seal(run, result, metrics, episodes)
+    seal(run, result, metrics, scores.tolist())
 
 
 def training(
@@ -98,7 +99,7 @@ def training(
         seed=seed,
     )
     fields = {**config.fields(), "train_sha256": "a" * 64, "test_sha256": "c" * 64}
-    run = store.open(kind="converge", name=f"mnist-{study}-{activation}-seed{seed}", config=fields)
+    run = begin(store, CONVERGE, config, fields, study, config.epochs)
     metrics = []
     for epoch in range(1, config.epochs + 1):
         height = (0.5 + 0.03 * ARMS.index(activation)) * (1 - np.exp(-epoch / 5))
@@ -122,16 +123,33 @@ def attention(activation: str, step: int) -> dict[str, dict[str, float]]:
     return {layer: {"alpha": 0.9 - 0.002 * step, "beta": 2 + 0.001 * step} for layer in LAYERS}
 
 
-def seal(run: Run, result: dict[str, Any], metrics: list[Any], episodes: list[Any]) -> None:
+def begin(
+    store: RunStore,
+    experiment: Experiment,
+    config: MamlConfig | ConvergeConfig,
+    fields: dict[str, object],
+    study: int,
+    length: int,
+) -> Run:
+    """A run with what the experiments record of it."""
+    about = {
+        "command": command(experiment, config),
+        "measure": experiment.measure(fields, DATA).as_json(),
+        "length": length,
+    }
+    name = f"mnist-{study}-{config.activation}-seed{config.seed}"
+    return store.open(kind=experiment.name, name=name, config=fields, about=about)
+
+
+def seal(run: Run, result: dict[str, Any], metrics: list[Any], scores: list[float]) -> None:
     """Write one run as the experiments do, all records in one step."""
-    part = {"dataset": "MNIST", "split": "test", "official": True, "note": "", "images": 10_000}
     sizes = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 3, "attention": {}}
     with run.lock():
-        run.start({"metaact": "0.1.0", "data": {"official": True, "test": part}})
+        run.start({"metaact": "0.1.0", "data": DATA})
         run.resume()
         for record in metrics:
             run.append(record)
-        run.finish({"outcome": "complete", **result, **sizes}, episodes)
+        run.finish({"outcome": "complete", **result, **sizes}, scores)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ import importlib.util
 import json
 import os
 import random
+import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -72,13 +75,49 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout; NaN and infinities are no JSON."""
+        assert self.out, self.err
+        return json.loads(self.out, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Ended]:
+    """Calls the command line in this process, in `tmp_path` and with an empty data root."""
+    from metaact.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("METAACT_DATA", str(tmp_path / "no-data"))
+
+    def call(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["metaact", *map(str, words)])
+        path = list(sys.path)
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        sys.path[:] = path  # the program adds the working folder, for activations of the user's own
+        return Ended(int(stopped.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
-    """Makers of sealed run directories with made-up results (tests/synthetic.py)."""
+    """Makers of complete run directories with made-up results (tests/synthetic.py)."""
     path = Path(__file__).with_name("synthetic.py")
     spec = importlib.util.spec_from_file_location("synthetic", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module

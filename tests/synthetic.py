@@ -1,54 +1,139 @@
-"""Sealed run directories with made-up results, in the form the verbs write them, without torch."""
+"""Complete run directories with made-up results, planned and written by the package itself.
+
+The data are made up (hashes and provenance alone) and so are the records. What a run is called, its
+identity, its measure, what it records of itself, and every file of it come from where those of real
+runs come from: `plan` of the experiment, `open_jobs` and the one training loop.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from metaact.experiments.config import MamlConfig
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
 
-from metaact.runs import Run, RunStore, finite, pack_bits
+from metaact.experiments import (
+    CONVERGE,
+    MAML,
+    TRANSFER,
+    Experiment,
+    Finished,
+    MamlConfig,
+    Prepared,
+    Step,
+    TransferConfig,
+    train,
+)
+from metaact.experiments.converge.config import ConvergeConfig
+from metaact.experiments.converge.run import ImageData
+from metaact.experiments.maml.run import EpisodeData
+from metaact.experiments.reuse import Library
+from metaact.experiments.study import open_jobs
+from metaact.experiments.supervised import UNNORMALISED
+from metaact.experiments.sweep import Job
+from metaact.experiments.transfer.domains import DomainData
+from metaact.runs import Run, RunStore, environment, pack_bits
 
-ATTENTION = {"alpha": 0.9, "beta": 2.0}
+SIZES = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 0, "attention": {}}
 
 
-def environment(*, official: bool = True, note: str = "") -> dict[str, Any]:
-    part = {"dataset": "MNIST", "split": "test", "official": official, "note": note, "images": 100}
-    return {
-        "python": "3.11",
-        "metaact": "0.1.0",
-        "packages": {"torch": "2.15.0"},
-        "device": "cpu",
-        "git": None,
-        "data": {"official": official, "train": part, "test": part},
-    }
-
-
-def write(
-    run: Run,
-    result: Mapping[str, Any],
-    metrics: Sequence[Mapping[str, Any]],
-    episodes: Sequence[Mapping[str, Any]] = (),
-    about: Mapping[str, Any] | None = None,
-) -> Run:
-    with run.lock():
-        run.start(about or environment())
-        run.resume()
-        for record in metrics:
-            run.append(finite(record))  # type: ignore[arg-type]
-        run.finish(result, episodes)
-    return run
+def provenance(
+    *names: str,
+    dataset: str = "MNIST",
+    images: int = 100,
+    classes: int = 10,
+    official: bool = True,
+    note: str = "",
+) -> dict[str, Any]:
+    """Where made-up data are from, by part."""
+    part = {"dataset": dataset, "official": official, "note": note}
+    sizes = {"images": images, "classes": classes}
+    return {name: {**part, **sizes, "split": name.rpartition("_")[2]} for name in names}
 
 
 def attention(activation: str, step: float) -> dict[str, Any]:
+    """α and β of two layers: of arelu the first one learns."""
     learns = activation == "arelu"
-    value = {"alpha": 0.9 - 0.01 * learns * step, "beta": 2.0 + 0.01 * learns * step}
-    return {"act1": value, "act2": dict(ATTENTION)} if activation.startswith("arelu") else {}
+    first = {"alpha": 0.9 - 0.01 * learns * step, "beta": 2.0 + 0.01 * learns * step}
+    if activation.startswith("arelu"):
+        return {"act1": first, "act2": {"alpha": 0.9, "beta": 2.0}}
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What a run is to write.
+
+    Attributes:
+        begin: Records before the first step.
+        steps: Records of each step.
+        scores: One per test unit, where they are not in the records.
+        result: What it ends with; one that diverged ends in the step after the last.
+    """
+
+    steps: Sequence[Mapping[str, Any]]
+    result: Mapping[str, Any]
+    begin: Sequence[Mapping[str, Any]] = ()
+    scores: Sequence[float] = ()
+
+
+@dataclass
+class Scripted:
+    """A learner that learns nothing: each step leaves the record that it was told to leave."""
+
+    script: Script
+    done: int = 0
+    weights: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self) -> Sequence[Mapping[str, Any]]:
+        return self.script.begin
+
+    def step(self) -> Step:
+        self.done += 1
+        if self.done > len(self.script.steps):
+            return Step(records=[], ended=Finished(result=self.script.result))
+        return Step(records=[self.script.steps[self.done - 1]])
+
+    def finish(self, last: Mapping[str, object]) -> Finished:
+        script = self.script
+        return Finished(result=script.result, scores=script.scores, weights=self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"done": self.done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.done = int(state["done"])
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    return dict(environment("cpu", {}))
+
+
+def planned(store: Path, experiment: Experiment, config: Any, shared: Prepared) -> list[Job]:
+    """The runs behind a config, opened in the store as `metaact.experiments.run` opens them."""
+    plan = experiment.computes().plan([config], shared)
+    library = Library(RunStore(store), experiment)
+    return open_jobs(experiment, [(one, shared) for one in plan], library)
+
+
+def perform(job: Job, script: Script) -> Run:
+    """Write a run from its start to its result."""
+    shared = job.shared
+    about = {**_machine(), "data": dict(shared.data), "normalisation": dict(shared.normalisation)}
+    with job.run.lock():
+        job.run.start(about)
+        train(
+            [job.member],
+            lambda _: Scripted(script),
+            lambda learners: [learner.step() for learner in learners],
+            tick=lambda: None,
+        )
+    return job.run
 
 
 def maml(
@@ -59,90 +144,195 @@ def maml(
     *,
     iterations: int = 5,
     validation: float | None = 0.5,
-    about: Mapping[str, Any] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    losses: Sequence[float] | None = None,
+    data: Mapping[str, Any] | None = None,
+    hashes: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> Run:
-    """A run of `metaact maml`; `accuracies` of None diverged."""
+    """A run of `metaact maml`; `accuracies` of None diverged in its last iteration."""
     episodes = len(accuracies) if accuracies is not None else settings.pop("test_episodes", 4)
-    settings = {"dataset": "mnist", "iterations": iterations, "test_episodes": episodes} | settings
-    config = replace(MamlConfig(**settings), activation=activation, seed=seed)
-    fields = config.fields() | {
-        "hold_out": "images",
-        "train_sha256": "a" * 64,
-        "test_episodes_sha256": "b" * 64,
-        **(extra or {}),
-    }
-    name = f"{config.dataset}-{activation}-seed{seed}"
-    run = RunStore(store).open(kind="maml", name=name, config=fields)
-    sizes = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 0, "attention": {}}
-    metrics: list[dict[str, Any]] = []
-    for i in range(iterations):
-        record: dict[str, Any] = {
+    asked = {"dataset": "mnist", "iterations": iterations, "test_episodes": episodes} | settings
+    config = MamlConfig(activation=activation, seed=seed, **asked)
+    made_up: Any = SimpleNamespace(held_out=config.hold_out or "images")
+    nothing: Any = None
+    shared = EpisodeData(
+        data=data or {"official": True, **provenance("train", "test")},
+        device="cpu",
+        normalisation={"mean": [0.1], "std": [0.3], "scale": "pixels in 0..1"},
+        validated=validation is not None,
+        split=made_up,
+        mean=(0.1,),
+        std=(0.3,),
+        test=nothing,
+        validation=None,
+        identity={
+            "train_sha256": "a" * 64,
+            "test_episodes_sha256": "b" * 64,
+            **(hashes or {}),
+        },
+    )
+    records: list[dict[str, Any]] = [
+        {
             "iteration": i,
-            "train_loss": max(0.2, 1.6 - 0.1 * i),
+            "train_loss": losses[i] if losses else max(0.2, 1.6 - 0.1 * i),
             "train_accuracy": min(0.9, 0.2 + 0.1 * i),
             "attention": attention(activation, i),
         }
-        if validation is not None and i == iterations - 1:
-            record["validation_accuracy"] = validation
-        metrics.append(record)
+        for i in range(iterations)
+    ]
+    if validation is not None:
+        records[-1]["validation_accuracy"] = validation
+    (job,) = planned(store, MAML, config, shared)
     if accuracies is None:
-        result = {"outcome": "diverged", "iteration": iterations - 1, **sizes}
-        return write(run, result, metrics[:-1], about=about)
+        result = {"outcome": "diverged", "iteration": iterations - 1, **SIZES}
+        return perform(job, Script(steps=records[:-1], result=result))
+    mean = float(np.mean(accuracies))
     result = {
         "outcome": "complete",
-        "test_accuracy": float(np.mean(accuracies)),
-        "best_training_accuracy": min(1.0, float(np.mean(accuracies)) + 0.05),
-        **sizes,
+        "test_accuracy": mean,
+        "best_training_accuracy": min(1.0, mean + 0.05),
+        **SIZES,
     }
-    records = [{"episode": i, "accuracy": float(a)} for i, a in enumerate(accuracies)]
-    return write(run, result, metrics, records, about)
+    scores = [float(accuracy) for accuracy in accuracies]
+    return perform(job, Script(steps=records, result=result, scores=scores))
 
 
-def supervised(
+def converge(
     store: Path,
-    config: ConvergeConfig | TransferConfig,
+    config: ConvergeConfig,
     right: Sequence[Sequence[bool]],
     *,
-    pretrained: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Run:
+    """A run of `metaact converge`; `right` [epochs, images] from its first epoch."""
+    config = replace(config, epochs=len(right))
+    nothing: Any = None
+    shared = ImageData(
+        data=data or {"official": True, **provenance("train", "test", images=len(right[0]))},
+        device="cpu",
+        normalisation=UNNORMALISED,
+        validated=True,
+        train=nothing,
+        validation=None,
+        test=nothing,
+        identity={"train_sha256": "a" * 64, "test_sha256": "c" * 64},
+    )
+    (job,) = planned(store, CONVERGE, config, shared)
+    records = _epochs(config.activation, right, first=1, **more)
+    begin = [{"epoch": 0, "step": 0, "attention": attention(config.activation, 0)}]
+    return perform(job, _supervised(begin, records, len(right[0]), **more))
+
+
+def transfer(
+    store: Path,
+    config: TransferConfig,
+    right: Sequence[Sequence[bool]],
+    *,
+    pretrained: int,
+    data: Mapping[str, Any] | None = None,
+    keeps_head: bool = True,
+    **more: Any,
+) -> Run:
+    """A fine-tuning of `metaact transfer`; `right` [1 + epochs, images] from before the first.
+
+    Its pre-training is not made; `source` makes it.
+
+    Args:
+        pretrained: Epochs of pre-training behind it; 0 is the baseline "target only".
+    """
+    if config.protocol != "paper-text":
+        config = _transfer(config, len(right) - 1, pretrained or config.pretrain_epochs)
+    jobs = _transfer_jobs(store, config, len(right[0]), data, keeps_head)
+    job = next(j for j in jobs if j.planned.part and j.planned.part.pretrained == pretrained)
+    records = _epochs(config.activation, right, first=0, **more)
+    return perform(job, _supervised(records[:1], records[1:], len(right[0]), **more))
+
+
+def source(
+    store: Path,
+    config: TransferConfig,
+    right: Sequence[Sequence[bool]],
+    *,
+    epochs: int = 3,
+    data: Mapping[str, Any] | None = None,
+) -> Run:
+    """The pre-training of as many epochs as `right` has rows, and `epochs` of fine-tuning."""
+    config = _transfer(config, epochs, len(right))
+    job = next(j for j in _transfer_jobs(store, config, len(right[0]), data, True) if not j.needs)
+    records = _epochs(config.activation, right, first=1, validation=None)
+    begin = [{"epoch": 0, "step": 0, "attention": attention(config.activation, 0)}]
+    return perform(job, _supervised(begin, records, len(right[0])))
+
+
+def _transfer(config: TransferConfig, epochs: int, pretrained: int) -> TransferConfig:
+    places = config.epochs if max(config.epochs) == epochs else (epochs,)
+    return replace(config, epochs=places, pretrain_epochs=pretrained)
+
+
+def _transfer_jobs(
+    store: Path,
+    config: TransferConfig,
+    images: int,
+    data: Mapping[str, Any] | None,
+    keeps_head: bool,
+) -> list[Job]:
+    parts = ("source_train", "source_test", "target_train", "target_test")
+    domain = SimpleNamespace(train=SimpleNamespace(pixels=np.empty((0, 3, 28, 28))))
+    made_up: Any = SimpleNamespace(source=domain, keeps_head=keeps_head)
+    shared = DomainData(
+        data=data or provenance(*parts, images=images),
+        device="cpu",
+        normalisation=UNNORMALISED,
+        validated=config.protocol == "held-out",
+        pair=made_up,
+        source_identity={"source_train_sha256": "a" * 64, "source_test_sha256": "c" * 64},
+        target_identity={
+            "source_train_sha256": "a" * 64,
+            "target_train_sha256": "d" * 64,
+            "target_test_sha256": "e" * 64,
+        },
+    )
+    return planned(store, TRANSFER, config, shared)
+
+
+def _epochs(
+    activation: str,
+    right: Sequence[Sequence[bool]],
+    *,
+    first: int,
     validation: float | None = 0.5,
     keep_right: bool = True,
     diverged: bool = False,
-    about: Mapping[str, Any] | None = None,
-) -> Run:
-    """A run of `metaact converge` or `transfer`; `right` [epochs, images] from its first record."""
-    fields, kind = config.fields(), "converge"
-    hashes = {"train_sha256": "a" * 64, "test_sha256": "c" * 64}
-    starts_at = 1
-    if isinstance(config, TransferConfig):
-        kind, starts_at = "transfer", 0
-        names = ("pretrain_epochs", "text_epochs", "protocol")
-        fields = {k: v for k, v in fields.items() if k not in names}
-        fields |= {"pretrained": pretrained, "form": [3, 28, 28], "keeps_head": True}
-        hashes = {"target_train_sha256": "d" * 64, "target_test_sha256": "e" * 64}
-        if not pretrained:
-            for name in ("source", "pretrain_lr", "keeps_head"):
-                del fields[name]
-    fields["epochs"] = len(right) - 1 + starts_at
-    name = f"{kind}-{config.activation}-lr{config.lr:g}-seed{config.seed}"
-    run = RunStore(store).open(kind=kind, name=name, config={**fields, **hashes})
-    metrics: list[dict[str, Any]] = []
-    for epoch, answers in enumerate(right, start=starts_at):
+) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    for epoch, answers in enumerate(right, start=first):
         record: dict[str, Any] = {
             "epoch": epoch,
+            "step": 10 * epoch,
             "train_loss": 2.0 / (epoch + 1),
             "test_accuracy": float(np.mean(answers)),
-            "attention": attention(config.activation, epoch),
+            "attention": attention(activation, epoch),
         }
         if validation is not None:
             record["validation_accuracy"] = validation * (epoch + 1) / (len(right) + 1)
         if keep_right:
             record["test_right"] = pack_bits(answers)
-        metrics.append(record)
-    sizes = {"parameters": 12930, "stuck_alpha": 0, "attention_layers": 0, "attention": {}}
+        records.append(record)
+    return records[:-1] if diverged else records
+
+
+def _supervised(
+    begin: Sequence[Mapping[str, Any]],
+    records: Sequence[Mapping[str, Any]],
+    images: int,
+    *,
+    diverged: bool = False,
+    **_: Any,
+) -> Script:
+    result: dict[str, Any] = {"outcome": "complete", "test_images": images, **SIZES}
     if diverged:
-        result = {"outcome": "diverged", "epoch": len(right), **sizes}
-        return write(run, result, metrics[:-1], about=about)
-    result = {"outcome": "complete", "test_images": len(right[0]), **sizes}
-    return write(run, result, metrics, about=about)
+        result = {"outcome": "diverged", "epoch": len(records) + 1, **SIZES}
+    elif records:
+        result["test_accuracy"] = records[-1]["test_accuracy"]
+    return Script(begin=begin, steps=records, result=result)

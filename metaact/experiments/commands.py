@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metaact.settings import Config, settings_of, shown
+from metaact.settings import Config, Setting, settings_of, shown
 
 from .experiment import Experiment
 from .table import EXPERIMENTS, find
 
-SEED, SEEDS = "--seed", "--seeds"
+ARM, SEED, SEEDS = "activation", "--seed", "--seeds"
 
 Command = dict[str, Any]
 """A command: "verb", "arguments", and "options" with their values, "" for a flag."""
@@ -48,14 +48,15 @@ def _follows(config: Config, name: str) -> bool:
     return bool(getattr(type(config)(**given), name) == getattr(config, name))
 
 
-def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
+def merged(commands: Sequence[Mapping[str, Any]], *, by: str = "activation") -> list[str]:
     """The fewest commands that make all the runs: one for each verb with its arguments.
 
-    Options of which the runs have several values get them all, the default among them where some
-    runs left it out.
+    Options of which the runs have several values get them all, those of runs that left them out
+    included; runs that differ in what takes one value only have commands of their own.
 
     Args:
         commands: As runs recorded them.
+        by: The setting whose values are compared.
 
     Returns:
         Command lines.
@@ -64,25 +65,45 @@ def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
         >>> one = {"verb": "maml", "arguments": [], "options": {"--activation": "relu"}}
         >>> merged([{**one, "options": {**one["options"], "--seed": str(s)}} for s in range(2)])
         ['metaact maml --activation relu --seeds 2']
+        >>> merged([one, {**one, "options": {}}])
+        ['metaact maml --activation relu,arelu']
     """
     groups: dict[tuple[object, ...], list[Mapping[str, str]]] = {}
     for found in commands:
-        options = found["options"]
-        alike = tuple(name for name, value in options.items() if value == "")
-        key = (found["verb"], tuple(found["arguments"]), alike)
+        verb, options = str(found["verb"]), found["options"]
+        key = (verb, *map(str, found["arguments"])), _apart(_settings(verb), options)
         groups.setdefault(key, []).append(options)
+    asked = [] if by == ARM else ["--by", by]
     return [
-        shlex.join(["metaact", str(verb), *map(str, arguments), *_options(str(verb), options)])  # type: ignore[call-overload]
-        for (verb, arguments, _), options in groups.items()
+        shlex.join(["metaact", *words, *_options(_settings(words[0]), options), *asked])  # type: ignore[index,misc]
+        for (words, _), options in groups.items()
     ]
 
 
-def _options(verb: str, commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
+def _settings(verb: str) -> dict[str, Setting]:
+    """The settings of a verb by option; none where it is not known here."""
+    known = settings_of(find(verb).config) if verb in EXPERIMENTS else ()
+    return {one.flag: one for one in known if one.role != "seed"}
+
+
+def _apart(known: Mapping[str, Setting], options: Mapping[str, str]) -> tuple[object, ...]:
+    """What two commands must share to be written as one."""
+    found: list[object] = []
+    for name, value in options.items():
+        one = known.get(name)
+        if value == "" or (one and (one.many or one.path or one.role == "computation")):
+            found.append((name, value))  # it takes one value
+        elif one and one.default is None:
+            found.append(name)  # what it is where it is left out has no name
+    return tuple(found)
+
+
+def _options(known: Mapping[str, Setting], commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
+    order = {name: place for place, name in enumerate((*known, SEED))}
     names = dict.fromkeys(name for options in commands for name in options)
-    declared = settings_of(find(verb).config) if verb in EXPERIMENTS else ()
-    usual = {one.flag: shown(one.default) for one in declared if one.default is not None}
-    for name in names:
-        given = [options.get(name, usual.get(name)) for options in commands]
+    for name in sorted(names, key=lambda name: order.get(name, len(order))):
+        usual = shown(known[name].default) if name in known else None
+        given = (options.get(name, usual) for options in commands)
         values = dict.fromkeys(value for value in given if value is not None)
         if name == SEED:
             yield from _seeds(sorted(int(value) for value in values))

@@ -173,15 +173,15 @@ class Study:
         return next(arm for arm in self.arms if arm.name == name)
 
 
-def measure_of(run: Run, experiment: Experiment) -> Measure:
+def measure_of(run: Run, experiment: Experiment, environment: Mapping[str, Any]) -> Measure:
     """What a run is scored by; version 0.1.0 did not record it: then what the experiment says.
 
     Raises:
-        RunError: If the environment cannot be read, or what is recorded is no measure.
+        RunError: If what is recorded is no measure.
     """
     found = run.about.get("measure")
     if found is None:
-        return experiment.measure(run.config, run.environment().get("data", {}))
+        return experiment.measure(run.config, environment.get("data", {}))
     try:
         return Measure.from_json(found)
     except (KeyError, TypeError, ValueError) as error:
@@ -204,7 +204,8 @@ def read_record(
     Raises:
         RunError: If it is not complete, damaged, shorter than `at`, or lacks what was recorded.
     """
-    result, measure = run.result(), measure_of(run, experiment)
+    result, environment = run.result(), run.environment()
+    measure = measure_of(run, experiment, environment)
     metrics = tuple(run.metrics())
     at = at if measure.along else None
     length = run.length or 0
@@ -226,7 +227,7 @@ def read_record(
         settings=shared_settings(experiment, config, by=by, at=at),
         source=str(config.get(SOURCE_OF_ARM, "")),
         result=result,
-        environment=run.environment(),
+        environment=environment,
         metrics=metrics,
         at=at,
         failed=failed,

@@ -168,7 +168,7 @@ def prepare(
     return Ready(
         experiment=experiment,
         configs=tuple(expanded),
-        jobs=tuple(_jobs(experiment, planned, library)),
+        jobs=tuple(open_jobs(experiment, planned, library)),
         shared=tuple(everything),
         library=library,
     )
@@ -206,9 +206,16 @@ def run(
     return prepare(experiment, configs, store, **options).run(tick=tick, say=say)
 
 
-def _jobs(
+def open_jobs(
     experiment: Experiment, planned: Sequence[tuple[Planned, Prepared]], library: Library
 ) -> list[Job]:
+    """The runs of a plan in their store, each once, with what each records of itself.
+
+    Args:
+        experiment: What they are runs of.
+        planned: The runs and the data of each, those that others start from first.
+        library: The store.
+    """
     opened: dict[int, Run] = {}
     jobs: dict[str, Job] = {}
     for one, shared in planned:

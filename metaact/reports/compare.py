@@ -175,7 +175,7 @@ class _Comparing:
                 dict.fromkeys(c.note for found in columns.values() for c in found if c.note)
             ),
             examples=describe.examples(study),
-            commands=merged([command for command in found if command]),
+            commands=merged([command for command in found if command], by=study.by),
         )
 
     def _reference(self) -> str:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from metaact.experiments.evidence import Arm, Study
-from metaact.experiments.experiment import Axis
+from metaact.experiments.experiment import HEX, Axis
 from metaact.experiments.table import find
 from metaact.experiments.words import telling
+from metaact.runs import Run
 
 from .document import Picture, StudyReport
 
@@ -19,6 +20,14 @@ EXPLODED = 100.0
 """Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
 
 EXAMPLES = "examples"
+
+EARLIER = {
+    "test_episodes_sha256": ("episodes", "The first frozen test episode."),
+    "test_sha256": ("images", "Some test images."),
+    "target_test_sha256": ("images", "Some test images of the target."),
+}
+"""Pictures of what runs of version 0.1.0 were tested on, which they did not record: by its hash the
+beginning of the file's name, and the caption."""
 
 
 def question(study: Study, reference: str) -> str:
@@ -175,16 +184,22 @@ def examples(study: Study) -> list[Picture]:
     found: dict[str, Picture] = {}
     for record in study.records:
         folder = record.run.directory.parent.parent / EXAMPLES
-        for example in _recorded(record.run.about):
+        for example in _recorded(record.run):
             path = folder / example["file"]
             if example["file"] not in found and path.is_file():
                 found[example["file"]] = Picture(caption=example["caption"], path=str(path))
     return list(found.values())[:1]
 
 
-def _recorded(about: Mapping[str, Any]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = about.get("examples") or []
-    return found
+def _recorded(run: Run) -> list[dict[str, str]]:
+    found: list[dict[str, str]] | None = run.about.get("examples")
+    if found is not None:
+        return found
+    return [
+        {"file": f"{kind}-{str(run.config[name])[:HEX]}.png", "caption": caption}
+        for name, (kind, caption) in EARLIER.items()
+        if name in run.config
+    ]
 
 
 def told_apart(studies: Sequence[StudyReport]) -> list[StudyReport]:

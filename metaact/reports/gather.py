@@ -131,9 +131,9 @@ def _runs(path: Path, left_out: list[LeftOut]) -> list[tuple[Run, bool]]:
         return [(read_run(path), True)]
     if not path.is_dir():
         raise RunError(f"`{path}` is no folder of runs (it is not there, or is a file).")
-    listing = RunStore(path).scan()
+    listing = RunStore(path).scan(records=False)  # each is read once, as a record
     if not listing.runs and not listing.damaged:
-        listing = RunStore(path.parent).scan(path.name)
+        listing = RunStore(path.parent).scan(path.name, records=False)
     if not listing.runs and not listing.damaged:
         raise RunError(
             f"`{path}` holds no runs; name a run directory or the folder given to --out."

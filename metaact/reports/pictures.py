@@ -122,12 +122,12 @@ def _height(arm: ArmReport) -> float:
 
 
 def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
-    """Learning curves of the first score that was recorded along the way."""
+    """Learning curves of the first score that was recorded along the way, more than once."""
     arms, rest = shown_arms(study)
-    names = [n for arm in arms for n in arm.curves if n.endswith(study.measure.name)]
-    if not names:
+    found = {n: c for arm in arms for n, c in arm.curves.items() if n.endswith(study.measure.name)}
+    if not found:
         return None
-    name = names[0]
+    name = next((name for name, curve in found.items() if len(curve.x) > 1), next(iter(found)))
     curves = {arm.name: arm.curves[name] for arm in arms if name in arm.curves}
     axis = study.measure.axis.name
     log = _spread_at_the_start(np.array(next(iter(curves.values())).x, dtype=np.float64))

@@ -13,7 +13,7 @@ from metaact.errors import RunError, UsageError
 from ._identity import SHORT, check_kind, folder_name, identity
 from .config_file import NAME as CONFIG
 from .run import ENVIRONMENT, RESULT, Run
-from .strict_json import read_document, unreadable
+from .strict_json import damaged, read_document, unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +113,21 @@ class RunStore:
             raise RunError(" ".join(item.reason for item in listing.damaged))
         return list(listing.runs)
 
-    def scan(self, kind: str | None = None) -> Listing:
+    def scan(self, kind: str | None = None, *, records: bool = True) -> Listing:
         """All runs, and beside them every directory that cannot be read as one.
 
         A run directory is one that holds `config.json` or is named like one; a run that was
         locked but never started holds nothing and is left out. A run whose records cannot be read
         is damaged, too.
+
+        Args:
+            kind: Only these.
+            records: Whether what each run wrote is read and checked; if not, the caller does.
         """
         runs, broken = [], []
         for directory in self.directories(kind):
             try:
-                runs.append(read_checked(directory).run)
+                runs.append(read_checked(directory).run if records else read_run(directory))
             except RunError as error:
                 broken.append(Damaged(directory=directory, reason=str(error)))
         return Listing(runs=tuple(runs), damaged=tuple(broken))
@@ -203,9 +207,24 @@ def read_run(directory: str | Path) -> Run:
         )
     aside = {"kind", "name", "identity", "config"}
     about = {key: value for key, value in stored.items() if key not in aside}
+    _check_about(path, about)
     run = Run(directory, kind=kind, name=name, config=config, about=about)
     run.check_config()
     return run
+
+
+_FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "needs": list}
+"""What is recorded of a run, as far as it is read here and by others without another look."""
+
+
+def _check_about(path: Path, about: Mapping[str, Any]) -> None:
+    for key, form in _FORMS.items():
+        found = about.get(key, form())
+        fits = isinstance(found, form)
+        if fits and key == "measure":
+            fits = isinstance(found.get("axis", {}), dict)
+        if not fits:
+            raise damaged(path, f"its {key} is not what a run records")
 
 
 def _check_place(path: Path) -> None:

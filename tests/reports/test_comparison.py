@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
 
 from metaact import analysis
 from metaact.errors import UsageError
-from metaact.reports import compare, gather, text
+from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.reports import ArmReport, Document, compare, gather, text
 
 ARMS = {"arelu": 0.80, "arelu-frozen": 0.79, "relu-gain": 0.72, "relu": 0.60}
 
@@ -47,57 +47,58 @@ def store(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -> Pa
 
 
 @pytest.fixture(scope="module")
-def document(store: Path) -> dict[str, Any]:
+def document(store: Path) -> Document:
     return compare(gather([store]), margin=0.03)
 
 
-def _arm(document: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(a for a in document["studies"][0]["arms"] if a["name"] == name)
+def _arm(document: Document, name: str) -> ArmReport:
+    return document.studies[0].arm(name)
 
 
-def test_figures_are_those_of_the_runs(document: dict[str, Any]) -> None:
-    (study,) = document["studies"]
-    assert (study["unit"], study["units"], study["chance"]) == ("test episodes", 60, 0.2)
+def test_figures_are_those_of_the_runs(document: Document) -> None:
+    (study,) = document.studies
+    measure = study.measure
+    assert (measure.unit, measure.units, measure.chance) == ("test episodes", 60, 0.2)
     matrix = [scores(0.8, seed) for seed in range(3)]
     arm = _arm(document, "arelu")
-    assert arm["accuracy"]["mean"] == pytest.approx(np.mean(matrix), abs=1e-12)
-    assert arm["by_seed"] == pytest.approx({str(s): np.mean(m) for s, m in enumerate(matrix)})
+    assert arm.score.mean == pytest.approx(np.mean(matrix), abs=1e-12)
+    assert arm.by_seed == pytest.approx({s: np.mean(m) for s, m in enumerate(matrix)})
     crossed = analysis.crossed_interval(matrix, trials_per_episode=75)
-    assert arm["intervals"]["both"]["low"] == pytest.approx(crossed.low)
-    widths = {k: v["high"] - v["low"] for k, v in arm["intervals"].items()}
+    assert arm.intervals["both"].low == pytest.approx(crossed.low)
+    widths = {k: v.high - v.low for k, v in arm.intervals.items()}
     assert widths["units"] < widths["both"]
 
 
-def test_everyone_is_compared_with_the_reference(store: Path, document: dict[str, Any]) -> None:
-    (study,) = document["studies"]
-    assert study["reference"] == "relu"
-    found = {c["first"]: c for c in study["comparisons"]}
+def test_everyone_is_compared_with_the_reference(store: Path, document: Document) -> None:
+    (study,) = document.studies
+    assert study.reference == "relu"
+    found = {c.first: c for c in study.comparisons}
     assert set(found) == set(ARMS) - {"relu"}
-    assert {c["verdict"] for c in found.values()} == {"better"}
+    assert {c.verdict for c in found.values()} == {"better"}
     for name, comparison in found.items():
-        assert comparison["second"] == "relu"
-        assert comparison["interval"]["mean"] == pytest.approx(ARMS[name] - 0.6, abs=0.02)
-        assert comparison["p_holm"] >= comparison["p_value"]
-    other = compare(gather([store]), reference="arelu")["studies"][0]
-    assert {c["verdict"] for c in other["comparisons"] if c["first"] == "relu"} == {"worse"}
+        assert comparison.second == "relu"
+        assert comparison.interval.mean == pytest.approx(ARMS[name] - 0.6, abs=0.02)
+        assert comparison.p_holm >= comparison.p_value
+    other = compare(gather([store]), reference="arelu").studies[0]
+    assert {c.verdict for c in other.comparisons if c.first == "relu"} == {"worse"}
 
 
-def test_a_difference_falls_into_its_parts(document: dict[str, Any]) -> None:
-    found = document["studies"][0]["learned"]
-    means = {p["name"]: p["difference"]["interval"]["mean"] for p in found["parts"]}
+def test_a_difference_falls_into_its_parts(document: Document) -> None:
+    found = document.studies[0].learned
+    means = {p.name: p.difference.interval.mean for p in found.parts}
     assert list(means) == ["total", "learning", "shape", "gain"]
     assert means["total"] == pytest.approx(sum(means[n] for n in ("learning", "shape", "gain")))
-    verdicts = {p["name"]: p["difference"]["verdict"] for p in found["parts"]}
+    verdicts = {p.name: p.difference.verdict for p in found.parts}
     assert verdicts == {
         "total": "better",
         "learning": "equivalent",
         "shape": "better",
         "gain": "better",
     }
-    assert "changes nothing beyond the margin" in found["answer"]
-    assert "the function it starts as and its gain" in found["answer"]
-    layer = found["parameters"]["act1"]["alpha"]
-    assert (layer["start"], layer["end"]) == (pytest.approx(0.9), pytest.approx(-0.09))
+    assert "changes nothing beyond the margin" in found.answer
+    assert "the function it starts as and its gain" in found.answer
+    layer = found.parameters["act1"]["alpha"]
+    assert (layer.start, layer.end) == (pytest.approx(0.9), pytest.approx(-0.09))
 
 
 def test_only_the_frozen_control_answers_half_the_question(
@@ -106,24 +107,24 @@ def test_only_the_frozen_control_answers_half_the_question(
     for arm, mean in (("arelu", 0.8), ("arelu-frozen", 0.7)):
         for seed in range(3):
             synthetic.maml(tmp_path, arm, seed, scores(mean, seed))
-    found = compare(gather([tmp_path]))["studies"][0]["learned"]
-    assert [p["name"] for p in found["parts"]] == ["learning"]
-    assert found["answer"].startswith("Learning arelu's parameters helps")
+    found = compare(gather([tmp_path])).studies[0].learned
+    assert [p.name for p in found.parts] == ["learning"]
+    assert found.answer.startswith("Learning arelu's parameters helps")
 
 
-def test_optimism_stands_beside_the_held_out_figure(document: dict[str, Any]) -> None:
-    paper = _arm(document, "arelu")["paper"]
-    assert paper["published"] == pytest.approx(0.925)
-    assert paper["gap"] == pytest.approx(0.05, abs=1e-6)
-    assert _arm(document, "arelu-frozen")["paper"]["published"] is None
+def test_optimism_stands_beside_the_held_out_figure(document: Document) -> None:
+    paper = _arm(document, "arelu").paper
+    assert paper.published == pytest.approx(0.925)
+    assert paper.gap == pytest.approx(0.05, abs=1e-6)
+    assert _arm(document, "arelu-frozen").paper.published is None
 
 
 def test_published_figures_stand_beside_the_papers_settings_only(
     tmp_path: Path, synthetic: ModuleType
 ) -> None:
     synthetic.maml(tmp_path, "arelu", 0, scores(0.8, 0), protocol="paper", first_order=True)
-    (study,) = compare(gather([tmp_path]))["studies"]
-    assert study["arms"][0]["paper"]["published"] is None
+    (study,) = compare(gather([tmp_path])).studies
+    assert study.arms[0].paper.published is None
 
 
 def test_the_parts_add_up_on_the_seeds_that_all_have(tmp_path: Path, synthetic: ModuleType) -> None:
@@ -133,11 +134,11 @@ def test_the_parts_add_up_on_the_seeds_that_all_have(tmp_path: Path, synthetic: 
             values = None if (arm, seed) in lost else scores(mean, seed)
             more = {"test_episodes": 60} if values is None else {}
             synthetic.maml(tmp_path, arm, seed, values, **more)
-    found = compare(gather([tmp_path]))["studies"][0]["learned"]
-    means = {p["name"]: p["difference"]["interval"]["mean"] for p in found["parts"]}
+    found = compare(gather([tmp_path])).studies[0].learned
+    means = {p.name: p.difference.interval.mean for p in found.parts}
     assert means["total"] == pytest.approx(sum(means[n] for n in ("learning", "shape", "gain")))
-    assert found["seeds"] == [1, 2]
-    assert found["answer"].startswith("On the seeds that all these arms have (1, 2): ")
+    assert found.seeds == [1, 2]
+    assert found.answer.startswith("On the seeds that all these arms have (1, 2): ")
 
 
 def test_a_part_against_the_total_is_named(tmp_path: Path, synthetic: ModuleType) -> None:
@@ -145,7 +146,7 @@ def test_a_part_against_the_total_is_named(tmp_path: Path, synthetic: ModuleType
     for arm, mean in means.items():
         for seed in range(3):
             synthetic.maml(tmp_path, arm, seed, scores(mean, seed))
-    answer = compare(gather([tmp_path]))["studies"][0]["learned"]["answer"]
+    answer = compare(gather([tmp_path])).studies[0].learned.answer
     assert "its gain, against which works the function it starts as" in answer
 
 
@@ -157,20 +158,20 @@ def test_a_control_that_is_lost_is_named_and_the_rest_answered(
             values = None if arm == "relu-gain" else scores(mean, seed)
             more = {"test_episodes": 60} if values is None else {}
             synthetic.maml(tmp_path, arm, seed, values, **more)
-    (study,) = compare(gather([tmp_path]))["studies"]
-    names = [part["name"] for part in study["learned"]["parts"]]
+    (study,) = compare(gather([tmp_path])).studies
+    names = [part.name for part in study.learned.parts]
     assert names == ["total", "learning", "shape and gain"]
-    assert any("The part of relu-gain has no answer" in note for note in study["notes"])
-    assert any("relu-gain cannot be compared with relu" in note for note in study["notes"])
-    assert study["ranks"]["left_out"] == ["relu-gain"]
-    assert "relu-gain" not in study["ranks"]["mean_ranks"]
+    assert any("The part of relu-gain has no answer" in note for note in study.notes)
+    assert any("relu-gain cannot be compared with relu" in note for note in study.notes)
+    assert study.ranks.left_out == ["relu-gain"]
+    assert "relu-gain" not in study.ranks.found.mean_ranks
 
 
 def test_one_seed_speaks_of_these_networks_only(tmp_path: Path, synthetic: ModuleType) -> None:
     for arm, mean in (("arelu", 0.8), ("relu", 0.6)):
         synthetic.maml(tmp_path, arm, 0, scores(mean, 0))
-    (comparison,) = compare(gather([tmp_path]))["studies"][0]["comparisons"]
-    assert "one training seed" in comparison["sentence"]
+    (comparison,) = compare(gather([tmp_path])).studies[0].comparisons
+    assert "one training seed" in comparison.sentence
 
 
 def test_a_diverged_seed_is_named_in_the_verdict(tmp_path: Path, synthetic: ModuleType) -> None:
@@ -180,9 +181,9 @@ def test_a_diverged_seed_is_named_in_the_verdict(tmp_path: Path, synthetic: Modu
                 synthetic.maml(tmp_path, arm, seed, None, test_episodes=60)
             else:
                 synthetic.maml(tmp_path, arm, seed, scores(0.7, seed))
-    study = compare(gather([tmp_path]))["studies"][0]
-    assert study["comparisons"][0]["sentence"].endswith("not in it: seed 1 of arelu.")
-    assert any("seed 1 diverged and has no accuracy" in note for note in study["notes"])
+    study = compare(gather([tmp_path])).studies[0]
+    assert study.comparisons[0].sentence.endswith("not in it: seed 1 of arelu.")
+    assert any("seed 1 diverged and has no score" in note for note in study.notes)
 
 
 def _rates(store: Path, synthetic: ModuleType) -> None:
@@ -200,18 +201,18 @@ def _rates(store: Path, synthetic: ModuleType) -> None:
 
 def test_both_readings_of_several_rates(tmp_path: Path, synthetic: ModuleType) -> None:
     _rates(tmp_path, synthetic)
-    study = compare(gather([tmp_path]))["studies"][0]
-    shared = {(c["first"], c["second"]) for c in study["comparisons"]}
+    study = compare(gather([tmp_path])).studies[0]
+    shared = {(c.first, c.second) for c in study.comparisons}
     assert shared == {(f"arelu inner lr {r}", f"relu inner lr {r}") for r in ("0.005", "0.02")}
-    tuned = study["tuned"]
-    assert tuned["chosen"] == {"arelu": "arelu inner lr 0.005", "relu": "relu inner lr 0.02"}
-    assert [(c["first"], c["second"]) for c in tuned["comparisons"]] == [
+    tuned = study.tuned
+    assert tuned.chosen == {"arelu": "arelu inner lr 0.005", "relu": "relu inner lr 0.02"}
+    assert [(c.first, c.second) for c in tuned.comparisons] == [
         ("arelu inner lr 0.005", "relu inner lr 0.02")
     ]
-    assert tuned["budget"]["equal_budget"]
-    lines = study["sensitivity"]["lines"]
-    assert [p["rate"] for p in lines["arelu"]] == [0.005, 0.02]
-    assert lines["arelu"][1]["accuracy"]["mean"] == pytest.approx(0.75, abs=0.02)
+    assert tuned.budget.equal
+    lines = study.sensitivity.lines
+    assert [p.rate for p in lines["arelu"]] == [0.005, 0.02]
+    assert lines["arelu"][1].score.mean == pytest.approx(0.75, abs=0.02)
 
 
 def test_extra_seeds_at_one_rate_play_no_part_in_the_choice(
@@ -220,15 +221,15 @@ def test_extra_seeds_at_one_rate_play_no_part_in_the_choice(
     _rates(tmp_path, synthetic)
     for seed in range(2, 7):  # with them its mean at 0.005 would be 0.83, above 0.8 at 0.02
         synthetic.maml(tmp_path, "relu", seed, scores(0.6, seed), inner_lr=0.005, validation=1.0)
-    tuned = compare(gather([tmp_path]))["studies"][0]["tuned"]
-    assert tuned["chosen"]["relu"] == "relu inner lr 0.02"
-    assert (tuned["budget"]["runs_per_arm"], tuned["budget"]["equal_budget"]) == (4, True)
+    tuned = compare(gather([tmp_path])).studies[0].tuned
+    assert tuned.chosen["relu"] == "relu inner lr 0.02"
+    assert (tuned.budget.runs_per_arm, tuned.budget.equal) == (4, True)
 
 
-def test_one_rate_has_one_reading(document: dict[str, Any]) -> None:
-    (study,) = document["studies"]
-    assert study["tuned"] is None
-    assert study["sensitivity"] is None
+def test_one_rate_has_one_reading(document: Document) -> None:
+    (study,) = document.studies
+    assert study.tuned is None
+    assert study.sensitivity is None
 
 
 def right(share: float, seed: int, epochs: int = 4, images: int = 200) -> list[list[bool]]:
@@ -242,26 +243,26 @@ def transfers(tmp_path_factory: pytest.TempPathFactory, synthetic: ModuleType) -
     for arm, share in (("arelu", 0.9), ("relu", 0.6), ("selu", 0.62)):
         for seed in range(3):
             config = TransferConfig(activation=arm, source="mnist", target="svhn", seed=seed)
-            synthetic.supervised(path, config, right(share, seed), pretrained=5)
-            synthetic.supervised(path, config, right(0.2, seed), pretrained=0)
+            synthetic.transfer(path, config, right(share, seed), pretrained=5)
+            synthetic.transfer(path, config, right(0.2, seed), pretrained=0)
     return path
 
 
 def test_transfer_has_its_baselines_and_curves(transfers: Path) -> None:
-    (study,) = compare(gather([transfers]), thresholds=(0.4, 0.95))["studies"]
-    arm = next(a for a in study["arms"] if a["name"] == "arelu")
-    assert arm["baselines"]["target only"]["mean"] == pytest.approx(0.2, abs=0.05)
-    assert arm["baselines"]["never fine-tuned"]["mean"] == pytest.approx(0.225, abs=0.05)
-    curve = arm["curves"]["test_accuracy"]
-    assert curve["x"] == [0, 1, 2, 3]
-    assert curve["mean"][-1] == pytest.approx(arm["accuracy"]["mean"])
+    (study,) = compare(gather([transfers]), thresholds=(0.4, 0.95)).studies
+    arm = study.arm("arelu")
+    assert arm.columns["target only"].score.mean == pytest.approx(0.2, abs=0.05)
+    assert arm.columns["never fine-tuned"].score.mean == pytest.approx(0.225, abs=0.05)
+    curve = arm.curves["test_accuracy"]
+    assert curve.x == [0, 1, 2, 3]
+    assert curve.mean[-1] == pytest.approx(arm.score.mean)
     whole = np.mean([np.mean(right(0.9, s), axis=1) for s in range(3)], axis=0)
-    assert arm["area"]["mean"] == pytest.approx(np.trapezoid(whole, dx=1) / 3, abs=1e-9)
-    reached, never = arm["times"]
-    assert reached["median"] == 1
-    assert never["by_seed"] == [None] * 3
-    assert never["median"] is None
-    assert study["ranks"]["mean_ranks"]["arelu"] == 1
+    assert arm.area.mean == pytest.approx(np.trapezoid(whole, dx=1) / 3, abs=1e-9)
+    reached, never = arm.times
+    assert reached.median == 1
+    assert never.by_seed == [None] * 3
+    assert never.median is None
+    assert study.ranks.found.mean_ranks["arelu"] == 1
 
 
 def test_published_figures_of_official_data_are_marked_beside_others(
@@ -269,8 +270,13 @@ def test_published_figures_of_official_data_are_marked_beside_others(
 ) -> None:
     config = TransferConfig(source="mnist", target="svhn")
     answers = right(0.5, 0, epochs=21)
-    about = synthetic.environment(official=False, note="cut")
-    synthetic.supervised(tmp_path, config, answers, pretrained=5, about=about)
+    data = synthetic.provenance(
+        *("source_train", "source_test", "target_train", "target_test"),
+        images=200,
+        official=False,
+        note="cut",
+    )
+    synthetic.transfer(tmp_path, config, answers, pretrained=5, data=data)
     shown = " ".join(text.plain(compare(gather([tmp_path]))).split())
     assert "78.5" in shown
     assert "The published figures are of the official data, which these are not." in shown
@@ -278,26 +284,26 @@ def test_published_figures_of_official_data_are_marked_beside_others(
 
 
 def test_supervised_arms_are_paired_over_images(transfers: Path) -> None:
-    (study,) = compare(gather([transfers]), over="units")["studies"]
-    assert "test images" in study["comparisons"][0]["interval"]["varies"]
-    (over_seeds,) = compare(gather([transfers]), over="seeds")["studies"]
-    assert "seeds" in over_seeds["comparisons"][0]["interval"]["varies"]
+    (study,) = compare(gather([transfers]), over="units").studies
+    assert "test images" in study.comparisons[0].interval.varies
+    (over_seeds,) = compare(gather([transfers]), over="seeds").studies
+    assert "seeds" in over_seeds.comparisons[0].interval.varies
 
 
 def test_everything_is_read_at_the_epoch_asked_for(transfers: Path) -> None:
-    (study,) = compare(gather([transfers], at=1))["studies"]
-    arm = next(a for a in study["arms"] if a["name"] == "arelu")
-    assert arm["curves"]["test_accuracy"]["x"] == [0, 1]
-    assert arm["attention"]["act1"]["x"] == [0, 1]
-    assert arm["accuracy"]["mean"] == pytest.approx(arm["curves"]["test_accuracy"]["mean"][1])
+    (study,) = compare(gather([transfers], at=1)).studies
+    arm = study.arm("arelu")
+    assert arm.curves["test_accuracy"].x == [0, 1]
+    assert arm.attention["act1"].x == [0, 1]
+    assert arm.score.mean == pytest.approx(arm.curves["test_accuracy"].mean[1])
 
 
 def test_optimism_is_of_the_epochs_up_to_the_one_asked_for(
     tmp_path: Path, synthetic: ModuleType
 ) -> None:
-    synthetic.supervised(tmp_path, ConvergeConfig(activation="relu"), right(0.8, 0))
-    arm = compare(gather([tmp_path], at=2))["studies"][0]["arms"][0]
-    assert arm["paper"]["figure"] == pytest.approx(np.mean(right(0.8, 0)[1]))
+    synthetic.converge(tmp_path, ConvergeConfig(activation="relu"), right(0.8, 0))
+    arm = compare(gather([tmp_path], at=2)).studies[0].arms[0]
+    assert arm.paper.figure == pytest.approx(np.mean(right(0.8, 0)[1]))
 
 
 def test_a_run_that_diverged_at_once_does_not_hide_how_fast_others_are(
@@ -308,38 +314,73 @@ def test_a_run_that_diverged_at_once_does_not_hide_how_fast_others_are(
     synthetic.maml(tmp_path, "arelu", 0, None, iterations=2, test_episodes=60)
     for path in tmp_path.glob("maml/*arelu*/metrics.jsonl"):
         assert path.read_text().count("\n") == 1
-    study = compare(gather([tmp_path]))["studies"][0]
-    assert next(a for a in study["arms"] if a["name"] == "relu")["area"] is None  # one point
-    assert next(a for a in study["arms"] if a["name"] == "relu")["times"]
+    study = compare(gather([tmp_path])).studies[0]
+    assert study.arm("relu").area is None  # one point
+    assert study.arm("relu").times
 
 
 def test_an_exploded_run_is_named(tmp_path: Path, synthetic: ModuleType) -> None:
-    run = synthetic.maml(tmp_path, "relu", 0, scores(0.6, 0))
-    (study,) = compare(gather([tmp_path]))["studies"]
-    assert not any("exploded" in note for note in study["notes"])
-    config = dict(run.config, seed=1)
-    other = synthetic.RunStore(tmp_path).open(kind="maml", name="relu-seed1", config=config)
-    metrics = [{"iteration": 0, "train_loss": 1e9, "train_accuracy": 0.2, "attention": {}}]
-    episodes = [{"episode": i, "accuracy": float(a)} for i, a in enumerate(scores(0.6, 1))]
-    synthetic.write(other, run.result(), metrics, episodes)
-    (study,) = compare(gather([tmp_path]))["studies"]
-    assert any("exploded in seed 1" in note for note in study["notes"])
+    synthetic.maml(tmp_path, "relu", 0, scores(0.6, 0))
+    (study,) = compare(gather([tmp_path])).studies
+    assert not any("exploded" in note for note in study.notes)
+    losses = [1.6, 1e9, 1.6, 1.6, 1.6]
+    synthetic.maml(tmp_path, "relu", 1, scores(0.6, 1), losses=losses)
+    (study,) = compare(gather([tmp_path])).studies
+    assert any("exploded in seed 1" in note for note in study.notes)
 
 
-def test_a_reference_that_a_study_lacks_is_noted(store: Path) -> None:
-    evidence = gather([store])
+def test_a_reference_that_a_study_lacks_is_noted(tmp_path: Path, synthetic: ModuleType) -> None:
+    for arm, shots in (("arelu", 1), ("relu", 1), ("arelu", 5), ("selu", 5)):
+        synthetic.maml(tmp_path, arm, 0, scores(0.6, 0), shots=shots)
+    evidence = gather([tmp_path])
+    found = {s.settings["shots"]: s for s in compare(evidence, reference="relu").studies}
+    assert {shots: study.reference for shots, study in found.items()} == {1: "relu", 5: "selu"}
+    (note,) = [note for note in found[5].notes if "No arm here is relu" in note]
+    assert note == "No arm here is relu: compared with selu."
     with pytest.raises(UsageError):
         compare(evidence, reference="swish")
+
+
+def test_the_order_that_is_handed_on_names_the_reference(store: Path) -> None:
+    evidence = gather([store])
+    (plain,) = compare(evidence).studies
+    (study,) = compare(evidence, order=["arelu-frozen", "arelu"]).studies
+    assert (plain.reference, study.reference) == ("relu", "arelu-frozen")
+    assert [arm.name for arm in study.arms][:2] == ["arelu-frozen", "arelu"]
+    (other,) = compare(evidence, order=["arelu"], reference="relu-gain").studies
+    assert other.reference == "relu-gain"
+
+
+def test_chance_is_that_of_the_data(tmp_path: Path, synthetic: ModuleType) -> None:
+    parts = ("source_train", "source_test", "target_train", "target_test")
+    data = synthetic.provenance(*parts, images=200, classes=20)
+    synthetic.transfer(tmp_path, TransferConfig(), right(0.6, 0), pretrained=5, data=data)
+    data = {"official": True, **synthetic.provenance("train", "test", images=200, classes=20)}
+    synthetic.converge(tmp_path, ConvergeConfig(), right(0.6, 0), data=data)
+    assert [study.measure.chance for study in compare(gather([tmp_path])).studies] == [0.05, 0.05]
+
+
+def test_the_source_is_a_column_where_its_run_is_there(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    config = TransferConfig(activation="relu", source="mnist", target="svhn")
+    synthetic.transfer(tmp_path, config, right(0.6, 0), pretrained=5)
+    (study,) = compare(gather([tmp_path])).studies
+    assert "source" not in study.arm("relu").columns
+    answers = right(0.9, 7, epochs=5)
+    synthetic.source(tmp_path, config, answers)
+    (study,) = compare(gather([tmp_path])).studies
+    assert study.arm("relu").columns["source"].by_seed == {0: pytest.approx(np.mean(answers[-1]))}
 
 
 def test_a_curve_has_a_gap_where_a_seed_diverged(tmp_path: Path, synthetic: ModuleType) -> None:
     for seed, lost in ((0, False), (1, True)):
         config = ConvergeConfig(activation="relu", seed=seed)
-        synthetic.supervised(tmp_path, config, right(0.6, seed), diverged=lost)
-    arm = compare(gather([tmp_path]))["studies"][0]["arms"][0]
-    assert arm["curves"]["test_accuracy"]["mean"][-1] is None
-    assert arm["diverged"] == [1]
-    assert arm["area"] is None
+        synthetic.converge(tmp_path, config, right(0.6, seed), diverged=lost)
+    arm = compare(gather([tmp_path])).studies[0].arms[0]
+    assert arm.curves["test_accuracy"].mean[-1] is None
+    assert arm.failed == [1]
+    assert arm.area is None
 
 
 @pytest.mark.parametrize(
@@ -360,14 +401,14 @@ def test_options_out_of_range_are_refused(store: Path, options: dict[str, Any]) 
         compare(gather([store]), **options)
 
 
-def test_the_document_is_strict_json_and_the_same_twice(
-    store: Path, document: dict[str, Any]
-) -> None:
-    json.dumps(document, allow_nan=False)
-    assert compare(gather([store]), margin=0.03) == document
+def test_the_document_is_strict_json_and_the_same_twice(store: Path, document: Document) -> None:
+    json.dumps(document.as_json(), allow_nan=False)
+    again = compare(gather([store]), margin=0.03)
+    assert again == document
+    assert again.as_json() == document.as_json()
 
 
-def test_plain_text_holds_tables_and_verdicts(document: dict[str, Any]) -> None:
+def test_plain_text_holds_tables_and_verdicts(document: Document) -> None:
     shown = text.plain(document)
     assert "Learned, or only scaled?" in shown
     assert "arelu is better than relu by" in shown
@@ -375,16 +416,17 @@ def test_plain_text_holds_tables_and_verdicts(document: dict[str, Any]) -> None:
     assert "better" in lines[0]
 
 
-def test_csv_has_a_row_per_arm_with_unrounded_numbers(document: dict[str, Any]) -> None:
+def test_csv_has_a_row_per_arm_with_unrounded_numbers(document: Document) -> None:
     rows = list(csv.DictReader(io.StringIO(text.comma_separated(document))))
     assert {row["arm"] for row in rows} == set(ARMS)
     row = next(row for row in rows if row["arm"] == "arelu")
-    assert float(row["accuracy"]) == _arm(document, "arelu")["accuracy"]["mean"]
+    assert float(row["score"]) == _arm(document, "arelu").score.mean
     assert row["verdict"] == "better"
 
 
-def test_markdown_rows_have_as_many_cells_as_their_heading(document: dict[str, Any]) -> None:
-    document = json.loads(json.dumps(document).replace("MAML on", "MAML | <b> on"))
+def test_markdown_rows_have_as_many_cells_as_their_heading(document: Document) -> None:
+    (study,) = document.studies
+    document = replace(document, studies=[replace(study, title="MAML | <b> on")])
     assert "<b>" not in text.markdown(document)
     tables = [part for part in text.markdown(document).split("\n\n") if part.startswith("|")]
     assert tables
@@ -393,7 +435,7 @@ def test_markdown_rows_have_as_many_cells_as_their_heading(document: dict[str, A
         assert len(counts) == 1
 
 
-def test_latex_is_balanced_and_escaped(document: dict[str, Any]) -> None:
+def test_latex_is_balanced_and_escaped(document: Document) -> None:
     shown = text.latex(document)
     assert shown.count(r"\begin{table}") == shown.count(r"\end{table}") > 1
     assert shown.count("{") == shown.count("}")
@@ -408,7 +450,7 @@ def test_what_was_left_out_is_in_every_form_for_readers(
     lost = synthetic.maml(tmp_path, "relu", 1, scores(0.6, 1)).directory
     (lost / "result.json").unlink()
     document = compare(gather([tmp_path]))
-    assert [item["directory"] for item in document["left_out"]] == [str(lost)]
+    assert [item.directory for item in document.left_out] == [str(lost)]
     for render in (text.plain, text.markdown):
         assert str(lost) in render(document)
 
@@ -421,11 +463,11 @@ def test_a_verdict_from_one_surviving_seed_says_so(tmp_path: Path, synthetic: Mo
         synthetic.maml(
             tmp_path, "arelu", seed, values, **({} if survives else {"test_episodes": 60})
         )
-    study = compare(gather([tmp_path]))["studies"][0]
-    (comparison,) = study["comparisons"]
-    assert comparison["sentence"].startswith("On the one seed that both have: arelu is better")
-    assert "seeds 0, 1 of arelu" in comparison["sentence"]
-    assert any("seeds 0, 1 diverged" in note for note in study["notes"])
+    study = compare(gather([tmp_path])).studies[0]
+    (comparison,) = study.comparisons
+    assert comparison.sentence.startswith("On the one seed that both have: arelu is better")
+    assert "seeds 0, 1 of arelu" in comparison.sentence
+    assert any("seeds 0, 1 diverged" in note for note in study.notes)
 
 
 def test_the_shared_rate_of_the_parts_is_the_one_that_suits_all(
@@ -444,5 +486,5 @@ def test_the_shared_rate_of_the_parts_is_the_one_that_suits_all(
                     validation=watched,
                     **({"test_episodes": 60} if lost else {}),
                 )
-    found = compare(gather([tmp_path]))["studies"][0]["learned"]
-    assert found["first"] == "arelu inner lr 0.005"
+    found = compare(gather([tmp_path])).studies[0].learned
+    assert found.first == "arelu inner lr 0.005"

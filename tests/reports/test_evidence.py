@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from metaact.experiments.converge_config import ConvergeConfig
-from metaact.experiments.transfer_config import TransferConfig
 
 from metaact.errors import RunError, UsageError
+from metaact.experiments import ConvergeConfig, TransferConfig
 from metaact.reports import gather
+from metaact.runs import RunStore
 
 FOUR = [0.5, 0.6, 0.7, 0.8]
 
@@ -31,10 +32,10 @@ def store(tmp_path: Path, synthetic: ModuleType) -> Path:
 def test_one_study_with_its_arms_and_scores(store: Path) -> None:
     evidence = gather([store])
     (study,) = evidence.studies
-    assert [(arm.name, arm.seeds) for arm in study.arms] == [("arelu", (0, 1)), ("relu", (0, 1))]
+    assert [(arm.name, arm.seeds) for arm in study.arms] == [("relu", (0, 1)), ("arelu", (0, 1))]
     assert study.arm("relu").matrix().tolist() == [FOUR, FOUR]
     assert study.arm("relu").matrix(per_unit=False) == pytest.approx(np.full((2, 1), 0.65))
-    assert (study.unit, study.trials_per_unit) == ("test episodes", 75)
+    assert (study.measure.unit, study.trials_per_unit) == ("test episodes", 75)
     assert evidence.left_out == ()
 
 
@@ -47,7 +48,7 @@ def test_a_store_and_a_folder_of_one_kind_are_read_alike(store: Path, name: str)
 def test_single_runs_can_be_named(store: Path) -> None:
     chosen = sorted((store / "maml").iterdir())[:3]
     (study,) = gather(chosen).studies
-    assert [arm.seeds for arm in study.arms] == [(0, 1), (0,)]
+    assert {arm.name: arm.seeds for arm in study.arms} == {"relu": (0,), "arelu": (0, 1)}
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,8 @@ def test_single_runs_can_be_named(store: Path) -> None:
         {"iterations": 6},
         {"protocol": "paper"},
         {"replacement": False},
-        {"extra": {"test_episodes_sha256": "f" * 64}},
-        {"extra": {"train_sha256": "f" * 64}},
+        {"hashes": {"test_episodes_sha256": "f" * 64}},
+        {"hashes": {"train_sha256": "f" * 64}},
     ],
     ids=lambda change: str(*change),
 )
@@ -78,17 +79,25 @@ def test_rates_are_arms_of_one_study(store: Path, synthetic: ModuleType) -> None
     assert names["arelu inner lr 0.005"] == (0, 1)
 
 
-def test_an_edited_activation_is_another_arm(tmp_path: Path, synthetic: ModuleType) -> None:
-    for source in ("1" * 64, "2" * 64):
-        synthetic.maml(tmp_path, "own:Act", 0, FOUR, extra={"activation_sha256": source})
-    (study,) = gather([tmp_path]).studies
-    assert len({arm.name for arm in study.arms}) == 2
+def test_an_edited_activation_is_another_arm(
+    tmp_path: Path, synthetic: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for factor in (1, 2):
+        source = f"from torch import nn\n\ndef act():\n    return nn.LeakyReLU({factor})\n"
+        (tmp_path / "edited_activation.py").write_text(source)
+        synthetic.maml(tmp_path / "runs", "edited_activation:act", 0, FOUR)
+    monkeypatch.delitem(sys.modules, "edited_activation")
+    (study,) = gather([tmp_path / "runs"]).studies
+    names = [arm.name for arm in study.arms]
+    assert len(set(names)) == 2
+    assert all(name.startswith("edited_activation:act (source ") for name in names)
 
 
 def test_a_diverged_seed_is_kept_apart(store: Path, synthetic: ModuleType) -> None:
     synthetic.maml(store, "prelu", 0, None)
     arm = gather([store]).studies[0].arm("prelu")
-    assert (arm.seeds, arm.diverged, len(arm.records)) == ((), (0,), 1)
+    assert (arm.seeds, arm.failed, len(arm.records)) == ((), (0,), 1)
 
 
 def _unfinished(run: Path) -> None:
@@ -100,13 +109,24 @@ def _edited_result(run: Path) -> None:
     (run / "result.json").write_text(json.dumps({**result, "test_accuracy": 0.99}))
 
 
-def _cut_episodes(run: Path) -> None:
-    (run / "episodes.jsonl").write_bytes((run / "episodes.jsonl").read_bytes()[:-20])
+def _cut_scores(run: Path) -> None:
+    (run / "scores.jsonl").write_bytes((run / "scores.jsonl").read_bytes()[:-20])
+
+
+def _other_scores(run: Path) -> None:
+    """Of the same length, which the seal does not see."""
+    text = (run / "scores.jsonl").read_text()
+    (run / "scores.jsonl").write_text(text.replace("score", "scare"))
 
 
 def _edited_config(run: Path) -> None:
     text = (run / "config.json").read_text()
     (run / "config.json").write_text(text.replace('"seed": 0', '"seed": 7'))
+
+
+def _no_measure(run: Path) -> None:
+    stored = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**stored, "measure": {"name": "accuracy"}}))
 
 
 def _no_environment(run: Path) -> None:
@@ -119,7 +139,8 @@ def _foreign(run: Path) -> None:
     (run / "config.json").write_text("[]")
 
 
-FAULTS = (_unfinished, _edited_result, _cut_episodes, _edited_config, _no_environment, _foreign)
+FAULTS = (_unfinished, _edited_result, _cut_scores, _other_scores)
+FAULTS += (_edited_config, _no_environment, _no_measure, _foreign)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -129,7 +150,7 @@ def test_what_cannot_be_used_is_left_out_of_a_store_with_its_reason(
     bad = sorted((store / "maml").glob("*-relu-seed0*"))[0]
     fault(bad)  # type: ignore[operator]
     evidence = gather([store])
-    assert [item.directory for item in evidence.left_out] == [bad]
+    assert [item.directory for item in evidence.left_out] == [str(bad)]
     assert evidence.left_out[0].why
     assert evidence.studies[0].arm("relu").seeds == (1,)
 
@@ -155,18 +176,29 @@ def test_a_second_run_that_is_only_watched_otherwise_is_left_out(
 ) -> None:
     other = synthetic.maml(store, "relu", 0, FOUR, validation_every=1)
     evidence = gather([store])
-    assert other.directory in [item.directory for item in evidence.left_out] or (
-        "otherwise watched" in evidence.left_out[0].why
-    )
+    (item,) = evidence.left_out
+    assert item.directory.startswith(str(other.directory)[:-10])
+    assert "otherwise watched" in item.why
     assert evidence.studies[0].arm("relu").seeds == (0, 1)
 
 
-def test_other_kinds_of_runs_are_named(store: Path, synthetic: ModuleType) -> None:
-    synthetic.write(
-        synthetic.RunStore(store).open(kind="toy", name="t", config={"seed": 0}), {}, []
-    )
+def test_other_kinds_of_runs_are_named(store: Path) -> None:
+    run = RunStore(store).open(kind="toy", name="t", config={"seed": 0})
+    with run.lock():
+        run.start({})
+        run.resume()
+        run.finish({})
     (item,) = gather([store]).left_out
     assert "'toy'" in item.why
+
+
+def test_pre_trainings_are_no_evidence_and_need_no_word(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    run = synthetic.source(tmp_path, TransferConfig(), RIGHT)
+    assert gather([tmp_path]).left_out == ()
+    with pytest.raises(RunError, match="it is a pre-training"):
+        gather([run.directory])
 
 
 def test_a_foreign_folder_beside_runs_is_named_and_pictures_are_not(store: Path) -> None:
@@ -176,7 +208,7 @@ def test_a_foreign_folder_beside_runs_is_named_and_pictures_are_not(store: Path)
         (store / name).mkdir()
         (store / name / "a.png").write_text("")
     (item,) = gather([store]).left_out
-    assert item.directory == store / "maml" / "mine"
+    assert item.directory == str(store / "maml" / "mine")
     assert "no run directory" in item.why
 
 
@@ -189,16 +221,16 @@ def test_a_path_without_runs_is_refused(tmp_path: Path, place: str) -> None:
 
 
 def test_only_the_arms_asked_for(store: Path) -> None:
-    assert [arm.name for arm in gather([store], activations=["relu"]).studies[0].arms] == ["relu"]
+    assert [arm.name for arm in gather([store], arms=["relu"]).studies[0].arms] == ["relu"]
     with pytest.raises(UsageError, match="arelu, relu"):
-        gather([store], activations=["rellu"])
+        gather([store], arms=["rellu"])
 
 
 RIGHT = [[True, False, False, False], [True, True, False, False], [True, True, True, False]]
 
 
 def test_supervised_runs_are_read_per_image(tmp_path: Path, synthetic: ModuleType) -> None:
-    synthetic.supervised(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
+    synthetic.converge(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
     (study,) = gather([tmp_path]).studies
     assert study.arm("relu").matrix().tolist() == [[1, 1, 1, 0]]
     assert gather([tmp_path], at=1).studies[0].arm("relu").matrix().tolist() == [[1, 0, 0, 0]]
@@ -207,8 +239,8 @@ def test_supervised_runs_are_read_per_image(tmp_path: Path, synthetic: ModuleTyp
 def test_runs_of_other_lengths_compare_at_a_shared_epoch_only(
     tmp_path: Path, synthetic: ModuleType
 ) -> None:
-    synthetic.supervised(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
-    synthetic.supervised(tmp_path, ConvergeConfig(activation="selu"), RIGHT[:2])
+    synthetic.converge(tmp_path, ConvergeConfig(activation="relu"), RIGHT)
+    synthetic.converge(tmp_path, ConvergeConfig(activation="selu"), RIGHT[:2])
     assert len(gather([tmp_path]).studies) == 2
     assert len(gather([tmp_path], at=2).studies) == 1
     longer = gather([tmp_path], at=3)
@@ -220,9 +252,38 @@ def test_runs_without_answers_per_image_have_means_only(
     tmp_path: Path, synthetic: ModuleType
 ) -> None:
     config = TransferConfig(activation="relu", source="mnist", target="svhn")
-    synthetic.supervised(tmp_path, config, RIGHT, pretrained=5)
+    synthetic.transfer(tmp_path, config, RIGHT, pretrained=5)
     old = replace(config, seed=1)
-    synthetic.supervised(tmp_path, old, RIGHT, pretrained=5, keep_right=False)
+    synthetic.transfer(tmp_path, old, RIGHT, pretrained=5, keep_right=False)
     (study,) = gather([tmp_path]).studies
     assert not study.per_unit
     assert study.arm("relu").matrix(per_unit=False).tolist() == [[0.75], [0.75]]
+
+
+def test_arms_are_the_values_of_the_setting_asked_about(store: Path, synthetic: ModuleType) -> None:
+    for seed in (0, 1):
+        synthetic.maml(store, "relu", seed, FOUR, first_order=True)
+    assert len(gather([store]).studies) == 2
+    found = {
+        study.settings["activation"]: study for study in gather([store], by="first_order").studies
+    }
+    assert [arm.name for arm in found["relu"].arms] == ["False", "True"]
+    assert [arm.name for arm in found["arelu"].arms] == ["False"]
+    with pytest.raises(UsageError, match=r"`by` must be one of .*first_order"):
+        gather([store], by="fist_order")
+
+
+def test_a_setting_that_some_runs_lack_leaves_them_out(store: Path, synthetic: ModuleType) -> None:
+    lacking = synthetic.converge(store, ConvergeConfig(), RIGHT)
+    evidence = gather([store], by="shots")
+    assert {item.directory: item.why for item in evidence.left_out} == {
+        str(lacking.directory): "it has no setting 'shots'"
+    }
+    assert [study.by for study in evidence.studies] == ["shots", "shots"]
+
+
+def test_two_rates_of_pre_training_are_one_study(tmp_path: Path, synthetic: ModuleType) -> None:
+    for rate in (0.01, 0.02):
+        synthetic.transfer(tmp_path, TransferConfig(pretrain_lr=rate), RIGHT, pretrained=5)
+    (study,) = gather([tmp_path]).studies
+    assert [arm.name for arm in study.arms] == ["arelu pretrain lr 0.01", "arelu pretrain lr 0.02"]

@@ -42,7 +42,7 @@ def test_twenty_kills_end_bit_equal(tmp_path: Path) -> None:
     (whole,) = RunStore(tmp_path / "whole").runs("toy")
     (killed,) = RunStore(tmp_path / "killed").runs("toy")
     assert whole.is_complete
-    for name in ("config.json", "metrics.jsonl", "episodes.jsonl", "result.json"):
+    for name in ("config.json", "metrics.jsonl", "scores.jsonl", "result.json"):
         assert (killed.directory / name).read_bytes() == (whole.directory / name).read_bytes()
     assert [record["step"] for record in killed.metrics()] == list(range(120))
     assert not list(killed.directory.glob("*.tmp"))

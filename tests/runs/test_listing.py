@@ -31,7 +31,7 @@ def _run(store: Path, config: dict[str, object], records: list[dict[str, object]
         ({"steps": 4}, [{"step": 3}], ("epoch", 0, None)),
     ],
 )
-def test_progress(
+def test_progress_without_a_recorded_measure(
     config: dict[str, object],
     records: list[dict[str, object]],
     progress: tuple[str, int, int | None],
@@ -40,6 +40,18 @@ def test_progress(
     found = entry(_run(tmp_path, config, records).directory)
     assert (found.counter, found.done, found.length) == progress
     assert found.status == "unfinished"
+
+
+def test_progress_is_counted_as_the_measure_says(tmp_path: Path) -> None:
+    about = {"measure": {"axis": {"name": "batch", "key": "batch", "first": 0}}, "length": 8}
+    run = RunStore(tmp_path).open(kind="toy", name="x", config={"epochs": 4}, about=about)
+    with run.lock():
+        run.start({})
+        run.resume()
+        run.append({"batch": 4})
+        run.checkpoint({})
+    found = entry(run.directory)
+    assert (found.counter, found.done, found.length) == ("batch", 5, 8)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from metaact.errors import RunError
 from metaact.runs import Run, RunBusyError, RunStore
 from metaact.runs.removal import FILES, remove_checkpoint, remove_run
+from metaact.runs.run import EPISODES
 
 
 def _run(store: Path, *, complete: bool = True) -> Run:
@@ -20,14 +21,15 @@ def _run(store: Path, *, complete: bool = True) -> Run:
         run.checkpoint({"iteration": 1})
         if complete:
             run.save_weights({})
-            run.finish({"outcome": "complete"}, [{"episode": 0}])
+            run.finish({"outcome": "complete"}, [0.5])
     return run
 
 
 def test_a_run_goes_as_a_whole(tmp_path: Path) -> None:
     run = _run(tmp_path)
+    assert {path.name for path in run.directory.iterdir()} - {".lock"} == set(FILES) - {EPISODES}
     (run.directory / ".result.json.tmp").write_text("left by a killed writer")
-    assert {path.name for path in run.directory.iterdir()} >= set(FILES)
+    (run.directory / EPISODES).write_text("of version 0.1.0")
     remove_run(run.directory)
     assert list((tmp_path / "maml").iterdir()) == []
 

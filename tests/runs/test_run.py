@@ -38,10 +38,11 @@ def test_the_whole_way(run: Run) -> None:
         run.save_weights({"w": torch.ones(2)})
         run.append({"step": 1, "loss": 0.5})
         assert not run.is_complete
-        run.finish({"accuracy": 0.9}, [{"episode": 0, "accuracy": 0.9}])
+        assert run.scores() == []
+        run.finish({"accuracy": 0.9}, [1.0, 0.8])
     assert run.is_complete
     assert run.result() == {"accuracy": 0.9}
-    assert run.episodes() == [{"episode": 0, "accuracy": 0.9}]
+    assert run.scores() == [1.0, 0.8]
     assert [record["loss"] for record in run.metrics()] == [1.5, 0.5]
     assert run.environment() == {"torch": "x"}
     assert torch.equal(run.weights()["w"], torch.ones(2))
@@ -146,8 +147,8 @@ def test_only_strict_json_and_a_recorded_outcome(run: Run) -> None:
             run.append({"loss": math.nan})
         with pytest.raises(UsageError, match="result"):
             run.finish({"accuracy": math.inf})
-        with pytest.raises(UsageError, match="episode"):
-            run.finish({}, [{"accuracy": torch.tensor(1.0)}])
+        with pytest.raises(UsageError, match=r"score\.score"):
+            run.finish({}, [torch.tensor(1.0)])  # type: ignore[list-item]  # what is tested
         assert not (run.directory / "result.json").exists()
         run.finish(finite({"outcome": "diverged", "losses": [1.0, math.nan, -math.inf]}))
     assert run.result() == {"outcome": "diverged", "losses": [1.0, None, None]}
@@ -256,22 +257,73 @@ def test_other_environments_are_kept(run: Run) -> None:
 def test_damaged_result_and_lines(run: Run) -> None:
     with run.lock():
         _begin(run)
-        run.finish({"a": 1}, [{"b": 1}])
-    (run.directory / "episodes.jsonl").write_text('{"b": 1}\n{"b"')
-    with pytest.raises(RunError, match="cut off"):
-        run.episodes()
-    (run.directory / "episodes.jsonl").write_text('{"b": 1}\nwhat\n')
-    with pytest.raises(RunError, match="line 2"):
-        run.episodes()
+        run.finish({"a": 1}, [1.0])
+    for content, reason in (
+        ('{"score": 1}\n{"b"', "cut off"),
+        ('{"score": 1}\nwhat\n', "line 2"),
+        ('{"score": 1}\n{"b": 1}\n', "line 2 holds no score"),
+        ('{"score": true}\n', "line 1 holds no score"),
+    ):
+        (run.directory / "scores.jsonl").write_text(content)
+        with pytest.raises(RunError, match=reason):
+            run.scores()
+        assert reason in str(run.damage())
     (run.directory / "result.json").write_text('{"a": 1')
     assert not run.is_complete
     with pytest.raises(RunError, match=r"result\.json"):
         run.result()
 
 
+def test_scores_as_long_as_before_break_no_seal_but_are_found(run: Run) -> None:
+    with run.lock():
+        _begin(run)
+        run.append({"epoch": 1})
+        run.finish({}, [0.5])
+    assert run.damage() is None
+    for name, content in (("scores.jsonl", "score"), ("metrics.jsonl", "epoch")):
+        path = run.directory / name
+        before = path.read_text()
+        path.write_text(before.replace(content, content[::-1]))
+        assert run.is_complete
+        assert f"holds no {content}" in str(run.damage())
+        path.write_text(before)
+
+
+ITERATIONS = {"axis": {"name": "meta-iteration", "key": "iteration", "first": 0}}
+DAYS = {"axis": {"name": "day", "key": "day", "first": 1}}
+
+
+@pytest.mark.parametrize(
+    ("config", "about", "counter", "length", "done"),
+    [
+        ({}, {"measure": ITERATIONS, "length": 7}, "iteration", 7, 4),
+        ({}, {"measure": DAYS, "length": 9}, "day", 9, 3),
+        # Version 0.1.0 recorded neither.
+        ({"iterations": 5}, {}, "iteration", 5, 4),
+        ({"epochs": 2}, {}, "epoch", 2, 3),
+        ({"epochs": [5, 10]}, {}, "epoch", None, 3),
+    ],
+)
+def test_what_a_run_counts_is_what_it_recorded(
+    config: dict[str, Any],
+    about: dict[str, Any],
+    counter: str,
+    length: int | None,
+    done: int,
+    tmp_path: Path,
+) -> None:
+    run = RunStore(tmp_path).open(kind="k", name="a", config=config, about=about)
+    assert (run.counter, run.length) == (counter, length)
+    assert run.steps({counter: 3, "loss": 1.0}) == done
+    for lacking in ({}, {counter: None}, {counter: True}):
+        with pytest.raises(RunError, match=f"holds no {counter}"):
+            run.steps(lacking)
+
+
 def test_environment_is_strict_and_stable() -> None:
-    first = environment("cpu", {"sha256": "ab", "official": False})
-    assert first == environment("cpu", {"sha256": "ab", "official": False})
+    first = environment("cpu", {"sha256": "ab", "official": False}, {"mean": [0.1]})
+    assert first == environment("cpu", {"sha256": "ab", "official": False}, {"mean": [0.1]})
+    assert first["normalisation"] == {"mean": [0.1]}
     assert first["data"] == {"sha256": "ab", "official": False}
     packages = first["packages"]
     assert isinstance(packages, dict)

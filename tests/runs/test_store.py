@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -41,6 +42,47 @@ def test_reads_back_complete_and_incomplete(tmp_path: Path) -> None:
     again = store.open(kind="maml", name="arelu-seed0", config={"lr": 0.1, "seed": 0})
     assert again.result() == {"seed": 0}
     assert read_run(again.directory).identity == again.identity
+
+
+def test_what_is_recorded_of_a_run_names_nothing_and_stays(tmp_path: Path) -> None:
+    store, command = RunStore(tmp_path), {"verb": "maml", "arguments": [], "options": {}}
+    first = store.open(kind="maml", name="a", config={"seed": 0}, about={"command": command})
+    with first.lock():
+        first.start({})
+    other = store.open(kind="maml", name="a", config={"seed": 0}, about={"length": 5})
+    assert other.directory == first.directory
+    with other.lock():
+        other.start({})
+    assert read_run(first.directory).about == {"command": command}
+    with pytest.raises(UsageError, match="length"):
+        store.open(kind="maml", name="a", config={}, about={"length": object()})
+
+
+def test_a_run_of_version_0_1_0_is_read(tmp_path: Path) -> None:
+    """As that version wrote it: no word of measure or command, scores by episode."""
+    directory = tmp_path / "maml" / "relu-seed0-838c5e12cf"
+    directory.mkdir(parents=True)
+    identity = "838c5e12cf24d94ad7f5364d46d7cb2cf4c86c0ce8ec1998ca46e7f1b994eeac"
+    config = {"iterations": 1, "seed": 0}
+    (directory / "config.json").write_text(
+        json.dumps({"kind": "maml", "name": "relu-seed0", "identity": identity, "config": config})
+    )
+    metrics, episodes = '{"iteration": 0}\n', '{"episode": 0, "accuracy": 0.25}\n'
+    (directory / "metrics.jsonl").write_text(metrics)
+    (directory / "episodes.jsonl").write_text(episodes)
+    result = '{"outcome":"complete"}'
+    seal = {
+        "sha256": hashlib.sha256(result.encode()).hexdigest(),
+        "metrics.jsonl": len(metrics),
+        "episodes.jsonl": len(episodes),
+    }
+    (directory / "result.json").write_text(json.dumps({**json.loads(result), "seal": seal}))
+    (run,) = RunStore(tmp_path).runs()
+    assert (run.scores(), run.metrics(), run.length) == ([0.25], [{"iteration": 0}], 1)
+    assert run.result() == {"outcome": "complete"}
+    assert run.damage() is None
+    (directory / "episodes.jsonl").write_text(episodes + episodes)
+    assert not run.is_complete
 
 
 def test_damage_is_reported(tmp_path: Path) -> None:
@@ -135,9 +177,21 @@ def test_an_edited_config_names_the_fields(tmp_path: Path) -> None:
         store.open(kind="maml", name="arelu-seed0", config={"seed": 0, "lr": 0.1})
     with pytest.raises(RunError, match="identity"):
         read_run(run.directory)
-    path.write_text(json.dumps({**stored, "seed": 5}))
-    with pytest.raises(RunError, match="`seed`"):
+    path.write_text(json.dumps({**stored, "kind": "converge"}))
+    with pytest.raises(RunError, match="`kind`"):
         store.open(kind="maml", name="arelu-seed0", config={"seed": 0, "lr": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("measure", []), ("measure", {"axis": 5}), ("command", "x"), ("needs", "x"), ("notes", None)],
+)
+def test_what_is_recorded_has_its_form(name: str, value: object, tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    path = _started(store, 0).directory / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    (item,) = store.scan().damaged
+    assert f"`{path}` is damaged (its {name} is not what a run records" in item.reason
 
 
 def test_places_that_are_no_store(tmp_path: Path) -> None:

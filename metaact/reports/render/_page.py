@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
-from typing import Any
 
 from metaact.errors import check_int
+from metaact.reports.document import Document, StudyReport
 
+from .page_figures import Context
 from .page_html import Html, element, fold, items, markup, minus
-from .page_study import MOST_SENTENCES, Setting, facts, study_section, verdicts
-from .titles import told_apart
+from .page_study import study_section
+from .page_verdicts import MOST_SENTENCES, facts, verdicts
 
 _MANY = 12
 """Left-out runs beyond these are folded."""
@@ -22,9 +23,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever an activation is called."""
 
 
-def page(
-    document: Mapping[str, Any], *, title: str | None = None, pictures: int | None = None
-) -> str:
+def page(document: Document, *, title: str | None = None, pictures: int | None = None) -> str:
     """The whole page.
 
     Args:
@@ -41,9 +40,8 @@ def page(
     """
     if pictures is not None:
         check_int("pictures", pictures, minimum=0)
-    document = {**document, "studies": told_apart(document["studies"])}
     heading = title or _title(document)
-    style = resources.files("metaact").joinpath("reports", "page.css").read_text("utf-8")
+    style = resources.files("metaact").joinpath("reports", "render", "page.css").read_text("utf-8")
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -63,31 +61,34 @@ def page(
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _title(document: Mapping[str, Any]) -> str:
-    studies = document["studies"]
+def _title(document: Document) -> str:
+    studies = document.studies
     if len(studies) == 1:
-        return str(studies[0]["title"])
-    return f"{len(studies)} studies of activation functions"
+        return studies[0].title
+    settings = {study.by for study in studies}
+    asked = settings.pop().replace("_", " ") if len(settings) == 1 else "settings"
+    what = "activation functions" if asked == "activation" else asked
+    return f"{len(studies)} studies of {what}"
 
 
-def _header(document: Mapping[str, Any], heading: str) -> Html:
-    studies = document["studies"]
-    runs = sum(len(arm["runs"]) for study in studies for arm in study["arms"])
-    unofficial = sum(not study["official"] for study in studies)
+def _header(document: Document, heading: str) -> Html:
+    studies = document.studies
+    runs = sum(study.runs for study in studies)
+    unofficial = sum(not study.official for study in studies)
     what = [
         f"{runs} runs in {len(studies)} {'study' if len(studies) == 1 else 'studies'}",
-        f"{len(document['left_out'])} left out" if document["left_out"] else "none left out",
+        f"{len(document.left_out)} left out" if document.left_out else "none left out",
         f"{unofficial} on data that are not official" if unofficial else "all data official",
-        f"metaact {document['version']}",
+        f"metaact {document.version}",
     ]
     return element("header", element("h1", heading), element("p", " · ".join(what)))
 
 
-def _front(document: Mapping[str, Any]) -> Html:
+def _front(document: Document) -> Html:
     """What a reader sees first: what is missing, every question with its verdicts, the terms."""
-    count = len(document["studies"])
+    count = len(document.studies)
     most = MOST_SENTENCES if count <= _MANY_STUDIES else 3
-    asked = [_question(study, alone=count == 1, most=most) for study in document["studies"]]
+    asked = [_question(study, alone=count == 1, most=most) for study in document.studies]
     return element(
         "section",
         _left_out(document),
@@ -98,13 +99,12 @@ def _front(document: Mapping[str, Any]) -> Html:
     )
 
 
-def _question(study: Mapping[str, Any], *, alone: bool, most: int) -> Html:
-    learned = study["learned"]
-    answer = element("p", minus(learned["answer"]), class_="answer") if learned else None
-    where = element("a", study["title"], href=f"#{study['id']}")
+def _question(study: StudyReport, *, alone: bool, most: int) -> Html:
+    answer = element("p", minus(study.learned.answer), class_="answer") if study.learned else None
+    where = element("a", study.title, href=f"#{study.id}")
     return element(
         "article",
-        element("h3", study["question"]),
+        element("h3", study.question),
         None if alone else element("p", where),
         facts(study),
         verdicts(study, most=most),
@@ -113,11 +113,11 @@ def _question(study: Mapping[str, Any], *, alone: bool, most: int) -> Html:
     )
 
 
-def _left_out(document: Mapping[str, Any]) -> Html:
-    found = document["left_out"]
+def _left_out(document: Document) -> Html:
+    found = document.left_out
     if not found:
         return Html("")
-    named = [markup([element("code", item["directory"]), ": ", item["why"]]) for item in found]
+    named = [markup([element("code", item.directory), ": ", item.why]) for item in found]
     count = f"{len(found)} {'directory was' if len(found) == 1 else 'directories were'} left out"
     rest = fold(f"{len(named) - _MANY} more", items(named[_MANY:])) if named[_MANY:] else None
     return element(
@@ -130,22 +130,19 @@ def _left_out(document: Mapping[str, Any]) -> Html:
     )
 
 
-def _terms(document: Mapping[str, Any]) -> Html:
+def _terms(document: Document) -> Html:
     """How the figures on this page are to be read."""
     over = {
         "both": "training seeds and test episodes or images, where the runs kept both",
         "seeds": "training seeds",
         "units": "test episodes or images, for the networks that were trained",
-    }[document["over"]]
-    margin = document["margin"]
-    within = (
-        f"Within {100 * margin:g} points arms can be called equivalent."
-        if margin is not None
-        else "No margin was given, so no two arms can be called equivalent."
-    )
+    }[document.over]
+    within = "No margin was given, so no two arms can be called equivalent."
+    if document.margin is not None:
+        within = f"Within {100 * document.margin:g} points arms can be called equivalent."
     sentences = [
-        f"Intervals are at {100 * document['level']:g} %, over {over}; each says what varies. "
-        f"Kind: {document['method']}, seed of the bootstrap {document['seed']}.",
+        f"Intervals are at {100 * document.level:g} %, over {over}; each says what varies. "
+        f"Kind: {document.method}, seed of the bootstrap {document.seed}.",
         "Differences are paired: the same seeds and the same frozen test for both arms. P values "
         "are two-sided and corrected by Holm over the comparisons of one table.",
         f"“No difference shown” is not “equal”. {within}",
@@ -157,30 +154,17 @@ def _terms(document: Mapping[str, Any]) -> Html:
     return fold("How to read the figures", items(sentences), class_="terms")
 
 
-def _studies(document: Mapping[str, Any], pictures: int | None) -> list[Html]:
+def _studies(document: Document, pictures: int | None) -> list[Html]:
     """The studies in order; pictures only of those with most runs."""
-
-    def runs(study: Mapping[str, Any]) -> int:
-        return -sum(len(arm["runs"]) for arm in study["arms"])
-
-    drawn = [study["id"] for study in sorted(document["studies"], key=runs)[:pictures]]
-    setting = Setting(margin=document["margin"], alone=len(document["studies"]) == 1)
-    sections = []
-    for study in document["studies"]:
-        setting.draws = study["id"] in drawn
-        sections.append(study_section(study, setting))
-    return sections
+    largest = sorted(document.studies, key=lambda study: -study.runs)
+    drawn = {study.id for study in largest[:pictures]}
+    context = Context(margin=document.margin, alone=len(document.studies) == 1)
+    return [
+        study_section(study, replace(context, draws=study.id in drawn))
+        for study in document.studies
+    ]
 
 
-def _footer(document: Mapping[str, Any]) -> Html:
-    words = f"Made by metaact {document['version']} from run directories; "
-    return element(
-        "footer",
-        element(
-            "p",
-            words,
-            "the same as numbers: ",
-            element("code", "metaact compare runs --json"),
-            ".",
-        ),
-    )
+def _footer(document: Document) -> Html:
+    words = f"Made by metaact {document.version} from run directories; the same as numbers: "
+    return element("footer", element("p", words, element("code", "metaact compare runs --json")))

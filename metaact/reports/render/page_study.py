@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
-import base64
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
+from metaact.reports import pictures
+from metaact.reports.document import StudyReport
+from metaact.reports.pictures import Drawn
+
+from . import page_sources as sources
 from . import page_tables as tables
-from . import sheets
-from .page_figures import Picture, Study, learning, sensitivity
-from .page_forest import differences
-from .page_html import Content, Html, element, fold, items, markup, minus, slug
-from .page_learned import shapes, trajectories
-from .page_ranks import ranks
-from .page_svg import inline, legend
-
-MOST_SENTENCES = 8
-"""More verdicts than these are folded, the decided ones first."""
+from . import study_tables
+from .page_figures import Context, commands, example, figure
+from .page_html import Html, element, fold, items, markup, minus, slug
+from .page_svg import WIDTH
+from .page_verdicts import facts, verdict, verdicts
 
 MOST_EXAMPLES = 6
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 
-
-@dataclass(slots=True, kw_only=True)
-class Setting:
-    """What is the same for all studies of a page.
-
-    Attributes:
-        margin: Half-width of the range in which differences do not matter, or None.
-        alone: Whether the page has one study, whose verdicts stand at its head.
-        draws: Whether this study's pictures are drawn.
-        numbers: Numbers of the figures, counted through the page.
-    """
-
-    margin: float | None
-    alone: bool = False
-    draws: bool = True
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-
-def study_section(study: Study, setting: Setting) -> Html:
+def study_section(study: StudyReport, context: Context) -> Html:
     """A whole study."""
+    arm = study.by.replace("_", " ")
+    measure = study.measure.name
     parts = [
         ("Results", _results),
-        ("Each activation at its own best rate", _tuned),
-        ("Accuracy against the rate", _rates),
+        (f"Each {arm} at its own best rate", _tuned),
+        (f"{measure.capitalize()} against the rate", _rates),
         ("Learned, or only scaled?", _learned),
         ("Optimism: selected and held-out figures", _optimism),
         ("How fast it learns", _speed),
         ("Ranks", _ranks),
+        ("Start values of α and β", _start_values),
         ("Activations as learned", _functions),
         ("What the test looks like", _examples),
-        ("Data and provenance", lambda study, _: tables.provenance(study)),
+        ("Data and provenance", _data),
         ("Settings", _settings),
         ("Runs, and how to make them again", _runs),
     ]
-    drawn = [_part(study, title, make(study, setting)) for title, make in parts]
+    made = [_part(study, title, make(study, context)) for title, make in parts]
     undrawn = element(
         "p",
         "The pictures of this study are not drawn, to keep the page small: ask for more with ",
@@ -70,225 +48,156 @@ def study_section(study: Study, setting: Setting) -> Html:
     )
     return element(
         "section",
-        element("h2", study["title"]),
-        None if setting.alone else _summary(study),
-        None if setting.draws else undrawn,
-        drawn,
-        id=study["id"],
+        element("h2", study.title),
+        None if context.alone else _summary(study),
+        None if context.draws else undrawn,
+        made,
+        id=study.id,
         class_="study",
     )
 
 
-def _summary(study: Study) -> Html:
+def _summary(study: StudyReport) -> Html:
     """What stands at the head of the page too, for those who come to this study by a link."""
     return markup(
         [
-            element("p", study["question"], class_="question"),
+            element("p", study.question, class_="question"),
             facts(study),
-            element("h3", "Verdicts", id=f"{study['id']}-verdicts"),
+            element("h3", "Verdicts", id=f"{study.id}-verdicts"),
             verdicts(study),
         ]
     )
 
 
-def _part(study: Study, title: str, content: Html) -> Html:
+def _part(study: StudyReport, title: str, content: Html) -> Html:
     if not content:
         return Html("")
-    name = f"{study['id']}-{slug(title)}"
+    name = f"{study.id}-{slug(title)}"
     return element("section", element("h3", title, id=name), content, aria_labelledby=name)
 
 
-def facts(study: Study) -> Html:
-    """What a reader wants to know before any figure."""
-    seeds = sorted({len(arm["seeds"]) + len(arm["diverged"]) for arm in study["arms"]})
-    official = "official" if study["official"] else "NOT OFFICIAL"
-    mark = element("strong", official, class_="good" if study["official"] else "bad")
-    lost = sum(len(arm["diverged"]) for arm in study["arms"])
-    total = sum(len(arm["runs"]) for arm in study["arms"])
-    pairs: list[tuple[str, Content]] = [
-        ("Data", mark),
-        ("Tested on", f"{study['units']} {study['unit']}" if study["units"] else study["unit"]),
-        ("Arms", str(len(study["arms"]))),
-        ("Seeds an arm", " to ".join(str(seed) for seed in dict.fromkeys((seeds[0], seeds[-1])))),
-        ("Runs", f"{total}, {lost} diverged" if lost else str(total)),
-        ("Guessing gives", f"{100 * study['chance']:g} %"),
-    ]
-    if study["protocol"]:
-        pairs.append(("Protocol", str(study["protocol"])))
-    return element(
-        "dl",
-        [element("div", element("dt", name), element("dd", value)) for name, value in pairs],
-        class_="facts",
-    )
+def _drawn(study: StudyReport, context: Context, draw: Callable[[], Drawn | None]) -> Html:
+    """A picture, if this study's are drawn at all."""
+    return figure(study, context, draw() if context.draws else None)
 
 
-def verdicts(study: Study, *, most: int = MOST_SENTENCES) -> Html:
-    """The sentences of all comparisons, decided ones first; more than `most` are folded."""
-    order = list(_MARKS)
-    found = sorted(study["comparisons"], key=lambda c: order.index(c["verdict"]))
-    if not found:
-        return element("p", "No two arms here can be compared.", class_="notes")
-    shown = [_verdict(comparison) for comparison in found]
-    rest = None
-    if len(shown) > most:
-        rest = fold(_counted(found[most:]), items(shown[most:]))
-    return element("div", items(shown[:most]), rest, class_="verdicts")
-
-
-def _counted(found: Sequence[Mapping[str, Any]]) -> str:
-    """What is folded, by verdict: "3 more: 1 worse, 2 no difference shown"."""
-    kinds = Counter(comparison["verdict"] for comparison in found)
-    return f"{len(found)} more: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
-
-
-def _verdict(comparison: Mapping[str, Any]) -> Html:
-    kind = comparison["verdict"]
-    mark = element("b", _MARKS[kind], class_=f"mark {slug(kind)}", aria_hidden="true")
-    return markup([mark, " ", minus(comparison["sentence"])])
-
-
-_MARKS = {"better": "▲", "worse": "▼", "equivalent": "=", "no difference shown": "?"}
-
-
-def _results(study: Study, setting: Setting) -> Html:
+def _results(study: StudyReport, context: Context) -> Html:
     return markup(
         [
             tables.results(study),
-            _figure(study, setting, lambda s: differences(s, setting.margin)),
-            tables.baselines(study),
+            _drawn(
+                study, context, lambda: pictures.differences(study, context.margin, width=WIDTH)
+            ),
             tables.readings(study),
         ]
     )
 
 
-def _tuned(study: Study, setting: Setting) -> Html:
-    if not study["tuned"]:
+def _tuned(study: StudyReport, context: Context) -> Html:
+    if study.tuned is None:
         return Html("")
-    sentences = [_verdict(comparison) for comparison in study["tuned"]["comparisons"]]
+    sentences = [verdict(comparison) for comparison in study.tuned.comparisons]
     return markup(
         [
             element(
                 "p",
-                "One rate for all arms mixes an activation up with its gain. The results above "
-                "compare arms at equal rates; here each has the rate that was best for it on "
-                "validation data.",
+                "One rate for all arms mixes an arm up with its gain. The results above compare "
+                "arms at equal rates; here each has the rate that was best for it on validation "
+                "data.",
             ),
             element("div", items(sentences), class_="verdicts") if sentences else None,
-            tables.sheet(sheets.tuned(study)),
+            tables.whole(study_tables.tuned(study)),
+            tables.whole(study_tables.learned_at_best(study)),
         ]
     )
 
 
-def _rates(study: Study, setting: Setting) -> Html:
-    if not study["sensitivity"]:
+def _rates(study: StudyReport, context: Context) -> Html:
+    if study.sensitivity is None:
         return Html("")
     words = (
         "These runs have no validation part, so no arm can be given its own best rate without a "
         "look at the test."
     )
-    alone = element("p", words, class_="notes") if not study["tuned"] else None
-    return markup([alone, _figure(study, setting, sensitivity)])
-
-
-def _learned(study: Study, setting: Setting) -> Html:
-    found = study["learned"]
-    if not found:
-        return Html("")
-    sheet = sheets.learned(study)
     return markup(
         [
-            element("p", minus(found["answer"]), class_="answer"),
-            tables.parts(study),
-            items(sheet.notes[1:], class_="notes"),
+            element("p", words, class_="notes") if study.tuned is None else None,
+            _drawn(study, context, lambda: pictures.sensitivity(study, width=WIDTH)),
+            tables.whole(study_tables.rates(study)),
         ]
     )
 
 
-def _optimism(study: Study, setting: Setting) -> Html:
-    found = sheets.optimism(study)
-    return tables.sheet(found) if found.rows else Html("")
+def _learned(study: StudyReport, context: Context) -> Html:
+    if study.learned is None:
+        return Html("")
+    answer, *rest = study_tables.learned(study).notes
+    return markup(
+        [
+            element("p", minus(answer), class_="answer"),
+            tables.parts(study, study.learned),
+            items(map(minus, rest), class_="notes"),
+        ]
+    )
 
 
-def _speed(study: Study, setting: Setting) -> Html:
-    parts = [_figure(study, setting, learning), tables.speed(study)]
+def _optimism(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.optimism(study))
+
+
+def _speed(study: StudyReport, context: Context) -> Html:
+    curves = _drawn(study, context, lambda: pictures.learning(study, width=WIDTH))
+    parts = [curves, tables.speed(study)]
     return element("div", parts, class_="pictures") if any(parts) else Html("")
 
 
-def _ranks(study: Study, setting: Setting) -> Html:
-    return _figure(study, setting, ranks)
+def _ranks(study: StudyReport, context: Context) -> Html:
+    return _drawn(study, context, lambda: pictures.ranks(study, width=WIDTH))
 
 
-def _functions(study: Study, setting: Setting) -> Html:
-    drawn = [_figure(study, setting, shapes), _figure(study, setting, trajectories)]
+def _start_values(study: StudyReport, context: Context) -> Html:
+    return _drawn(study, context, lambda: pictures.start_values(study, width=WIDTH))
+
+
+def _functions(study: StudyReport, context: Context) -> Html:
+    drawn = [
+        _drawn(study, context, lambda: pictures.shapes(study, width=WIDTH)),
+        _drawn(study, context, lambda: pictures.trajectories(study, width=WIDTH)),
+    ]
     if not any(drawn):
         return Html("")
     stuck = [
-        f"{arm['name']}: α is stuck in {arm['stuck_alpha']} of "
-        f"{arm['attention_layers'] * len(arm['seeds'])} layers at the end, and learns no more."
-        for arm in study["arms"]
-        if arm["stuck_alpha"]
+        f"{arm.name}: α is stuck in {arm.stuck_alpha} of "
+        f"{arm.attention_layers * len(arm.runs)} layers at the end, and learns no more."
+        for arm in study.arms
+        if arm.stuck_alpha
     ]
     return markup([element("div", drawn, class_="pictures"), items(stuck, class_="notes")])
 
 
-def _examples(study: Study, setting: Setting) -> Html:
-    found = study.get("examples") or ()
-    if not found:
-        return Html("")
-    shown = []
-    for example in found[:MOST_EXAMPLES]:
-        content = _png(Path(example["path"]))
-        if content is None:
-            words = f"{example['caption']} (the picture {example['path']} cannot be read)"
-            shown.append(element("p", words, class_="notes"))
-            continue
-        image = element("img", src=content, alt=str(example["caption"]))
-        caption = _caption(study, setting, str(example["caption"]))
-        shown.append(element("figure", image, caption))
-    return element("div", shown, class_="pictures")
+def _examples(study: StudyReport, context: Context) -> Html:
+    shown = [example(study, context, found) for found in study.examples[:MOST_EXAMPLES]]
+    return element("div", shown, class_="pictures") if shown else Html("")
 
 
-def _png(path: Path) -> str | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if not content.startswith(_PNG):
-        return None
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+def _data(study: StudyReport, context: Context) -> Html:
+    return sources.provenance(study)
 
 
-def _settings(study: Study, setting: Setting) -> Html:
-    return fold(f"{len(study['settings'])} settings", tables.settings(study))
+def _settings(study: StudyReport, context: Context) -> Html:
+    return fold(f"{len(study.settings)} settings", sources.settings(study))
 
 
-def _runs(study: Study, setting: Setting) -> Html:
+def _runs(study: StudyReport, context: Context) -> Html:
+    words = "This command makes these runs, or finds them where they are:"
+    if len(study.commands) > 1:
+        words = "These commands make these runs, or find them where they are:"
+    name = study.measure.name.capitalize()
     return markup(
         [
-            element("p", "This command makes these runs, or finds them where they are:"),
-            _command(study),
-            fold("Accuracy of each seed, and its directory", tables.runs(study)),
-            fold("Versions and machines", tables.environments(study)),
+            element("p", words) if study.commands else None,
+            commands(study),
+            fold(f"{name} of each seed, and its directory", sources.runs(study)),
+            fold("Versions and machines", sources.environments(study)),
         ]
     )
-
-
-def _figure(study: Study, setting: Setting, make: Callable[[Study], Picture | None]) -> Html:
-    """A picture with its number, caption, legend, and what makes it."""
-    picture = make(study) if setting.draws else None
-    if picture is None:
-        return Html("")
-    name = f"{study['id']}-figure-{picture.kind}"
-    samples = legend(picture.figure)
-    drawn = inline(picture.figure, name=f"{name}-svg", label=picture.label)
-    return element("figure", drawn, samples, _caption(study, setting, picture.caption), id=name)
-
-
-def _caption(study: Study, setting: Setting, words: str) -> Html:
-    number = element("b", f"Figure {next(setting.numbers)}.")
-    return element("figcaption", number, " ", words, fold("How to make it", _command(study)))
-
-
-def _command(study: Study) -> Html:
-    lines = [*study["reproduce"], "metaact report runs -o report.html"]
-    return element("pre", element("code", "\n".join(lines)), tabindex="0")

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from metaact.analysis.figures import canvas
 
-from .page_html import Html, element, markup
+from .page_html import Html, element
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 4.0
 """Inches of a picture: its text stays readable when it is shrunk to a phone's width."""
+
+_ROOM = 31 / (72 * WIDTH)
+"""Units of the page for each point of a picture: the widest fill a figure, others stay smaller."""
 
 
 def inline(figure: Figure, *, name: str, label: str) -> Html:
@@ -36,9 +39,11 @@ def inline(figure: Figure, *, name: str, label: str) -> Html:
     assert size is not None  # Matplotlib writes it always
     body = _body(drawn, name)
     title = element("title", label, id=f"{name}-title")
+    mapped = any(axes.images for axes in figure.axes)
+    kind = "picture paper" if mapped else "picture"  # words on a colour map suit white paper alone
     return Html(
         f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-labelledby="{name}-title" '
-        f'class="picture">{title}{body}</svg>'
+        f'class="{kind}" style="max-width:{_ROOM * float(size[1]):.1f}rem">{title}{body}</svg>'
     )
 
 
@@ -125,6 +130,15 @@ _SHAPES = {
 """Matplotlib's markers, about (15, 6) in a sample of 30 by 12."""
 
 
+_HALVES = {
+    "left": (0, 0, 15, 12),
+    "right": (15, 0, 15, 12),
+    "top": (0, 0, 30, 6),
+    "bottom": (0, 6, 30, 6),
+}
+"""Where a half-filled marker is filled: x, y, width and height in the sample."""
+
+
 def _sample(handle: Any) -> Html:
     """A short piece of a line with its marker, or of a band."""
     from matplotlib.colors import to_hex, to_rgba_array
@@ -134,10 +148,24 @@ def _sample(handle: Any) -> Html:
         colour = _colour(to_hex(handle.get_color()))
         dashes = _DASHES.get(str(handle.get_linestyle()))
         dash = f' stroke-dasharray="{dashes}"' if dashes else ""
-        shape = _SHAPES.get(str(handle.get_marker()), "")
-        inside = f'<path d="M0 6H30" stroke-width="2"{dash} style="stroke:{colour}"/>'
-        inside += f'<g style="fill:{colour}">{shape}</g>'
+        width = f"{1.25 * handle.get_linewidth():.3g}"
+        inside = f'<path d="M0 6H30" stroke-width="{width}"{dash} style="stroke:{colour}"/>'
+        inside += _marker(str(handle.get_marker()), str(handle.get_fillstyle()), colour)
     else:
         colour = _colour(to_hex(to_rgba_array(handle.get_facecolor())[0]))
         inside = f'<rect width="30" height="12" opacity=".3" style="fill:{colour}"/>'
-    return Html(f'<svg viewBox="0 0 30 12" aria-hidden="true">{markup(Html(inside))}</svg>')
+    return Html(f'<svg viewBox="0 0 30 12" aria-hidden="true">{inside}</svg>')
+
+
+def _marker(name: str, filled: str, colour: str) -> str:
+    """A marker, filled as a whole, in half, or not at all."""
+    shape = _SHAPES.get(name, "")
+    if not shape or filled == "full":
+        return f'<g style="fill:{colour}">{shape}</g>'
+    outline = f'<g style="fill:var(--ground);stroke:{colour}">{shape}</g>'
+    if filled not in _HALVES:
+        return outline
+    x, y, width, height = _HALVES[filled]
+    place = f'x="{x}" y="{y}" width="{width}" height="{height}"'
+    view = f'viewBox="{x} {y} {width} {height}"'
+    return f'{outline}<svg {place} {view} style="fill:{colour}">{shape}</svg>'
