@@ -69,7 +69,7 @@ def gather(
             reader.add(run, named)
             tick(1)
     for name in arms:
-        check_choice(by, name, sorted(reader.there), why="the arms that are there")
+        check_choice("arms", name, sorted(reader.there), why="the arms that are there")
     if reader.unknown and not reader.records and not arms:
         check_choice("by", by, sorted(reader.unknown), why="settings of these runs")
     studies = _studies(reader)
