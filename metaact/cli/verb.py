@@ -100,6 +100,10 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     chosen = arms.canonical(configs, **starts)
     if controls:
         chosen = _with_controls(chosen)
+    reports.Options(**reading)  # whatever is refused is refused before hours of training
+    if reading["reference"] is not None:
+        there = dict.fromkeys(str(getattr(config, by)) for config in chosen)
+        check_choice("reference", reading["reference"], there, why="the arms")
     ready = study.prepare(
         experiment, chosen, open_store(out), root=given["data_root"], device=device
     )
