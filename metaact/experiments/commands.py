@@ -99,8 +99,9 @@ def _apart(known: Mapping[str, Setting], options: Mapping[str, str]) -> tuple[ob
 
 
 def _options(known: Mapping[str, Setting], commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
+    order = {name: place for place, name in enumerate((*known, SEED))}
     names = dict.fromkeys(name for options in commands for name in options)
-    for name in names:
+    for name in sorted(names, key=lambda name: order.get(name, len(order))):
         usual = shown(known[name].default) if name in known else None
         given = (options.get(name, usual) for options in commands)
         values = dict.fromkeys(value for value in given if value is not None)
