@@ -169,7 +169,7 @@ def test_show_says_what_it_is(call: Cli, store: Path) -> None:
     assert "activation arelu" in rows["as default"]
     assert "official" in rows["data"]
     assert "test accuracy 0.625" in rows["result"]
-    again = "metaact maml --seed 1 --dataset mnist --iterations 5 --test-episodes 2"
+    again = "metaact maml --dataset mnist --iterations 5 --test-episodes 2 --seed 1"
     assert rows["again"] == again
     assert call("show", "mnist-5way-1shot-arelu-seed1", "--json").json["command"] == again
 
