@@ -214,11 +214,13 @@ _FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "need
 
 
 def _check_about(path: Path, about: Mapping[str, Any]) -> None:
-    for key, form in _FORMS.items():
-        found = about.get(key, form())
-        axis = found.get("axis", {}) if key == "measure" and isinstance(found, dict) else {}
-        if not isinstance(found, form) or not isinstance(axis, dict):
-            raise damaged(path, f"its {key} is not what a run records")
+    wrong = [key for key, form in _FORMS.items() if not isinstance(about.get(key, form()), form)]
+    measure: Any = about.get("measure")
+    axis: Any = measure.get("axis", {}) if isinstance(measure, dict) else {}
+    if not isinstance(axis, dict):
+        wrong.append("measure")
+    if wrong:
+        raise damaged(path, f"its {wrong[0]} is not what a run records")
 
 
 def _check_place(path: Path) -> None:
