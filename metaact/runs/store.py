@@ -214,13 +214,13 @@ _FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "need
 
 
 def _check_about(path: Path, about: Mapping[str, Any]) -> None:
-    wrong = [key for key, form in _FORMS.items() if not isinstance(about.get(key, form()), form)]
-    measure: Any = about.get("measure")
-    axis: Any = measure.get("axis", {}) if isinstance(measure, dict) else {}
-    if not isinstance(axis, dict):
-        wrong.append("measure")
-    if wrong:
-        raise damaged(path, f"its {wrong[0]} is not what a run records")
+    for key, form in _FORMS.items():
+        found = about.get(key, form())
+        fits = isinstance(found, form)
+        if fits and key == "measure":
+            fits = isinstance(found.get("axis", {}), dict)
+        if not fits:
+            raise damaged(path, f"its {key} is not what a run records")
 
 
 def _check_place(path: Path) -> None:
