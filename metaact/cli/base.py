@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,9 @@ STOPPED = "stopped; the same command continues where it was."
 
 MOST_SEEDS = 10_000
 
+TYPED = "metaact.typed"
+"""Where a command keeps the words that it was given."""
+
 
 class Failure(click.ClickException):
     """An expected failure: one line on stderr and an exit code."""
@@ -39,20 +42,27 @@ class Failure(click.ClickException):
 class Command(click.Command):
     """A command whose errors are one line that names what was typed, not Python fields."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, and keep in mind by which of its names an option was given."""
+        ctx.meta[TYPED] = {word.partition("=")[0] for word in args}
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an expected error into a `Failure`."""
         try:
             return super().invoke(ctx)
         except MetaactError as error:
-            raise Failure(self._as_typed(str(error)), error.exit_code) from error
+            raise Failure(self._as_typed(str(error), ctx.meta[TYPED]), error.exit_code) from error
         except KeyboardInterrupt as error:
             raise Failure(STOPPED, 130) from error
 
-    def _as_typed(self, message: str) -> str:
+    def _as_typed(self, message: str, words: Container[str]) -> str:
         """The message with `field` as the option or argument that sets it."""
         typed = {}
         for param in self.params:
-            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            name = param.human_readable_name
+            if isinstance(param, click.Option):
+                name = next((opt for opt in param.opts if opt in words), param.opts[0])
             typed[param.name] = name
             # Some are called otherwise in Python, as `json`: both names are known.
             typed.setdefault(param.opts[0].lstrip("-").replace("-", "_"), name)

@@ -29,7 +29,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
         if option is None:
             problem = f"unknown key {key!r}; allowed: {', '.join(sorted(_names(options)))}"
         elif option.name in taken:
-            problem = f"{key!r} is given twice, with - and with _"
+            problem = f"{key!r} is given twice, by two of its names"
         elif (wanted := _wrong_type(option, entry)) is not None:
             problem = f"{key!r} must be {wanted}; got {entry!r}"
         else:

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from metaact.reports import Document, Evidence
 
 
+def by_option(help: str) -> click.Option:
+    """The setting whose values are the arms, written with - or _.
+
+    Args:
+        help: What it does in the command.
+    """
+    return click.Option(
+        ["--by"],
+        default="activation",
+        show_default=True,
+        callback=lambda ctx, param, value: value.replace("-", "_"),
+        help=help,
+    )
+
+
 def reading_options() -> list[click.Option]:
     """What is compared with what, how, and at which level."""
     return [
@@ -98,12 +113,7 @@ def store_params() -> list[click.Parameter]:
             type=Names(),
             help="Only these arms. [default: all that are there]",
         ),
-        click.Option(
-            ["--by"],
-            default="activation",
-            show_default=True,
-            help="The setting whose values are the arms: --by model compares networks.",
-        ),
+        by_option("The setting whose values are the arms: --by model compares networks."),
         *reading_options(),
         click.Option(
             ["--at"],

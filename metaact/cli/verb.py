@@ -18,7 +18,7 @@ from .options import setting_options, values_of
 from .output import conclude
 from .parameters import Grid, Several
 from .progress import do_all
-from .reading_options import reading_of, reading_options
+from .reading_options import by_option, reading_of, reading_options
 
 if TYPE_CHECKING:
     from metaact.settings import Config
@@ -50,12 +50,9 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
     names = " and ".join(rate.flag for rate in experiment.rates)
     example = ",".join(f"{rate.flag.lstrip('-')}=1e-3,1e-2" for rate in experiment.rates)
     found = [
-        click.Option(
-            ["--by"],
-            default="activation",
-            show_default=True,
-            help="The setting whose values are the arms; give it several: --by model --model "
-            "mnist-conv,conv4. Several values of any other setting make several studies.",
+        by_option(
+            "The setting whose values are the arms; give it several: --by model --model "
+            "mnist-conv,conv4. Several values of any other setting make several studies."
         )
     ]
     if experiment.rates:
@@ -103,6 +100,10 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     chosen = arms.canonical(configs, **starts)
     if controls:
         chosen = _with_controls(chosen)
+    reports.Options(**reading)  # whatever is refused is refused before hours of training
+    if reading["reference"] is not None:
+        there = dict.fromkeys(str(getattr(config, by)) for config in chosen)
+        check_choice("reference", reading["reference"], there, why="the arms")
     ready = study.prepare(
         experiment, chosen, open_store(out), root=given["data_root"], device=device
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role
+from metaact.settings import Role, usual
 
 from .experiment import Experiment, Measure
 
@@ -285,6 +285,7 @@ def shared_settings(
     *,
     by: str = "activation",
     at: int | None = None,
+    following: bool = True,
 ) -> dict[str, Any]:
     """What a run shares with those it may be compared with, by the roles of its settings.
 
@@ -293,6 +294,8 @@ def shared_settings(
         config: What names the run.
         by: The setting whose values are the arms.
         at: Place at which runs are read; then runs of any length are compared.
+        following: Whether settings that are as follows from others, BatchNorm as the network has it
+            unless asked otherwise, are among them.
     """
     known = experiment.settings
     aside = {name for name, one in known.items() if one.role in ASIDE} | {by}
@@ -300,16 +303,18 @@ def shared_settings(
         aside.add(SOURCE_OF_ARM)
     if at is not None:
         aside |= {name for name, one in known.items() if one.contains}
+    if not following:
+        follows = usual(experiment.config, config)
+        unset = [name for name, one in known.items() if one.default is None and name in follows]
+        aside |= {name for name in unset if config.get(name) == follows[name]}
     return {name: value for name, value in config.items() if name not in aside}
 
 
-def study_key(
-    experiment: Experiment,
-    config: Mapping[str, Any],
-    *,
-    by: str = "activation",
-    at: int | None = None,
-) -> str:
-    """A text that runs have in common just if they belong to one study."""
-    shared = shared_settings(experiment, config, by=by, at=at)
+def study_key(experiment: Experiment, shared: Mapping[str, Any]) -> str:
+    """A text that runs have in common just if they belong to one study.
+
+    Args:
+        experiment: What they are runs of.
+        shared: Their `shared_settings`.
+    """
     return json.dumps([experiment.name, shared], sort_keys=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metaact.activations.order import place
@@ -69,7 +69,7 @@ def gather(
             reader.add(run, named)
             tick(1)
     for name in arms:
-        check_choice(by, name, sorted(reader.there), why="the arms that are there")
+        check_choice("arms", name, sorted(reader.there), why="the arms that are there")
     if reader.unknown and not reader.records and not arms:
         check_choice("by", by, sorted(reader.unknown), why="settings of these runs")
     studies = _studies(reader)
@@ -158,23 +158,47 @@ def _foreign(folders: Iterable[Path], known: Container[Path]) -> list[LeftOut]:
 def _studies(reader: _Reader) -> list[Study]:
     groups: dict[str, list[Record]] = {}
     for record in reader.records.values():
-        key = study_key(record.experiment, record.run.config, by=reader.by, at=record.at)
-        groups.setdefault(key, []).append(record)
+        groups.setdefault(study_key(record.experiment, record.settings), []).append(record)
     found = []
-    for group in groups.values():
+    for group in _with_followers(list(groups.values()), reader.by):
         first = group[0]
-        settings = shared_settings(first.experiment, first.run.config, by=reader.by, at=first.at)
         found.append(
             Study(
                 experiment=first.experiment,
                 by=reader.by,
                 measure=first.measure,
-                settings=settings,
+                settings=first.settings,
                 arms=tuple(_arms(group, reader.left_out)),
                 at=first.at,
             )
         )
     return found
+
+
+def _with_followers(groups: list[list[Record]], by: str) -> list[list[Record]]:
+    """The groups, those of one arm joined that differ in what follows from the arm alone.
+
+    A network may bring BatchNorm along: by model, such runs are compared unless others share it.
+    """
+    if by == "activation":  # from which nothing follows
+        return groups
+    joined: dict[str, list[list[Record]]] = {}
+    for number, group in enumerate(groups):
+        alone = len({record.arm for record in group}) == 1
+        key = study_key(group[0].experiment, _looser(group[0], by)) if alone else str(number)
+        joined.setdefault(key, []).append(group)
+    return [
+        parts[0]
+        if len(parts) == 1
+        else [replace(record, settings=_looser(record, by)) for part in parts for record in part]
+        for parts in joined.values()
+    ]
+
+
+def _looser(record: Record, by: str) -> dict[str, object]:
+    """What it shares with others, less what follows from other settings."""
+    config = record.run.config
+    return shared_settings(record.experiment, config, by=by, at=record.at, following=False)
 
 
 def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:

@@ -7,30 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from metaact.cli import main
+Cli = Callable[..., Any]
 
-Run = Callable[..., tuple[int, str, str]]
-
-QUICK = ["--iterations", "2", "--tasks", "2", "--test-episodes", "4"]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call the program in-process; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["metaact", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return call
+QUICK = (
+    *("--iterations", "2", "--tasks", "2", "--test-episodes", "4", "--validation-episodes", "2"),
+    *("--ways", "2", "--queries", "2", "--test-queries", "2"),
+)
 
 
 USAGE = [
@@ -43,7 +30,7 @@ USAGE = [
     (["--shots", "-1"], "--shots must be an int >= 1"),
     (["--shots", "15", "--test-queries", "15"], "20"),
     (["--queries", "0"], "--queries"),
-    (["--steps", "0"], "--steps must be an int >= 1"),
+    (["--inner-steps", "0"], "--inner-steps must be an int >= 1"),
     (["--tasks", "0"], "--tasks"),
     (["--iterations", "0"], "--iterations"),
     (["--seeds", "0"], "--seeds"),
@@ -51,7 +38,22 @@ USAGE = [
     (["--inner-lr", "fast"], "--inner-lr"),
     (["--inner-lr", "0.1,-1"], "--inner-lr"),
     (["--lr", "inf"], "--lr must be a finite number > 0"),
-    (["--lr", "0"], "--lr"),
+    (["--lr", "0"], "--lr must be a finite number > 0"),
+    (["--meta-lr=0"], "--meta-lr must be a finite number > 0"),
+    (["--steps", "0"], "--steps must be an int >= 1"),
+    (["--test-steps=0"], "--test-steps must be an int >= 1"),
+    (["--shots", "1,0"], "--shots must be an int >= 1"),
+    (["--shots", "one"], "--shots"),
+    (["--by", "moddel"], "--by must be one of"),
+    (["--by", "inner-lr"], "--by must be one of"),
+    (["--by", "seed"], "--by must be one of"),
+    (["--seed", "-1"], "--seed must be an int >= 0"),
+    (["--seed", "0,x"], "--seed"),
+    (["--chunk-size", "1,2"], "--chunk-size must be one value"),
+    (["--level", "2"], "--level must be"),
+    (["--margin", "0"], "--margin must be"),
+    (["--reference", "relu"], "--reference must be arelu"),
+    (["--to", "0"], "--to must be"),
     (["--model", "conv5"], "conv4"),
     (["--protocol", "best"], "held-out"),
     (["--engine", "fast"], "vectorised"),
@@ -81,8 +83,8 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("arguments", "word"), USAGE, ids=[" ".join(a) for a, _ in USAGE])
-def test_wrong_usage(arguments: list[str], word: str, run: Run, pack: Path, tmp_path: Path) -> None:
-    code, out, err = run("maml", "--dataset", str(pack), *QUICK, *arguments)
+def test_wrong_usage(arguments: list[str], word: str, cli: Cli, pack: Path, tmp_path: Path) -> None:
+    code, out, err = cli("maml", "--dataset", str(pack), *QUICK, *arguments)
     assert code == 2
     assert out == ""
     assert len(err.strip().splitlines()) == 1
@@ -99,30 +101,30 @@ def _expect_failure(result: tuple[int, str, str], *words: str) -> None:
         assert word in err, err
 
 
-def test_output_path_is_a_file(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_output_path_is_a_file(cli: Cli, pack: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     arguments = ("maml", "--dataset", str(pack), *QUICK)
-    _expect_failure(run(*arguments, "--out", "taken"), "--out", "taken is a file")
-    _expect_failure(run(*arguments, "--out", "taken/runs"), "--out", "taken is a file")
+    _expect_failure(cli(*arguments, "--out", "taken"), "--out", "taken is a file")
+    _expect_failure(cli(*arguments, "--out", "taken/runs"), "--out", "taken is a file")
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-def test_output_path_is_a_run_or_inside_one(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_output_path_is_a_run_or_inside_one(cli: Cli, pack: Path, tmp_path: Path) -> None:
     arguments = ("maml", "--dataset", str(pack), *QUICK)
-    assert run(*arguments)[0] == 0
+    assert cli(*arguments)[0] == 0
     (directory,) = (tmp_path / "runs" / "maml").iterdir()
-    _expect_failure(run(*arguments, "--out", str(directory)), "--out", "itself one run")
-    _expect_failure(run(*arguments, "--out", str(directory / "x")), "--out", "inside one run")
+    _expect_failure(cli(*arguments, "--out", str(directory)), "--out", "itself one run")
+    _expect_failure(cli(*arguments, "--out", str(directory / "x")), "--out", "inside one run")
 
 
-def test_data_root_is_a_file(run: Run, pack: Path) -> None:
-    _expect_failure(run("data", "get", "glyphs", "--data-root", str(pack)), "--data-root", "a file")
+def test_data_root_is_a_file(cli: Cli, pack: Path) -> None:
+    _expect_failure(cli("data", "get", "glyphs", "--data-root", str(pack)), "--data-root", "a file")
 
 
 @pytest.mark.parametrize("arguments", [["activations", "plot"], ["data", "show", "glyphs"]])
 @pytest.mark.parametrize("out", ["", ".", "/", ".."])
-def test_pictures_need_a_name(arguments: list[str], out: str, run: Run) -> None:
-    _expect_failure(run(*arguments, "--out", out), "'--out': expected a")
+def test_pictures_need_a_name(arguments: list[str], out: str, cli: Cli) -> None:
+    _expect_failure(cli(*arguments, "--out", out), "'--out': expected a")
 
 
 @pytest.mark.parametrize(
@@ -135,15 +137,15 @@ def test_pictures_need_a_name(arguments: list[str], out: str, run: Run) -> None:
         (["mamll"], "Did you mean 'maml'?"),
     ],
 )
-def test_wrong_arguments(arguments: list[str], words: str, run: Run) -> None:
-    result = run(*arguments)
+def test_wrong_arguments(arguments: list[str], words: str, cli: Cli) -> None:
+    result = cli(*arguments)
     assert result[0] == 2
     _expect_failure(result, words)
 
 
-def test_truncated_pack(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_truncated_pack(cli: Cli, pack: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.npz").write_bytes(pack.read_bytes()[:5000])
-    _expect_failure(run("maml", "--dataset", "cut.npz", *QUICK), "cut.npz")
+    _expect_failure(cli("maml", "--dataset", "cut.npz", *QUICK), "cut.npz")
     assert not (tmp_path / "runs").exists()
 
 
@@ -159,27 +161,27 @@ def test_truncated_pack(run: Run, pack: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_pack(
-    changes: dict[str, np.ndarray], word: str, run: Run, pack: Path, tmp_path: Path
+    changes: dict[str, np.ndarray], word: str, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
     with np.load(pack) as content:
         np.savez(tmp_path / "wrong.npz", **{**content, **changes})
-    _expect_failure(run("maml", "--dataset", "wrong.npz", *QUICK), word, "wrong.npz")
+    _expect_failure(cli("maml", "--dataset", "wrong.npz", *QUICK), word, "wrong.npz")
 
 
-def test_folders_without_images(run: Run, tmp_path: Path) -> None:
+def test_folders_without_images(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    _expect_failure(run("maml", "--dataset", "empty", *QUICK), "empty")
-    _expect_failure(run("maml", "--dataset", "not/there", *QUICK), "not/there")
+    _expect_failure(cli("maml", "--dataset", "empty", *QUICK), "empty")
+    _expect_failure(cli("maml", "--dataset", "not/there", *QUICK), "not/there")
 
 
-def test_one_broken_image(run: Run, tmp_path: Path) -> None:
+def test_one_broken_image(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "pictures" / "a"
     folder.mkdir(parents=True)
     (folder / "broken.png").write_bytes(b"\x89PNG and no more")
-    _expect_failure(run("maml", "--dataset", "pictures", *QUICK), "broken.png")
+    _expect_failure(cli("maml", "--dataset", "pictures", *QUICK), "broken.png")
 
 
-def test_no_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import urllib.request
 
     def offline(*args: object, **kwargs: object) -> None:
@@ -187,28 +189,36 @@ def test_no_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     monkeypatch.setenv("METAACT_DATA", str(tmp_path / "none"))
-    _expect_failure(run("maml", "--dataset", "mnist", *QUICK), "mnist", "glyphs")
+    _expect_failure(cli("maml", "--dataset", "mnist", *QUICK), "mnist", "glyphs")
 
 
-def test_image_that_is_not_square(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_image_that_is_not_square(cli: Cli, pack: Path, tmp_path: Path) -> None:
     with np.load(pack) as content:
         np.savez(
             tmp_path / "half.npz", images=content["images"][:, :, :14], labels=content["labels"]
         )
-    _expect_failure(run("maml", "--dataset", "half.npz", *QUICK), "28x28", "got 14")
+    _expect_failure(cli("maml", "--dataset", "half.npz", *QUICK), "28x28", "got 14")
 
 
 CONFIGS = [
-    ('ways = "five"', "'ways' must be a whole number; got 'five'"),
-    ("ways = 5.5", "'ways' must be a whole number; got 5.5"),
-    ("ways = true", "'ways' must be a whole number; got True"),
+    ('ways = "five"', "'--ways': expected whole numbers separated by commas; got 'five'"),
+    ("ways = 5.5", "'ways' must be a whole number or a list of them; got 5.5"),
+    ("ways = true", "'ways' must be a whole number or a list of them; got True"),
     ("seeds = [1]", "'seeds' must be a whole number; got [1]"),
     ('inner_lr = "fast"', "--inner-lr"),
     ("inner-lr = [true]", "'inner-lr' must be a number or a list of them; got [True]"),
     ("inner-lr = [[0.1]]", "'inner-lr' must be a number or a list of them"),
     ("inner-lr = 2020-01-01", "'inner-lr' must be a number or a list of them"),
-    ("lr = true", "'lr' must be a number; got True"),
-    ("lr = nan", "--lr must be a finite number > 0; got nan"),
+    ("lr = true", "'lr' must be a number or a list of them; got True"),
+    ("lr = nan", "--meta-lr must be a finite number > 0; got nan"),
+    ("meta_lr = inf", "--meta-lr must be a finite number > 0; got inf"),
+    ("steps = 0", "--inner-steps must be an int >= 1; got 0"),
+    ("shots = [1, 1.5]", "'shots' must be a whole number or a list of them; got [1, 1.5]"),
+    ("seed = [0, true]", "'seed' must be a whole number or a list of them; got [0, True]"),
+    ("level = [0.9]", "'level' must be a number; got [0.9]"),
+    ("without-replacement = true", "unknown key 'without-replacement'"),
+    ("meta-lr = 0.1\nlr = 0.2", "'lr' is given twice"),
+    ("shotts = 1", "unknown key 'shotts'; allowed: activation, alpha"),
     ("first_order = 1", "'first_order' must be true or false; got 1"),
     ("activation = [5]", "'activation' must be text or a list of texts; got [5]"),
     ("dataset = 5", "'dataset' must be text; got 5"),
@@ -222,31 +232,31 @@ CONFIGS = [
 
 @pytest.mark.parametrize(("text", "words"), CONFIGS, ids=[text for text, _ in CONFIGS])
 def test_wrong_values_in_a_config_file(
-    text: str, words: str, run: Run, pack: Path, tmp_path: Path
+    text: str, words: str, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file.toml").write_text(text + "\n")
-    code, out, err = run("maml", "--dataset", str(pack), *QUICK, "--config", "file.toml")
+    code, out, err = cli("maml", "--dataset", str(pack), "--config", "file.toml")
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert words in err
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "nowhere.toml"])
-def test_no_config_file(name: str, run: Run) -> None:
-    code, _, err = run("maml", "--config", name)
+def test_no_config_file(name: str, cli: Cli) -> None:
+    code, _, err = cli("maml", "--config", name)
     assert (code, err.count("\n"), "--config" in err) == (2, 1, True)
 
 
-def test_the_command_line_wins_over_the_config_file(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_the_command_line_wins_over_the_config_file(cli: Cli, pack: Path, tmp_path: Path) -> None:
     (tmp_path / "file.toml").write_text(
         f'dataset = "{pack}"\nactivation = ["relu"]\nways = 4\nshots = 2\n'
         'out = "kept"\njson = true\n'
     )
-    code, out, err = run("maml", *QUICK, "--config", "file.toml", "--ways", "3")
+    code, out, err = cli("maml", *QUICK, "--config", "file.toml", "--ways", "3")
     assert code == 0, err
-    summary = json.loads(out)
-    assert (summary["settings"]["ways"], summary["settings"]["shots"]) == (3, 2)
-    assert summary["arms"][0]["activation"] == "relu"
+    (study,) = json.loads(out)["studies"]
+    assert (study["settings"]["ways"], study["settings"]["shots"]) == (3, 2)
+    assert [arm["value"] for arm in study["arms"]] == ["relu"]
     assert (tmp_path / "kept" / "maml").is_dir()
 
 
@@ -257,6 +267,12 @@ class Late(nn.Module):
     def forward(self, x):
         if x.shape[-1] == 12:
             raise KeyError("first line\\nsecond line")
+        return x
+
+class Interrupted(nn.Module):
+    def forward(self, x):
+        if x.shape[-1] == 12:
+            raise KeyboardInterrupt
         return x
 
 class Nan(nn.Module):
@@ -291,19 +307,24 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("own_activations:Nowhere", "no attribute 'Nowhere'"),
     ],
 )
-def test_own_activation_that_cannot_be_used(spec: str, words: str, run: Run, pack: Path) -> None:
-    result = run("maml", "--dataset", str(pack), *QUICK, "--activation", spec)
+def test_own_activation_that_cannot_be_used(spec: str, words: str, cli: Cli, pack: Path) -> None:
+    result = cli("maml", "--dataset", str(pack), *QUICK, "--activation", spec)
     _expect_failure(result, "--activation", words)
 
 
 @pytest.mark.usefixtures("own")
-def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(run: Run, pack: Path) -> None:
+def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(cli: Cli, pack: Path) -> None:
     arms = "relu,own_activations:Late,own_activations:Nan"
-    code, out, err = run("maml", "--dataset", str(pack), *QUICK, "--activation", arms, "--json")
-    summary = json.loads(out, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
-    assert code == 1
-    assert [arm["complete"] for arm in summary["arms"]] == [1, 0, 1]
-    assert [arm["diverged"] for arm in summary["arms"]] == [[], [], [0]]
+    ended = cli("maml", "--dataset", pack, *QUICK, "--activation", arms, "--json")
+    err = ended.err
+    assert ended.code == 1
+    (study,) = ended.json["studies"]
+    assert {arm["value"]: (arm["seeds"], arm["failed"]) for arm in study["arms"]} == {
+        "relu": ([0], []),
+        "own_activations:Nan": ([], [0]),
+    }
+    assert study["reference"] == "relu"
+    assert ended.json["missing"] == [err.splitlines()[-1].removeprefix("metaact: ")]
     (complaint,) = [line for line in err.splitlines() if line.startswith("metaact: ")]
     assert "failed: own_activations:Late" in complaint
     assert "KeyError" in complaint
@@ -311,91 +332,88 @@ def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(run: Run, pa
 
 
 def test_figures_that_cannot_be_written_do_not_hide_the_result(
-    run: Run, pack: Path, tmp_path: Path
+    cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "figures").write_text("in the way")
-    code, out, err = run("maml", "--dataset", str(pack), *QUICK, "--json")
-    assert code == 1
-    assert json.loads(out)["arms"][0]["complete"] == 1
-    assert err.startswith("metaact: no figures: ")
-    assert err.count("\n") == 1
+    ended = cli("maml", "--dataset", pack, *QUICK, "--json")
+    assert ended.code == 1
+    assert ended.json["studies"][0]["arms"][0]["seeds"] == [0]
+    assert ended.json["figures"] == []
+    assert ended.err.startswith("metaact: no pictures: ")
+    assert ended.err.count("\n") == 1
 
 
-def test_ctrl_c_is_one_line_and_130(run: Run, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metaact.experiments import sweep
-
-    def stop(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweep, "_attempt", stop)
-    code, out, err = run("maml", "--dataset", str(pack), *QUICK)
+@pytest.mark.usefixtures("own")
+def test_ctrl_c_is_one_line_and_130(cli: Cli, pack: Path) -> None:
+    words = ("--activation", "own_activations:Interrupted")
+    code, out, err = cli("maml", "--dataset", pack, *QUICK, *words)
     assert (code, out) == (130, "")
     assert err == "metaact: stopped; the same command continues where it was.\n"
 
 
 @pytest.mark.parametrize("words", [(), ("data",), ("activations",)])
-def test_no_command_shows_the_help(words: tuple[str, ...], run: Run) -> None:
-    code, out, err = run(*words)
+def test_no_command_shows_the_help(words: tuple[str, ...], cli: Cli) -> None:
+    code, out, err = cli(*words)
     assert (code, out) == (2, "")
     assert "Commands:" in err
     assert err.count("\n") > 5
 
 
-@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "episodes.jsonl"])
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "scores.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"{", b"\xff"])
-def test_a_damaged_record_is_made_again(
-    name: str,
-    content: bytes,
-    run: Run,
-    pack: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_damaged_record_is_made_again_or_named(
+    name: str, content: bytes, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
-    # On a slow machine there would be a checkpoint, which is not thrown away for lost metrics.
-    monkeypatch.setattr("metaact.experiments.maml.CHECKPOINT_SECONDS", float("inf"))
-    arguments = ("maml", "--dataset", str(pack), *QUICK, "--activation", "relu", "--json")
-    _, first, _ = run(*arguments)
+    """From its last checkpoint; where the metrics up to that are lost, it says what to do."""
+    words = ("maml", "--dataset", pack, *QUICK, "--activation", "relu", "--json")
+    first = cli(*words).json
     (directory,) = (tmp_path / "runs" / "maml").iterdir()
     (directory / name).write_bytes(content)
-    code, out, err = run(*arguments)
-    assert code == 0, err
-    assert json.loads(out)["arms"] == json.loads(first)["arms"]
-    assert "reused" not in err
+    ended = cli(*words)
+    assert "reused" not in ended.err
+    if name == "metrics.jsonl":
+        assert (ended.code, ended.err.count("\n")) == (1, 1)
+        assert f"delete the directory `{directory.relative_to(tmp_path)}`" in ended.err
+        (directory / "checkpoint.pt").unlink()
+        ended = cli(*words)
+    assert ended.code == 0, ended.err
+    assert ended.json["studies"] == first["studies"]
 
 
-def test_config_file(run: Run, pack: Path, tmp_path: Path) -> None:
+def test_config_file(cli: Cli, pack: Path, tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(f'dataset = "{pack}"\ninner_lr = [0.01]\nshots = 0\n')
-    code, _, err = run("maml", *QUICK, "--config", "good.toml")
+    code, _, err = cli("maml", *QUICK, "--config", "good.toml")
     assert (code, "--shots" in err) == (2, True)
     (tmp_path / "unknown.toml").write_text("shotts = 1\n")
-    code, _, err = run("maml", *QUICK, "--config", "unknown.toml")
+    code, _, err = cli("maml", *QUICK, "--config", "unknown.toml")
     assert (code, "shotts" in err, len(err.strip().splitlines())) == (2, True, 1)
     (tmp_path / "broken.toml").write_text("shots = = 1\n")
-    code, _, err = run("maml", *QUICK, "--config", "broken.toml")
+    code, _, err = cli("maml", *QUICK, "--config", "broken.toml")
     assert (code, "TOML" in err) == (2, True)
 
 
-def test_damaged_checkpoint_and_foreign_config(run: Run, pack: Path, tmp_path: Path) -> None:
-    code, _, _ = run("maml", "--dataset", str(pack), *QUICK)
+def test_damaged_checkpoint_and_foreign_config(cli: Cli, pack: Path, tmp_path: Path) -> None:
+    code, _, _ = cli("maml", "--dataset", str(pack), *QUICK)
     assert code == 0
     (directory,) = (tmp_path / "runs" / "maml").iterdir()
     (directory / "result.json").unlink()
     (directory / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    code, _, err = run("maml", "--dataset", str(pack), *QUICK)
+    code, _, err = cli("maml", "--dataset", str(pack), *QUICK)
     assert code == 1
     assert "checkpoint" in err
     assert "Traceback" not in err
     config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps({**config, "seed": 5}))
-    code, _, err = run("maml", "--dataset", str(pack), *QUICK)
+    edited = {**config, "config": {**config["config"], "seed": 5}}
+    (directory / "config.json").write_text(json.dumps(edited))
+    code, _, err = cli("maml", "--dataset", str(pack), *QUICK)
     assert code == 1
     assert "config" in err
 
 
 def test_no_traceback_from_the_real_program(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "metaact.cli", "maml", "--ways", "0"],
+        [sys.executable, "-m", "metaact", "maml", "--ways", "0"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from metaact.cli import cli
+Cli = Callable[..., Any]
 
 EPISODES = [0.5 + 0.013 * i for i in range(24)]
 
@@ -26,50 +26,48 @@ def store(tmp_path: Path, synthetic: ModuleType) -> Path:
     return tmp_path / "runs"
 
 
-def _run(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["compare", *map(str, words)])
+def test_a_table_and_a_verdict(cli: Cli, store: Path) -> None:
+    result = cli("compare", store)
+    assert result.code == 0, result.err
+    assert "arelu is better than relu by 10.2 points" in result.out
+    assert result.err == ""
 
 
-def test_a_table_and_a_verdict(store: Path) -> None:
-    result = _run(store)
-    assert result.exit_code == 0, result.stderr
-    assert "arelu is better than relu by 10.2 points" in result.stdout
-    assert result.stderr == ""
-
-
-def test_forms(store: Path) -> None:
-    document = json.loads(_run(store, "--json").stdout)
+def test_forms(cli: Cli, store: Path) -> None:
+    document = cli("compare", store, "--json").json
     assert document["studies"][0]["comparisons"][0]["first"] == "arelu"
-    assert len(list(csv.DictReader(io.StringIO(_run(store, "--csv").stdout)))) == 2
-    assert _run(store, "--latex").stdout.startswith(r"\begin{table}")
-    assert "| arm | seeds |" in _run(store, "--markdown").stdout
+    assert len(list(csv.DictReader(io.StringIO(cli("compare", store, "--csv").out)))) == 2
+    assert cli("compare", store, "--latex").out.startswith(r"\begin{table}")
+    assert "| arm | seeds |" in cli("compare", store, "--markdown").out
 
 
-def test_a_bootstrap_over_units_has_a_seed(store: Path) -> None:
+def test_a_bootstrap_over_units_has_a_seed(cli: Cli, store: Path) -> None:
     words = (store, "--over", "units", "--interval", "bca", "--json")
     ends = [
-        json.loads(_run(*words, "--seed", seed).stdout)["studies"][0]["arms"][0]["accuracy"]["low"]
+        cli("compare", *words, "--bootstrap-seed", seed).json["studies"][0]["arms"][0]["score"][
+            "low"
+        ]
         for seed in (0, 0, 1)
     ]
     assert ends[0] == ends[1] != ends[2]
 
 
-def test_what_is_left_out_is_named_on_stderr(store: Path) -> None:
+def test_what_is_left_out_is_named_on_stderr(cli: Cli, store: Path) -> None:
     lost = sorted((store / "maml").glob("*-relu-seed1*"))[0]
     (lost / "result.json").unlink()
-    result = _run(store, "--csv")
-    assert result.exit_code == 0
-    assert "relu-seed1" in result.stderr
-    assert "not complete" in result.stderr
-    assert "left out" not in result.stdout
+    result = cli("compare", store, "--csv")
+    assert result.code == 0
+    assert "relu-seed1" in result.err
+    assert "not complete" in result.err
+    assert "left out" not in result.out
 
 
-def test_nothing_left_to_compare_fails(store: Path) -> None:
+def test_nothing_left_to_compare_fails(cli: Cli, store: Path) -> None:
     for result in store.glob("maml/*/result.json"):
         result.unlink()
-    result = _run(store)
-    assert result.exit_code == 1
-    assert result.stdout == ""
+    result = cli("compare", store)
+    assert result.code == 1
+    assert result.out == ""
 
 
 @pytest.mark.parametrize(
@@ -84,28 +82,47 @@ def test_nothing_left_to_compare_fails(store: Path) -> None:
         (["--at", "-1"], "--at must be", 2),
         (["--to", "90,101"], "--to must be", 2),
         (["--to", "0"], "--to must be", 2),
-        (["--seed", "-1"], "--seed must be", 2),
+        (["--bootstrap-seed", "-1"], "--bootstrap-seed must be", 2),
         (["--interval", "bca"], "--interval must be", 2),
         (["--over", "images"], "--over", 2),
+        (["--by", "activaton"], "--by must be one of", 2),
+        (["--by", "shots", "--activation", "7"], "--activation must be 1", 2),
         (["no-such-folder"], "no-such-folder", 1),
     ],
 )
-def test_bad_input_is_one_line(store: Path, words: list[str], said: str, code: int) -> None:
-    result = _run(store, *words)
-    assert result.exit_code == code, result.output
-    assert said in result.output
-    assert "Traceback" not in result.output
+def test_bad_input_is_one_line(
+    cli: Cli, store: Path, words: list[str], said: str, code: int
+) -> None:
+    result = cli("compare", store, *words)
+    assert (result.code, result.out, result.err.count("\n")) == (code, "", 1), result.err
+    assert said in result.err
 
 
-def test_a_run_that_is_named_and_damaged_is_refused(store: Path) -> None:
+def test_a_run_that_is_named_and_damaged_is_refused(cli: Cli, store: Path) -> None:
     bad = sorted((store / "maml").iterdir())[0]
     (bad / "result.json").write_text("{")
-    result = _run(bad)
-    assert result.exit_code == 1
-    assert bad.name in result.output
+    result = cli("compare", bad)
+    assert result.code == 1
+    assert bad.name in result.err
 
 
-def test_without_runs_it_asks_for_them() -> None:
-    result = _run()
-    assert result.exit_code == 2
-    assert "RUNS" in result.output
+def test_without_runs_it_asks_for_them(cli: Cli) -> None:
+    result = cli("compare")
+    assert result.code == 2
+    assert "RUNS" in result.err
+
+
+def test_the_arms_are_those_of_the_setting_asked_about(
+    cli: Cli, store: Path, synthetic: ModuleType
+) -> None:
+    for seed in range(3):
+        values = [value + 0.2 for value in EPISODES]
+        synthetic.maml(store, "relu", seed, values, inner_steps=1)
+    found = cli("compare", store, "--json").json
+    assert sorted(len(study["arms"]) for study in found["studies"]) == [1, 2]
+    found = cli("compare", store, "--by", "inner_steps", "--json").json
+    studies = {study["settings"]["activation"]: study for study in found["studies"]}
+    assert [arm["value"] for arm in studies["relu"]["arms"]] == ["1", "5"]
+    assert studies["relu"]["by"] == "inner_steps"
+    words = ("--by", "inner-steps", "--reference", "5", "--activation", "1,5")
+    assert "1 is better than 5 by 20." in cli("compare", store, *words).out

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from metaact.cli import main
 from metaact.runs import RunStore
 
-Call = Callable[..., tuple[int, str, str]]
+Cli = Callable[..., Any]
 
 VERBS = {
     "maml": [
-        *("--iterations", "2", "--tasks", "2", "--test-episodes", "4", "--ways", "2"),
-        *("--test-queries", "2", "--queries", "2"),
+        *("--iterations", "1", "--tasks", "2", "--test-episodes", "4", "--ways", "2"),
+        *("--test-queries", "2", "--queries", "2", "--steps", "1", "--validation-episodes", "2"),
     ],
     "converge": ["--epochs", "1", "--batch-size", "64", "--lr", "1e-2"],
     "transfer": ["--epochs", "1", "--batch-size", "64", "--lr", "1e-2", "--pretrain-epochs", "1"],
@@ -29,30 +27,21 @@ DAMAGES = {
 }
 
 
-@pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["metaact", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return call
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("verb", "damage"),
+    [
+        ("maml", "garbage"),
+        ("converge", "garbage"),
+        ("converge", "another record"),
+        ("transfer", "another record"),
+    ],
+)
 def test_a_damaged_run_counts_as_missing(
-    verb: str, damage: str, call: Call, pack: Path, tmp_path: Path
+    verb: str, damage: str, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
     data = [pack, pack] if verb == "transfer" else ["--dataset", pack]
-    arguments = [verb, *data, *VERBS[verb], "--activation", "relu,arelu", "--seeds", "2"]
-    assert call(*arguments)[0] == 0
+    words = [verb, *data, *VERBS[verb], "--activation", "relu,arelu", "--seeds", "2"]
+    assert cli(*words).code == 0
     runs = RunStore(tmp_path / "runs").runs(verb)
     broken = next(r for r in runs if (r.config["activation"], r.config["seed"]) == ("arelu", 1))
     metrics = broken.directory / "metrics.jsonl"
@@ -60,15 +49,23 @@ def test_a_damaged_run_counts_as_missing(
     metrics.write_bytes(DAMAGES[damage](before))
     assert broken.is_complete, "the seal alone does not see it"
 
-    code, out, err = call(*arguments)
-    assert code == 1
-    (line,) = (line for line in err.splitlines() if line.startswith("metaact: failed: arelu "))
+    ended = cli(*words, "--json")
+    assert ended.code == 1
+    (line,) = (row for row in ended.err.splitlines() if row.startswith("metaact: failed: arelu "))
     assert f"{broken.directory.name}/metrics.jsonl` is damaged" in line
     assert "delete the directory" in line
-    assert out.count("(1 missing)") >= 1
-    summary = json.loads(call(*arguments, "--json")[1])
-    assert any("is damaged" in line for line in summary["missing"])
-    assert [arm["activation"] for arm in summary["arms"]] == ["relu", "arelu"]
+    assert ended.json["missing"] == [line.removeprefix("metaact: ")]
+    studies = ended.json["studies"]
+    arms = [(arm["value"], arm["seeds"]) for study in studies for arm in study["arms"]]
+    if verb == "transfer" and not broken.config["pretrained"]:
+        (study,) = studies
+        assert [arm["columns"]["target only"]["by_seed"].keys() for arm in study["arms"]] == [
+            {"0", "1"},
+            {"0"},
+        ]
+    else:
+        assert arms == [("relu", [0, 1]), ("arelu", [0])]
+        assert any("Seeds without a run: arelu 1." in note for note in studies[0]["notes"])
 
     metrics.write_bytes(before)
-    assert call(*arguments)[0] == 0
+    assert cli(*words).code == 0

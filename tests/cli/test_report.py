@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from metaact.cli import cli
+Cli = Callable[..., Any]
 
 EPISODES = [0.5, 0.6, 0.7, 0.8] * 5
 
@@ -25,82 +25,75 @@ def store(tmp_path: Path, synthetic: ModuleType) -> Path:
     return tmp_path / "runs"
 
 
-def _run(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["report", *map(str, words)])
-
-
-def test_a_page_with_the_verdict_and_the_title(store: Path, tmp_path: Path) -> None:
+def test_a_page_with_the_verdict_and_the_title(cli: Cli, store: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    result = _run(store, "-o", path, "--title", "Mine & yours")
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"{path}\n"
+    result = cli("report", store, "-o", path, "--title", "Mine & yours")
+    assert result.code == 0, result.err
+    assert result.out == f"{path}\n"
     found = path.read_text("utf-8")
     assert "<h1>Mine &amp; yours</h1>" in found
-    compared = CliRunner().invoke(cli, ["compare", str(store), "--json"]).stdout
-    sentence = json.loads(compared)["studies"][0]["comparisons"][0]["sentence"]
+    sentence = cli("compare", store, "--json").json["studies"][0]["comparisons"][0]["sentence"]
     assert sentence.replace("[-", "[−") in found
     assert "+10.0" in sentence
     assert "α and β of arelu" in found
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_an_older_page_is_replaced(store: Path, tmp_path: Path) -> None:
+def test_an_older_page_is_replaced(cli: Cli, store: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
-    assert _run(store, "-o", path, "--pictures", 0).exit_code == 0
+    assert cli("report", store, "-o", path, "--pictures", 0).code == 0
     assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
-def test_options_of_compare_hold(store: Path, tmp_path: Path) -> None:
+def test_options_of_compare_hold(cli: Cli, store: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     words = ("--reference", "arelu", "--margin", 1, "--over", "units", "--level", 0.9)
-    assert _run(store, "-o", path, *words).exit_code == 0
+    assert cli("report", store, "-o", path, *words).code == 0
     found = path.read_text("utf-8")
     assert "relu is worse than arelu" in found
     assert "Within 1 points" in found
     assert "Intervals are at 90 %" in found
 
 
-def test_what_is_left_out_stands_on_the_page_and_on_stderr(store: Path, tmp_path: Path) -> None:
+def test_what_is_left_out_stands_on_the_page_and_on_stderr(
+    cli: Cli, store: Path, tmp_path: Path
+) -> None:
     lost = sorted((store / "maml").glob("*-relu-seed1*"))[0]
     (lost / "result.json").unlink()
     path = tmp_path / "report.html"
-    result = _run(store, "-o", path)
-    assert result.exit_code == 0
-    assert lost.name in result.stderr
+    result = cli("report", store, "-o", path)
+    assert result.code == 0
+    assert lost.name in result.err
     found = path.read_text("utf-8")
     assert found.index(lost.name) < found.index("Questions and verdicts")
 
 
-def test_what_is_no_page_is_not_overwritten(store: Path, tmp_path: Path) -> None:
+def test_what_is_no_page_is_not_overwritten(cli: Cli, store: Path, tmp_path: Path) -> None:
     other = tmp_path / "results.csv"
     other.write_text("precious")
     (tmp_path / "folder.html").mkdir()
     places = [other, tmp_path / "folder.html", tmp_path / "nowhere" / "report.html"]
     for place in places:
-        result = CliRunner().invoke(
-            cli, ["report", str(store), "-o", str(place)], standalone_mode=True
-        )
-        assert result.exit_code == 2
-        assert str(place) in result.stderr
+        result = cli("report", store, "-o", place)
+        assert result.code == 2
+        assert str(place) in result.err
     assert other.read_text() == "precious"
 
 
-def test_no_runs_fail_in_one_line_and_leave_the_old_page(store: Path, tmp_path: Path) -> None:
+def test_no_runs_fail_in_one_line_and_leave_the_old_page(
+    cli: Cli, store: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
-    code = "from metaact.cli import main; main()"
     for runs, options, status in (
         (tmp_path / "nothing", [], 1),
         (store, ["--pictures", "-1"], 2),
         (store, ["--reference", "gelu"], 2),
     ):
-        words = [sys.executable, "-c", code, "report", runs, "-o", path, *options]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == status, done.stderr
-        assert done.stdout == ""
-        assert done.stderr.startswith("metaact: ")
-        assert done.stderr.count("\n") == 1
+        done = cli("report", runs, "-o", path, *options)
+        assert (done.code, done.out, done.err.count("\n")) == (status, "", 1), done.err
+        assert done.err.startswith("metaact: ")
     assert path.read_text() == "old"
 
 

@@ -6,37 +6,31 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
-from metaact.experiments.transfer_config import TransferConfig
 
-from metaact.cli import main
+from metaact.experiments import ConvergeConfig, TransferConfig
 from metaact.runs import Run, RunStore
 
-Call = Callable[..., tuple[int, str, str]]
+Cli = Callable[..., Any]
 
 RIGHT = [[True, False, True, True]] * 3
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["metaact", "runs", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return call
+def call(cli: Cli) -> Cli:
+    """`metaact runs`, in the folder of the store."""
+    return partial(cli, "runs")
 
 
 @pytest.fixture
-def store(tmp_path: Path, synthetic: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(tmp_path: Path, synthetic: ModuleType) -> Path:
     """Four complete runs, one diverged, one unfinished, one damaged; in ./runs."""
-    monkeypatch.chdir(tmp_path)
     path = tmp_path / "runs"
     for activation in ("arelu", "relu"):
         for seed in (0, 1):
@@ -60,30 +54,17 @@ def _unfinished(store: Path, name: str = "selu-seed0") -> Run:
     return run
 
 
-def _pretraining(store: Path, synthetic: ModuleType) -> Run:
-    """A pre-training and the fine-tuning that starts from it."""
-    tuned = synthetic.supervised(store, TransferConfig(), RIGHT, pretrained=5)
-    fields = {k: v for k, v in tuned.config.items() if k in SHARED}
-    run = RunStore(store).open(kind="source", name="pre", config={**fields, "epochs": 5})
-    return synthetic.write(run, {"outcome": "complete"}, [{"epoch": 5}])
-
-
-SHARED = (
-    *("activation", "seed", "source", "model", "batch_norm"),
-    *("pretrain_lr", "momentum", "batch_size", "form"),
-)
-
-
 def _paths(store: Path) -> set[Path]:
     return set(store.rglob("*"))
 
 
-def test_a_line_stands_for_a_comparison(call: Call, store: Path) -> None:
+def test_a_line_stands_for_a_comparison(call: Cli, store: Path) -> None:
     code, out, err = call("list")
     assert code == 0
     lines = [line.split("  ") for line in out.splitlines()[2:]]
     assert len(lines) == 3
-    assert "5-way 1-shot, 5 iterations" in out
+    assert "5-way, 1-shot, held-out images" in out
+    assert "5 iterations" in out
     assert "4 complete, 1 diverged" in out
     assert "0-2" in out
     assert "1 unfinished" in out
@@ -91,7 +72,7 @@ def test_a_line_stands_for_a_comparison(call: Call, store: Path) -> None:
     assert "delete the directory" in err
 
 
-def test_each_run_has_a_line(call: Call, store: Path) -> None:
+def test_each_run_has_a_line(call: Cli, store: Path) -> None:
     code, out, _ = call("list", "runs", "--each")
     assert code == 0
     assert len(out.splitlines()) == 2 + 7
@@ -100,7 +81,7 @@ def test_each_run_has_a_line(call: Call, store: Path) -> None:
     assert out.count("62.5 %") == 4
 
 
-def test_the_document_holds_everything(call: Call, store: Path) -> None:
+def test_the_document_holds_everything(call: Cli, store: Path) -> None:
     code, out, _ = call("list", "--json")
     assert code == 0
     found = json.loads(out)
@@ -124,21 +105,21 @@ def test_the_document_holds_everything(call: Call, store: Path) -> None:
         (["--activation", "tanh"], 0),
     ],
 )
-def test_filters(options: list[str], count: int, call: Call, store: Path) -> None:
+def test_filters(options: list[str], count: int, call: Cli, store: Path) -> None:
     assert len(json.loads(call("list", "--json", *options)[1])["runs"]) == count
 
 
 def test_groups_that_would_read_alike_are_told_apart(
-    call: Call, store: Path, synthetic: ModuleType
+    call: Cli, store: Path, synthetic: ModuleType
 ) -> None:
-    synthetic.maml(store, "arelu", 0, [0.5, 0.75], extra={"train_sha256": "f" * 64})
+    synthetic.maml(store, "arelu", 0, [0.5, 0.75], hashes={"train_sha256": "f" * 64})
     out = call("list", "--dataset", "mnist")[1]
     assert "train ffffffff" in out
     assert "train aaaaaaaa" in out
 
 
 def test_several_stores_and_the_folder_of_a_kind(
-    call: Call, store: Path, tmp_path: Path, synthetic: ModuleType
+    call: Cli, store: Path, tmp_path: Path, synthetic: ModuleType
 ) -> None:
     synthetic.maml(tmp_path / "été 二", "prelu", 0, [0.5, 0.5])
     code, out, _ = call("list", "runs", "été 二", "--each")
@@ -147,7 +128,7 @@ def test_several_stores_and_the_folder_of_a_kind(
     assert len(json.loads(call("list", "runs/maml", "--json")[1])["runs"]) == 7
 
 
-def test_no_store(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_store(call: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
@@ -164,35 +145,37 @@ def test_no_store(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "not there" in err
 
 
-def test_an_unknown_kind_is_refused(call: Call, store: Path) -> None:
+def test_an_unknown_kind_is_refused(call: Cli, store: Path) -> None:
     code, _, err = call("list", "--kind", "mamml")
     assert code == 2
     assert "--kind must be maml" in err
 
 
-def test_a_run_itself_is_no_store(call: Call, store: Path) -> None:
+def test_a_run_itself_is_no_store(call: Cli, store: Path) -> None:
     (directory, *_) = sorted((store / "maml").iterdir())
     code, _, err = call("list", directory)
     assert code == 2
     assert "itself one run" in err
 
 
-def test_show_says_what_it_is(call: Call, store: Path) -> None:
-    code, out, _ = call("show", "mnist-arelu-seed1")
+def test_show_says_what_it_is(call: Cli, store: Path) -> None:
+    code, out, _ = call("show", "mnist-5way-1shot-arelu-seed1")
     assert code == 0
-    assert out.startswith("arelu, seed 1: meta-learned with MAML on mnist (5-way 1-shot, 5 itera")
+    assert out.startswith("arelu, seed 1: meta-learned with MAML on mnist (5-way, 1-shot, ")
     rows = {line[:12].strip(): line[12:] for line in out.splitlines()}
     assert rows["status"] == "complete"
-    assert rows["differs"].startswith("seed 1, dataset mnist, iterations 5")
+    assert rows["differs"].startswith("seed 1, dataset mnist, ")
+    assert rows["differs"].endswith("iterations 5, test episodes 2")
     assert "activation arelu" in rows["as default"]
     assert "official" in rows["data"]
     assert "test accuracy 0.625" in rows["result"]
-    assert rows["again"].startswith("metaact maml --dataset mnist")
-    assert "--seeds 2" in rows["again"]
+    again = "metaact maml --dataset mnist --iterations 5 --test-episodes 2 --seed 1"
+    assert rows["again"] == again
+    assert call("show", "mnist-5way-1shot-arelu-seed1", "--json").json["command"] == again
 
 
-def test_show_takes_directories_and_identities(call: Call, store: Path) -> None:
-    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-arelu-seed0")
+def test_show_takes_directories_and_identities(call: Cli, store: Path) -> None:
+    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-5way-1shot-arelu-seed0")
     for name in (run.directory, f"maml/{run.directory.name}", run.identity, run.identity[:12]):
         found = json.loads(call("show", name, "--json")[1])
         assert found["identity"] == run.identity
@@ -200,9 +183,9 @@ def test_show_takes_directories_and_identities(call: Call, store: Path) -> None:
         assert found["files"]["result.json"] > 0
 
 
-def test_show_of_an_unfinished_and_a_damaged_run(call: Call, store: Path) -> None:
+def test_show_of_an_unfinished_and_a_damaged_run(call: Cli, store: Path) -> None:
     assert "unfinished at iteration 4 of 9" in call("show", "selu")[1]
-    code, out, _ = call("show", "mnist-relu-seed3")
+    code, out, _ = call("show", "mnist-5way-1shot-relu-seed3")
     assert code == 0
     assert "damaged: `" in out
     (store / "maml" / "x-0123456789").mkdir()
@@ -213,32 +196,32 @@ def test_show_of_an_unfinished_and_a_damaged_run(call: Call, store: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "code", "word"),
     [
-        ("mnist-relu", 2, "begins 4"),
+        ("mnist-5way-1shot-relu", 2, "begins 4"),
         ("nothing", 1, "begins with 'nothing'"),
         ("", 1, "begins with ''"),
         ("runs", 1, "no run directory"),
         ("../etc", 1, "no run in"),
     ],
 )
-def test_names_that_mean_no_run(name: str, code: int, word: str, call: Call, store: Path) -> None:
+def test_names_that_mean_no_run(name: str, code: int, word: str, call: Cli, store: Path) -> None:
     for verb in ("show", "rm"):
         found, out, err = call(verb, name)
         assert (found, out, len(err.splitlines())) == (code, "", 1)
         assert word in err
 
 
-def test_rm_asks_for_more_than_a_pipe_can_say(call: Call, store: Path) -> None:
+def test_rm_asks_for_more_than_a_pipe_can_say(call: Cli, store: Path) -> None:
     before = _paths(store)
-    code, out, err = call("rm", "mnist-arelu-seed0")
+    code, out, err = call("rm", "mnist-5way-1shot-arelu-seed0")
     assert (code, out) == (2, "")
     assert "--yes" in err
-    assert "maml/mnist-arelu-seed0" in err
+    assert "maml/mnist-5way-1shot-arelu-seed0" in err
     assert _paths(store) == before
 
 
 @pytest.mark.parametrize("answer", [True, False])
 def test_rm_does_what_is_answered(
-    answer: bool, call: Call, store: Path, monkeypatch: pytest.MonkeyPatch
+    answer: bool, call: Cli, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def confirm(text: str, **_: object) -> None:
         if not answer:
@@ -246,31 +229,31 @@ def test_rm_does_what_is_answered(
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr(click, "confirm", confirm)
-    code, _, _ = call("rm", "mnist-arelu-seed0")
+    code, _, _ = call("rm", "mnist-5way-1shot-arelu-seed0")
     assert (code == 0) is answer
     assert (len(list((store / "maml").iterdir())) == 6) is answer
 
 
-def test_rm_takes_what_was_chosen(call: Call, store: Path) -> None:
+def test_rm_takes_what_was_chosen(call: Cli, store: Path) -> None:
     code, out, _ = call("rm", "--unfinished", "--damaged", "--yes")
     assert (code, out) == (0, "removed 2 runs.\n")
     assert [r.name for r in RunStore(store).runs()] == [
-        *(f"mnist-{a}-seed{s}" for a in ("arelu", "relu") for s in (0, 1)),
-        "mnist-relu-seed2",
+        *(f"mnist-5way-1shot-{a}-seed{s}" for a in ("arelu", "relu") for s in (0, 1)),
+        "mnist-5way-1shot-relu-seed2",
     ]
     assert call("rm", "--unfinished", "--yes")[1] == "nothing to remove.\n"
 
 
-def test_rm_of_nothing_is_refused(call: Call, store: Path) -> None:
+def test_rm_of_nothing_is_refused(call: Cli, store: Path) -> None:
     code, _, err = call("rm", "--yes")
     assert code == 2
     assert "--unfinished" in err
 
 
-def test_rm_leaves_what_is_busy(call: Call, store: Path) -> None:
+def test_rm_leaves_what_is_busy(call: Cli, store: Path) -> None:
     run = _unfinished(store, "held")
     with run.lock():
-        code, out, err = call("rm", "held", "mnist-arelu-seed0", "--yes")
+        code, out, err = call("rm", "held", "mnist-5way-1shot-arelu-seed0", "--yes")
         assert (code, out) == (1, "removed 1 run.\n")
         assert "in use" in err
         call("rm", "--unfinished", "--yes")
@@ -278,7 +261,7 @@ def test_rm_leaves_what_is_busy(call: Call, store: Path) -> None:
     assert call("rm", "held", "--yes")[0] == 0
 
 
-def test_rm_leaves_a_foreign_folder(call: Call, store: Path) -> None:
+def test_rm_leaves_a_foreign_folder(call: Cli, store: Path) -> None:
     foreign = store / "hub" / "model"
     foreign.mkdir(parents=True)
     (foreign / "config.json").write_text('{"layers": 12}')
@@ -294,41 +277,91 @@ def test_rm_leaves_a_foreign_folder(call: Call, store: Path) -> None:
     assert _paths(store / "hub") == before
 
 
-def test_rm_of_checkpoints_keeps_results(call: Call, store: Path) -> None:
-    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-arelu-seed0")
+def test_rm_of_checkpoints_keeps_results(call: Cli, store: Path) -> None:
+    (run,) = (r for r in RunStore(store).scan().runs if r.name == "mnist-5way-1shot-arelu-seed0")
     (run.directory / "checkpoint.pt").write_bytes(b"x" * 2000)
     code, out, _ = call("rm", "--checkpoints", "--yes")
-    assert (code, out) == (0, "removed the checkpoints of 1 run.\n")
+    assert (code, out) == (0, "removed the checkpoints of 4 runs.\n")
     assert run.is_complete
-    assert not (run.directory / "checkpoint.pt").exists()
+    left = [path.parent.name for path in store.glob("maml/*/checkpoint.pt")]
+    assert not any("arelu" in name for name in left)
     (waiting,) = (r for r in RunStore(store).scan().runs if r.name == "selu-seed0")
     assert (waiting.directory / "checkpoint.pt").exists()
 
 
-def test_a_pretraining_says_who_needs_it(call: Call, store: Path, synthetic: ModuleType) -> None:
-    _pretraining(store, synthetic)
-    out = call("show", "pre")[1]
-    assert "fine-tunings in this store: 1" in out
+def test_a_pre_training_says_who_needs_it(call: Cli, store: Path, synthetic: ModuleType) -> None:
+    config = TransferConfig()
+    source = synthetic.source(store, config, RIGHT, epochs=2)
+    assert "needed by" not in call("show", source.directory).out
+    assert "start from" not in call("rm", source.directory).err
+    tuned = synthetic.transfer(store, config, RIGHT, pretrained=3)
+    synthetic.transfer(store, config, RIGHT, pretrained=0)
+    out = call("show", source.directory).out
+    assert "runs in this store: 1" in out
     assert "metaact transfer printed-digits street-digits" in out
-    code, _, err = call("rm", "pre", "--yes")
-    assert code == 0
-    assert "they are trained again" in err
+    found = call("show", source.directory, "--json").json
+    assert found["dependents"] == [str(tuned.directory)]
+    code, out, err = call("rm", source.directory, "--yes")
+    assert (code, out) == (0, "removed 1 run.\n")
+    assert "other runs start from 1 of these: they are made again" in err
+    assert not source.directory.exists()
 
 
-def test_listing_needs_no_torch(store: Path) -> None:
+def test_the_groups_are_the_studies_of_compare(
+    cli: Cli, store: Path, synthetic: ModuleType
+) -> None:
+    """Two rates of pre-training are arms of one study; shots make another."""
+    other = store.parent / "other"
+    for rate in (0.01, 0.02):
+        config = TransferConfig(pretrain_lr=rate)
+        synthetic.source(other, config, RIGHT, epochs=2)
+        synthetic.transfer(other, config, RIGHT, pretrained=3)
+    synthetic.transfer(other, TransferConfig(), RIGHT, pretrained=0)
+    synthetic.converge(other, ConvergeConfig(), RIGHT)
+    synthetic.converge(other, ConvergeConfig(optimizer="adam", lr=0.1), RIGHT)
+    for shots in (1, 5):
+        for arm in ("arelu", "relu"):
+            synthetic.maml(other, arm, 0, [0.5, 0.75], shots=shots)
+    studies = cli("compare", other, "--json").json["studies"]
+    compared = {
+        frozenset(Path(run).name for arm in study["arms"] for run in arm["runs"])
+        for study in studies
+    }
+    groups = cli("runs", "list", other, "--json").json
+    assert sum(group["kind"] == "transfer" for group in groups["groups"]) == 2  # and the baseline
+    assert sum(group["kind"] == "source" for group in groups["groups"]) == 1
+    listed = {
+        frozenset(entry.directory.name for entry in group.entries)
+        for group in _groups(other)
+        if group.kind != "source" and not _is_baseline(group)
+    }
+    assert listed == compared
+    assert len(listed) == 5
+
+
+def _groups(store: Path) -> list[Any]:
+    from metaact.reports.store_list import groups
+    from metaact.runs import entries
+
+    return groups(list(entries(RunStore(store))))
+
+
+def _is_baseline(group: Any) -> bool:
+    return group.kind == "transfer" and not group.entries[0].config["pretrained"]
+
+
+def test_listing_needs_no_torch(call: Cli, store: Path) -> None:
     code = (
         "import sys\n"
         "from metaact.cli import cli\n"
-        "for words in (['list'], ['show', 'selu'], ['show', 'mnist-arelu-seed0']):\n"
+        "for words in (['list'], ['show', 'selu'], ['show', 'mnist-5way-1shot-arelu-seed0']):\n"
         "    cli.main(['runs', *words], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_a_slip_of_the_keyboard_hits_no_run(
-    call: Call, tmp_path: Path, synthetic: ModuleType
-) -> None:
+def test_a_typing_error_hits_no_run(call: Cli, tmp_path: Path, synthetic: ModuleType) -> None:
     run = synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.6])
     for name in (run.identity[:1], run.name[:3]):
         code, _, err = call("rm", name, "--out", tmp_path, "--yes")

@@ -2,154 +2,157 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from metaact.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
+Cli = Callable[..., Any]
 
 MAML = (
     *("maml", "--iterations", "1", "--tasks", "2", "--ways", "2", "--steps", "1"),
-    *("--queries", "2", "--test-episodes", "4", "--test-queries", "2"),
+    *(
+        "--queries",
+        "2",
+        "--test-episodes",
+        "4",
+        "--test-queries",
+        "2",
+        "--validation-episodes",
+        "2",
+    ),
 )
 SMALL = ("--epochs", "1", "--batch-size", "128")
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call the program in-process; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("METAACT_DATA", str(tmp_path / "empty"))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["metaact", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return call
-
-
-def test_maml_tunes_two_rates_with_one_budget(run: Run, pack: Path) -> None:
-    arguments = (*MAML, "--dataset", str(pack), "--activation", "arelu,relu")
+def test_maml_tunes_two_rates_with_one_budget(cli: Cli, pack: Path) -> None:
+    words = (*MAML, "--dataset", pack, "--activation", "arelu,relu")
     tune = ("--inner-lr", "0.05", "--tune", "inner-lr=0.01,lr=0.005,0.001")
-    code, out, err = run(*arguments, *tune, "--json")
-    assert code == 0, err
-    summary = json.loads(out)
-    tuning = summary["tuning"]
-    assert tuning["grid"] == {"inner_lr": [0.01, 0.05], "meta_lr": [0.001, 0.005]}
-    assert tuning["shared"] == [{"inner_lr": 0.05, "meta_lr": 0.005}]
-    assert (tuning["combinations"], tuning["runs_per_arm"]) == (4, 4)
-    assert [c["arm"] for c in tuning["chosen"]] == ["arelu", "relu"]
-    assert len(summary["arms"]) == 8
-    assert sum("accuracy-against" in name for name in summary["figures"]) == 4
-    code, out, err = run(*arguments, *tune)
-    assert code == 0, err
-    titles = ["At the shared rate inner lr 0.05, lr 0.005", "Each arm at its own best rate, chosen"]
-    places = [out.index(title) for title in (*titles, "Every arm at every rate")]
+    ended = cli(*words, *tune, "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    budget = study["tuned"]["budget"]
+    assert budget["grid"] == {"inner_lr": [0.01, 0.05], "meta_lr": [0.001, 0.005]}
+    assert (budget["combinations"], budget["runs_per_arm"], budget["equal"]) == (4, 4, True)
+    assert list(study["tuned"]["chosen"]) == ["arelu", "relu"]
+    assert len(study["arms"]) == 8
+    pairs = [(c["first"], c["second"]) for c in study["comparisons"]]
+    shared = ("inner lr 0.05 meta lr 0.005", "inner lr 0.01 meta lr 0.001")
+    assert {(f"relu {rates}", f"arelu {rates}") for rates in shared} < set(pairs)
+    drawn = [Path(name).name for name in ended.json["figures"]]
+    assert sum("against-inner-lr" in name for name in drawn) == 2  # PNG and SVG
+    again = cli(*words, *tune)
+    assert again.code == 0, again.err
+    titles = [
+        "MAML on blobs.npz: ",
+        "Each arm at its own best rate, chosen",
+        "Every arm at every rate",
+    ]
+    places = [again.out.index(title) for title in titles]
     assert places == sorted(places)
-    assert "best at the edge of the grid" in out
+    assert "best at the edge of the grid" in again.out
+    assert "no test figure played a part" in " ".join(again.out.split())
     # A run that served tuning is the run of its own settings.
-    code, _, err = run(*arguments, "--inner-lr", "0.01", "--lr", "0.001")
-    assert err.count("complete already, reused") == 2
+    ended = cli(*words, "--inner-lr", "0.01", "--lr", "0.001")
+    assert ended.err.count("complete already, reused") == 2
 
 
-def test_several_values_and_tune_choose_alike(run: Run, pack: Path) -> None:
-    arguments = ("converge", "--dataset", str(pack), *SMALL, "--activation", "relu,tanh", "--json")
-    several = json.loads(run(*arguments, "--lr", "0.001,0.05")[1])
-    tuned = json.loads(run(*arguments, "--lr", "0.001", "--tune", "lr=0.05")[1])
-    assert tuned["reused_runs"] == 4
-    assert [row["lr"] for row in tuned["tuned"]] == [row["lr"] for row in several["tuned"]]
-    assert tuned["tuning"]["chosen"] == several["tuning"]["chosen"]
-    assert several["tuning"]["shared"] == [{"lr": 0.001}, {"lr": 0.05}]
-    assert tuned["tuning"]["shared"] == [{"lr": 0.001}]
+def test_several_values_and_tune_choose_alike(cli: Cli, pack: Path) -> None:
+    words = ("converge", "--dataset", pack, *SMALL, "--activation", "relu,tanh", "--json")
+    several = cli(*words, "--lr", "0.001,0.05").json
+    tuned = cli(*words, "--lr", "0.001", "--tune", "lr=0.05").json
+    assert (several["reused"], tuned["reused"]) == (0, 4)
+    assert tuned["studies"] == several["studies"]
+    assert tuned["studies"][0]["tuned"]["budget"]["grid"] == {"lr": [0.001, 0.05]}
 
 
-def test_transfer_tunes_the_rate_of_pre_training_too(run: Run, pack: Path) -> None:
-    code, out, err = run(
-        *("transfer", str(pack), str(pack), *SMALL, "--pretrain-epochs", "1"),
-        *("--activation", "relu", "--lr", "0.001", "--tune", "pretrain-lr=0.02,lr=0.01", "--json"),
-    )
-    assert code == 0, err
-    summary = json.loads(out)
-    assert summary["tuning"]["grid"] == {"lr": [0.001, 0.01], "pretrain_lr": [0.01, 0.02]}
-    assert "pretrain_lr" not in summary["settings"]
-    assert sum("accuracy-against-pretrain-lr" in name for name in summary["figures"]) == 2
+def test_transfer_tunes_the_rate_of_pre_training_too(cli: Cli, pack: Path) -> None:
+    words = ("transfer", pack, pack, *SMALL, "--pretrain-epochs", "1", "--activation", "relu")
+    tune = ("--lr", "0.001", "--tune", "pretrain-lr=0.02,lr=0.01")
+    ended = cli(*words, *tune, "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    grid = {"lr": [0.001, 0.01], "pretrain_lr": [0.01, 0.02]}
+    assert study["tuned"]["budget"]["grid"] == grid
+    assert not {"lr", "pretrain_lr"} & set(study["settings"])
+    assert sum("-against-lr." in name for name in ended.json["figures"]) == 2
     assert len(list(Path("runs/source").iterdir())) == 2
-    code, out, _ = run(
-        *("transfer", str(pack), str(pack), *SMALL, "--pretrain-epochs", "1"),
-        *("--activation", "relu", "--lr", "0.001", "--tune", "pretrain-lr=0.02,lr=0.01"),
-    )
-    assert "At the shared rate lr 0.001, pre-training lr 0.01" in out
+    names = {arm["name"] for arm in study["arms"]}
+    assert names == {
+        f"relu lr {lr:g} pretrain lr {p:g}" for lr in (0.001, 0.01) for p in (0.01, 0.02)
+    }
+    # One line a comparison, whatever its rates.
+    groups = cli("runs", "list", "--kind", "transfer", "--json").json["groups"]
+    assert [group["runs"] for group in groups] == [4, 2]
 
 
-def test_controls_join_their_arms_once(run: Run, pack: Path) -> None:
-    arguments = ("converge", "--dataset", str(pack), *SMALL, "--lr", "0.01", "--controls")
-    code, out, err = run(*arguments, "--activation", "arelu,relu,prelu,arelu-frozen", "--json")
-    assert code == 0, err
-    arms = [row["activation"] for row in json.loads(out)["arms"]]
+def test_controls_join_their_arms_once(cli: Cli, pack: Path) -> None:
+    words = ("converge", "--dataset", pack, *SMALL, "--lr", "0.01", "--controls")
+    ended = cli(*words, "--activation", "arelu,relu,prelu,arelu-frozen", "--json")
+    assert ended.code == 0, ended.err
+    arms = [arm["value"] for arm in ended.json["studies"][0]["arms"]]
     assert arms == ["arelu", "relu", "prelu", "arelu-frozen", "relu-gain"]
-    (note,) = [line for line in err.splitlines() if line.startswith("note: ")]
+    (note,) = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert "no control for prelu (" in note
-    code, out, err = run(*arguments, "--activation", "arelu,relu")
-    assert code == 0, err
-    assert err.count("complete already, reused") == 4
-    assert "note: " not in err
+    ended = cli(*words, "--activation", "arelu,relu")
+    assert ended.code == 0, ended.err
+    assert ended.err.count("complete already, reused") == 4
+    assert "note: " not in ended.err
 
 
-def test_controls_are_tuned_as_the_arms_are(run: Run, pack: Path) -> None:
-    arguments = (*MAML, "--dataset", str(pack), "--controls", "--tune", "lr=0.01")
-    code, out, err = run(*arguments, "--json")
-    assert code == 0, err
-    summary = json.loads(out)
-    assert [c["arm"] for c in summary["tuning"]["chosen"]] == ["arelu", "arelu-frozen"]
-    readings = ["at inner lr 0.005, lr 0.005", "each arm at its own best rate"]
-    assert [answer["reading"] for answer in summary["learned"]] == readings
-    assert [part["name"] for part in summary["learned"][0]["parts"]] == ["learning"]
-    code, out, err = run(*arguments)
-    assert code == 0, err
-    assert out.count("Learned, or only scaled?") == 2
-    assert out.index("Every arm at every rate") < out.index("Learned, or only scaled?")
+def test_controls_are_tuned_as_the_arms_are(cli: Cli, pack: Path) -> None:
+    words = (*MAML, "--dataset", pack, "--controls", "--tune", "lr=0.01")
+    ended = cli(*words, "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    assert list(study["tuned"]["chosen"]) == ["arelu", "arelu-frozen"]
+    for found in (study["learned"], study["tuned"]["learned"]):
+        assert [part["name"] for part in found["parts"]] == ["learning"]
+    own = study["tuned"]["chosen"]["arelu"], study["tuned"]["chosen"]["arelu-frozen"]
+    (part,) = study["tuned"]["learned"]["parts"]
+    assert (part["difference"]["first"], part["difference"]["second"]) == own
+    ended = cli(*words)
+    assert ended.code == 0, ended.err
+    assert ended.out.count("Learned, or only scaled?") == 2
+    assert ended.out.index("Every arm at every rate") < ended.out.index("Learned, or only scaled?")
 
 
-def test_the_question_is_answered_after_the_table(run: Run, pack: Path) -> None:
-    arguments = ("converge", "--dataset", str(pack), *SMALL, "--lr", "0.01", "--seeds", "2")
-    code, out, err = run(*arguments, "--activation", "arelu,relu", "--controls")
-    assert code == 0, err
-    table, _, answer = out.partition("Learned, or only scaled?")
-    assert "mnist-conv on blobs.npz" in table
+def test_the_question_is_answered_after_the_table(cli: Cli, pack: Path) -> None:
+    words = ("converge", "--dataset", pack, *SMALL, "--lr", "0.01", "--seeds", "2")
+    ended = cli(*words, "--activation", "arelu,relu", "--controls")
+    assert ended.code == 0, ended.err
+    table, _, answer = ended.out.partition("Learned, or only scaled?")
+    assert "Training from scratch on blobs.npz: mnist-conv" in table
     for pair in ("arelu − relu", "arelu − arelu-frozen", "relu-gain − relu"):
-        assert f"({pair})" in answer
-    code, out, err = run(*arguments, "--activation", "arelu,relu")
-    assert code == 0, err
-    assert "Learned, or only" not in out
+        assert pair in answer
+    ended = cli(*words, "--activation", "arelu,relu")
+    assert ended.code == 0, ended.err
+    assert "Learned, or only" not in ended.out
 
 
-def test_each_verb_leaves_a_picture_of_its_tests(run: Run, pack: Path) -> None:
-    code, out, err = run(*MAML, "--dataset", str(pack), "--json")
-    assert code == 0, err
-    sha256 = json.loads(out)["test_episodes_sha256"]
-    assert Path("runs", "examples", f"episodes-{sha256[:12]}.png").is_file()
-    assert run("converge", "--dataset", str(pack), *SMALL, "--lr", "0.01")[0] == 0
-    assert run("transfer", str(pack), str(pack), *SMALL, "--pretrain-epochs", "1")[0] == 0
+def test_each_verb_leaves_a_picture_of_its_tests(cli: Cli, pack: Path) -> None:
+    ended = cli(*MAML, "--dataset", pack, "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    sha256 = study["settings"]["test_episodes_sha256"]
+    (picture,) = Path("runs", "examples").iterdir()
+    assert picture.name == f"episodes-{sha256[:12]}.png"
+    assert [Path(example["path"]) for example in study["examples"]] == [picture]
+    assert cli("converge", "--dataset", pack, *SMALL, "--lr", "0.01").code == 0
+    assert cli("transfer", pack, pack, *SMALL, "--pretrain-epochs", "1").code == 0
     # All three verbs test on the same images of this pack: one picture serves.
     assert len(list(Path("runs/examples").glob("images-*.png"))) == 1
-    code, out, err = run("runs", "list")
+    code, out, err = cli("runs", "list")
     assert code == 0, err
     assert "examples" not in out + err
     assert "damaged" not in err
 
 
 USAGE = [
-    (["maml", "--tune", "outer-lr=0.1"], "--tune must be one of inner-lr, lr"),
-    (["maml", "--tune", "0.1"], "(rates: inner-lr, lr)"),
-    (["maml", "--tune", ""], "(rates: inner-lr, lr)"),
+    (["maml", "--tune", "outer-lr=0.1"], "--tune must be one of inner-lr, meta-lr"),
+    (["maml", "--tune", "0.1"], "(rates: inner-lr, meta-lr)"),
+    (["maml", "--tune", ""], "(rates: inner-lr, meta-lr)"),
     (["maml", "--tune", "lr=0.1,lr=0.2"], "--tune must name each rate once"),
     (["maml", "--tune", "lr=0.1,0.1"], "--tune must list each value of lr once"),
     (["maml", "--tune", "inner-lr=0"], "--tune must be a finite number > 0"),
@@ -162,8 +165,8 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), USAGE, ids=lambda v: " ".join(v)[:40])
-def test_wrong_use_is_one_line(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
-    code, out, err = run(*arguments)
+def test_wrong_use_is_one_line(cli: Cli, tmp_path: Path, arguments: list[str], words: str) -> None:
+    code, out, err = cli(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("metaact: ")
     assert words in err
@@ -171,18 +174,18 @@ def test_wrong_use_is_one_line(run: Run, tmp_path: Path, arguments: list[str], w
 
 
 @pytest.mark.parametrize("value", ['"lr=0.01,0.02"', "{lr = [0.01, 0.02]}"])
-def test_a_config_file_may_hold_the_grid(run: Run, pack: Path, tmp_path: Path, value: str) -> None:
+def test_a_config_file_may_hold_the_grid(cli: Cli, pack: Path, tmp_path: Path, value: str) -> None:
     (tmp_path / "study.toml").write_text(f'dataset = "{pack}"\ntune = {value}\ncontrols = true\n')
-    code, out, err = run("converge", "--config", "study.toml", *SMALL, "--lr", "0.02", "--json")
-    assert code == 0, err
-    summary = json.loads(out)
-    assert summary["tuning"]["grid"] == {"lr": [0.01, 0.02]}
-    assert {row["activation"] for row in summary["arms"]} == {"arelu", "arelu-frozen"}
+    ended = cli("converge", "--config", "study.toml", *SMALL, "--lr", "0.02", "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    assert study["tuned"]["budget"]["grid"] == {"lr": [0.01, 0.02]}
+    assert {arm["value"] for arm in study["arms"]} == {"arelu", "arelu-frozen"}
 
 
 @pytest.mark.parametrize("value", ["0.1", "{lr = true}", '{lr = ["0.1"]}', "{}"])
-def test_a_config_file_with_no_grid(run: Run, tmp_path: Path, value: str) -> None:
+def test_a_config_file_with_no_grid(cli: Cli, tmp_path: Path, value: str) -> None:
     (tmp_path / "study.toml").write_text(f"tune = {value}\n")
-    code, _, err = run("converge", "--config", "study.toml")
+    code, _, err = cli("converge", "--config", "study.toml")
     assert (code, err.count("\n")) == (2, 1), err
     assert "'tune' must be a table of rate = numbers, or text" in err

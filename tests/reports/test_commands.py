@@ -138,7 +138,7 @@ def test_what_takes_one_value_makes_commands_of_its_own() -> None:
         return merged([command(experiment, config) for config in configs])
 
     flags = [MamlConfig(first_order=flag, seed=s) for flag in (True, False) for s in (0, 1)]
-    assert lines(*flags) == ["metaact maml --seeds 2 --first-order", "metaact maml --seeds 2"]
+    assert lines(*flags) == ["metaact maml --first-order --seeds 2", "metaact maml --seeds 2"]
     queries = [MamlConfig(queries=number) for number in (15, 5, 7)]
     assert lines(*queries) == ["metaact maml", "metaact maml --queries 5,7"]
     layers = [ConvergeConfig(train_layers=(layer,)) for layer in ("all", "head", "conv3")]

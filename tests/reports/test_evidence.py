@@ -287,3 +287,22 @@ def test_two_rates_of_pre_training_are_one_study(tmp_path: Path, synthetic: Modu
         synthetic.transfer(tmp_path, TransferConfig(pretrain_lr=rate), RIGHT, pretrained=5)
     (study,) = gather([tmp_path]).studies
     assert [arm.name for arm in study.arms] == ["arelu pretrain lr 0.01", "arelu pretrain lr 0.02"]
+
+
+def test_what_follows_from_the_setting_asked_about_may_differ_with_it(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    """conv4 has BatchNorm and mnist-conv has none unless asked otherwise."""
+    synthetic.maml(tmp_path, "relu", 0, FOUR)
+    synthetic.maml(tmp_path, "relu", 0, FOUR, model="conv4")
+    assert len(gather([tmp_path]).studies) == 2
+    (study,) = gather([tmp_path], by="model").studies
+    assert sorted(arm.name for arm in study.arms) == ["conv4", "mnist-conv"]
+    assert "batch_norm" not in study.settings
+    # Where runs share it, those are compared.
+    synthetic.maml(tmp_path, "relu", 0, FOUR, model="conv4", batch_norm="off")
+    studies = gather([tmp_path], by="model").studies
+    assert sorted((len(s.arms), s.settings["batch_norm"]) for s in studies) == [
+        (1, "batch"),
+        (2, "off"),
+    ]
