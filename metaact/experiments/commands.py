@@ -9,6 +9,7 @@ from typing import Any
 from metaact.settings import Config, settings_of, shown
 
 from .experiment import Experiment
+from .table import find
 
 SEED, SEEDS = "--seed", "--seeds"
 
@@ -48,9 +49,9 @@ def _follows(config: Config, name: str) -> bool:
 
 
 def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The fewest commands that make all the runs: one for each verb with its arguments.
+    """The fewest commands that make all the runs.
 
-    Options of which the runs have several values get them all.
+    Options of which runs have several values get them all, where one command takes several.
 
     Args:
         commands: As runs recorded them.
@@ -59,32 +60,43 @@ def merged(commands: Sequence[Mapping[str, Any]]) -> list[str]:
         Command lines.
 
     Examples:
-        >>> one = {"verb": "maml", "arguments": [], "options": {"--activation": "relu"}}
-        >>> two = {"verb": "maml", "arguments": [], "options": {"--seed": "1", "--ways": "3"}}
-        >>> merged([{**one, "options": {**one["options"], "--seed": str(s)}} for s in range(2)])
-        ['metaact maml --activation relu --seeds 2']
+        >>> def one(seed, **options):
+        ...     return {"verb": "maml", "arguments": [], "options": {"--seed": seed, **options}}
+        >>> merged([one("0"), one("1"), one("0", **{"--activation": "relu"})])
+        ['metaact maml --activation arelu,relu --seeds 2']
     """
-    groups: dict[tuple[object, ...], list[Mapping[str, str]]] = {}
+    groups: dict[tuple[object, ...], list[dict[str, str]]] = {}
     for found in commands:
-        options = found["options"]
-        alike = tuple(name for name, value in options.items() if value == "")
-        key = (found["verb"], tuple(found["arguments"]), alike)
-        groups.setdefault(key, []).append(options)
-    return [
-        shlex.join(["metaact", str(verb), *map(str, arguments), *_options(options)])  # type: ignore[call-overload]
-        for (verb, arguments, _), options in groups.items()
-    ]
+        usual = _several(str(found["verb"]))
+        options = {**usual, **found["options"]}
+        fixed = tuple((k, v) for k, v in options.items() if k not in usual and k != SEED)
+        groups.setdefault((found["verb"], *found["arguments"], None, *fixed), []).append(options)
+    lines = []
+    for (verb, *rest), members in groups.items():
+        arguments = rest[: rest.index(None)]
+        words = _options(members, _several(str(verb)))
+        lines.append(shlex.join(["metaact", str(verb), *map(str, arguments), *words]))
+    return lines
 
 
-def _options(commands: Sequence[Mapping[str, str]]) -> Iterable[str]:
-    names = dict.fromkeys(name for options in commands for name in options)
-    for name in names:
-        values = dict.fromkeys(options[name] for options in commands if name in options)
+def _several(verb: str) -> dict[str, str]:
+    """The options of which a command takes several values, with their defaults."""
+    return {
+        one.flag: shown(one.default)
+        for one in settings_of(find(verb).config)
+        if one.role not in ("seed", "computation")
+        if one.default is not None and not (one.many or one.path or one.kind is bool)
+    }
+
+
+def _options(commands: Sequence[Mapping[str, str]], usual: Mapping[str, str]) -> Iterable[str]:
+    for name in dict.fromkeys(name for options in commands for name in options):
+        values = list(dict.fromkeys(options[name] for options in commands))
         if name == SEED:
             yield from _seeds(sorted(int(value) for value in values))
-        elif list(values) == [""]:
+        elif values == [""]:
             yield name
-        else:
+        elif values != [usual.get(name)]:
             yield from (name, ",".join(values))
 
 
