@@ -68,7 +68,8 @@ def whole(
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), [(name, step) for name, steps in STEPS.items() for step in range(1, steps + 1)]
+    ("name", "step"),
+    [(name, step) for name, steps in STEPS.items() for step in range(1, steps + 1)],
 )
 def test_killed_within_any_step(
     name: str,

@@ -224,9 +224,7 @@ ANSWERS = {
 def test_meta_learning_of_0_1_0_is_read_compared_and_reused(
     maml_config: MamlConfig, tmp_path: Path, write_old_run: Write
 ) -> None:
-    runs = {
-        key: replace(maml_config, activation=key[0], seed=key[1]) for key in sorted(ANSWERS)
-    }
+    runs = {key: replace(maml_config, activation=key[0], seed=key[1]) for key in sorted(ANSWERS)}
     for key, config in runs.items():
         write_maml(tmp_path, config, ANSWERS[key], write_old_run)
     listing = RunStore(tmp_path).scan()

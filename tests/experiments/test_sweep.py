@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,7 @@ def test_a_failed_and_a_busy_run_are_named(
     other = RunStore(tmp_path).open(
         kind="converge", name="x", config=ready.jobs[1].planned.identity
     )
-    held = Run(
-        ready.jobs[1].run.directory, kind=other.kind, name=other.name, config=other.config
-    )
+    held = Run(ready.jobs[1].run.directory, kind=other.kind, name=other.name, config=other.config)
     ticks: list[int] = []
     said: list[str] = []
     with held.lock():
@@ -235,15 +233,13 @@ def test_runs_that_do_not_fit_together_are_not_put_together(
 
 
 @pytest.fixture(scope="module")
-def stores(
-    configs: dict[str, Config], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Path]]:
+def stores(configs: dict[str, Config], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One store an experiment, its runs complete."""
     found = {}
     for name, config in configs.items():
         found[name] = tmp_path_factory.mktemp("stores")
         experiments.run(find(name), [config], found[name])
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("name", ["maml", "converge", "transfer"])

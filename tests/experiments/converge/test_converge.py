@@ -230,9 +230,7 @@ def test_learned_shapes_are_the_functions_of_the_network(
 
 
 def test_start_values_make_arms(config: ConvergeConfig) -> None:
-    arms = canonical(
-        [config, replace(config, activation="relu")], alphas=(0.25, 0.5), betas=(1.0,)
-    )
+    arms = canonical([config, replace(config, activation="relu")], alphas=(0.25, 0.5), betas=(1.0,))
     assert [c.activation for c in arms] == [
         "arelu(alpha=0.25,beta=1)",
         "arelu(alpha=0.5,beta=1)",

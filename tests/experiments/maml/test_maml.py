@@ -1,4 +1,4 @@
-"""`maml` end to end on a small pack: what a run learns, records and shares; the paper's protocol."""
+"""`maml` on a small pack: what a run learns, records and shares; the paper's protocol."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from metaact import experiments, reports
-from metaact.adaptation import MAML as Learner
+from metaact import adaptation, experiments, reports
 from metaact.errors import MissingDependencyError
 from metaact.experiments import MAML, MamlConfig
 from metaact.experiments.maml import run as maml
@@ -92,7 +91,7 @@ def test_the_recorded_scores_are_those_of_the_kept_weights(
     run, data = only_run(tmp_path), maml.prepare([quick])
     model = maml.build(quick, data)
     model.load_state_dict(run.weights())
-    learner = Learner(model, inner_lr=quick.inner_lr, inner_steps=1)
+    learner = adaptation.MAML(model, inner_lr=quick.inner_lr, inner_steps=1)
     again = torch.cat([learner.test(batch) for batch in data.test.batches(6)])
     assert again.tolist() == run.scores()
 
@@ -210,7 +209,7 @@ def test_the_evaluation_batch_changes_no_result(
     model = maml.build(replace(maml_config, activation=activation), shared)
 
     def accuracies(size: int, chunk: int | None) -> torch.Tensor:
-        learner = Learner(model, inner_lr=0.05, inner_steps=3, chunk_size=chunk)
+        learner = adaptation.MAML(model, inner_lr=0.05, inner_steps=3, chunk_size=chunk)
         return torch.cat([learner.test(batch) for batch in shared.test.batches(size)])
 
     expected = accuracies(12, None)
@@ -265,7 +264,8 @@ def test_what_a_result_says_about_its_making(quick: MamlConfig, tmp_path: Path) 
 def test_pictures_of_a_comparison(quick: MamlConfig, tmp_path: Path) -> None:
     configs = [
         replace(quick, activation=a, seed=s, iterations=6)
-        for a in ("arelu", "relu") for s in (0, 1)
+        for a in ("arelu", "relu")
+        for s in (0, 1)
     ]
     document = reports.answer(experiments.run(MAML, configs, tmp_path))
     (study,) = document.studies
@@ -293,9 +293,7 @@ def test_pictures_of_a_comparison(quick: MamlConfig, tmp_path: Path) -> None:
 def test_an_explosion_that_stays_finite_is_named(maml_config: MamlConfig, tmp_path: Path) -> None:
     configs = [replace(maml_config, seed=seed) for seed in (0, 1)]
     ready = experiments.prepare(MAML, configs, tmp_path)
-    for job, losses in zip(
-        ready.jobs, [(1.1, 2.0, 3e30, 4.0), (1.1, 1.0, 0.9, 5.0)], strict=True
-    ):
+    for job, losses in zip(ready.jobs, [(1.1, 2.0, 3e30, 4.0), (1.1, 1.0, 0.9, 5.0)], strict=True):
         with job.run.lock():
             job.run.start({"data": {"official": True}})
             job.run.resume()

@@ -91,9 +91,7 @@ def test_all_nineteen_find_their_row(make: Make) -> None:
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_table_2_says_its_reading(
-    make: Make, text: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_table_2_says_its_reading(make: Make, text: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     small = paper.Transfer(pretrain_epochs=2, epochs=(1, 2), text_epochs=2)
     monkeypatch.setattr(paper, "TRANSFER", small)
     outcome, found = make(2, names=("arelu",), text=text)
