@@ -136,7 +136,7 @@ def _attempt(
 ) -> bool:
     """Work on one run, and on others with it, which are then `taken`; False if it is busy."""
     ticked = 0
-    steps = job.planned.length
+    others: list[Job] = []
 
     def one() -> None:
         nonlocal ticked
@@ -147,14 +147,11 @@ def _attempt(
         with ExitStack() as held:
             held.enter_context(job.run.lock())
             if not job.run.is_complete:
-                members = [job, *_companions(job, pending, held)]
-                steps = sum(member.planned.length for member in members)
-                for member in members:
-                    member.run.start(_about(member))
-                    taken.add(member.run.identity)
-                job.computes.execute([m.member for m in members], job.shared, tick=one)
+                others = _companions(job, pending, held)
+                _execute(job, others, one)
+                taken.update(other.run.identity for other in others if other.run.is_complete)
             elif job.run.identity in taken:
-                ticked = steps  # it was taken along, and counted there
+                ticked = job.planned.length  # it was taken along, and counted there
     except RunBusyError:
         return False
     except MetaactError as error:
@@ -162,8 +159,27 @@ def _attempt(
     except Exception as error:  # a user's own activation may raise anything; the others go on
         logger.debug("%s", job.label, exc_info=True)
         failed[job.label] = f"{type(error).__name__}: {error}"
-    tick(steps - ticked)
+    done = [job, *(other for other in others if other.run.identity in taken)]
+    tick(max(0, sum(each.planned.length for each in done) - ticked))
     return True
+
+
+def _execute(job: Job, others: Sequence[Job], tick: Callable[[], None]) -> None:
+    """Do a run with others; alone if that fails, as the fault may be that of another."""
+    try:
+        _together([job, *others], tick)
+    except Exception:  # what a user's own activation raises, too
+        if not others:
+            raise
+        logger.debug("%s, with others", job.label, exc_info=True)
+        if not job.run.is_complete:
+            _together([job], tick)
+
+
+def _together(jobs: Sequence[Job], tick: Callable[[], None]) -> None:
+    for job in jobs:
+        job.run.start(_about(job))
+    jobs[0].computes.execute([job.member for job in jobs], jobs[0].shared, tick=tick)
 
 
 def _companions(job: Job, pending: Sequence[Job], held: ExitStack) -> list[Job]:

@@ -50,10 +50,10 @@ def curves(study: Study, arm: Arm) -> dict[str, Curve]:
 def watched(study: Study) -> str | None:
     """The score by whose curve speed is judged: the first that every run recorded.
 
-    A run that diverged in its first step recorded nothing, and is not considered here.
+    A loss is none. A run that diverged in its first step recorded nothing, and is not considered.
     """
     begun = [record for record in study.records if record.seen]
-    for name in watchable(study):
+    for name in (n for n in watchable(study) if n.endswith(study.measure.name)):
         if begun and all(any(name in m for m in r.seen) or r.failed for r in begun):
             return name
     return None

@@ -99,7 +99,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.pretrain_epochs,
-        group=(SOURCE, config.activation, config.pretrain_epochs, config.model, config.batch_norm),
+        group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
     )
 

@@ -1,0 +1,208 @@
+"""The paper's tables and figures from runs on small stand-ins for MNIST and SVHN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metaact import experiments, paper, reports
+from metaact.errors import UsageError
+from metaact.experiments import CONVERGE, Outcome
+from metaact.experiments.paper.figures import PaperFigure, paper_figure
+from metaact.experiments.paper.tables import PaperTable, convergence_table, paper_table
+from metaact.reports import agreement, paper_figures
+from metaact.reports.document import TableReport
+
+Make = Callable[..., tuple[Outcome, TableReport]]
+
+
+@pytest.fixture
+def make(striped_root: Path, tmp_path: Path) -> Make:
+    """A table of the paper beside ours, in one store for all calls of a test."""
+
+    def call(number: int, **settings: Any) -> tuple[Outcome, TableReport]:
+        table = paper_table(number, **settings)
+        outcome = experiments.run(table.experiment, table.configs, tmp_path, root=striped_root)
+        seeds = len(settings.get("seeds", (0,)))
+        return outcome, agreement.table_report(table, reports.answer(outcome), seeds=seeds)
+
+    return call
+
+
+def test_table_1_stands_beside_the_papers(make: Make) -> None:
+    outcome, found = make(
+        1, names=("arelu", "LReLU", "arelu-frozen"), lrs=(1e-3,), optimizers=("sgd",), seeds=(0, 1)
+    )
+    assert outcome.report.is_complete
+    assert [(cell.activation, cell.column) for cell in found.cells] == [
+        ("arelu", "sgd_1e-3"),
+        ("lrelu", "sgd_1e-3"),
+        ("arelu-frozen", "sgd_1e-3"),
+    ]
+    ours = {
+        (run.config["activation"], run.config["seed"]): run.metrics()[-1]["test_accuracy"]
+        for run in outcome.report.done
+    }
+    first, second, control = found.cells
+    assert first.agreement is not None
+    assert first.agreement.published == pytest.approx(0.9313)
+    assert first.by_seed == {seed: ours["arelu", seed] for seed in (0, 1)}
+    assert first.agreement.ours == pytest.approx(np.mean(list(first.by_seed.values())))
+    assert second.agreement is not None
+    assert second.agreement.published == pytest.approx(0.3590)
+    assert control.agreement is None  # the paper has no controls
+    assert control.interval is not None
+    shown = agreement.render(found)
+    assert "93.13" in shown
+    assert "stripes" in shown
+    document = replace(reports.answer(outcome), tables=[found])
+    json.dumps(document.as_json(), allow_nan=False)
+
+
+def test_runs_of_twenty_epochs_serve_all_four_tables(make: Make) -> None:
+    chosen = {"names": ("arelu",), "lrs": (1e-2,), "optimizers": ("sgd",), "seeds": (0, 1)}
+    longest, means = make(6, **chosen)
+    best, first = {}, {}
+    for run in longest.report.done:
+        whole = [r["test_accuracy"] for r in run.metrics() if "train_loss" in r]
+        best[run.config["seed"]], first[run.config["seed"]] = max(whole), whole[0]
+    assert means.cells[0].by_seed == best
+    for number in (1, 4, 5):
+        outcome, found = make(number, **chosen)
+        assert outcome.report.reused == 2
+        (cell,) = found.cells
+        assert cell.agreement is not None
+        assert cell.by_seed == (best if number == 5 else first)
+        expected = np.mean(list(first.values())) if number == 1 else max(cell.by_seed.values())
+        assert cell.agreement.ours == pytest.approx(expected)
+
+
+def test_all_nineteen_find_their_row(make: Make) -> None:
+    outcome, found = make(1, names=("all",), lrs=(1e-2,), optimizers=("sgd",))
+    assert outcome.report.is_complete
+    assert len(found.cells) == 19
+    assert all(cell.agreement is not None or cell.diverged for cell in found.cells)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_table_2_says_its_reading(make: Make, text: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = paper.Transfer(pretrain_epochs=2, epochs=(1, 2), text_epochs=2)
+    monkeypatch.setattr(paper, "TRANSFER", small)
+    outcome, found = make(2, names=("arelu",), text=text)
+    assert outcome.report.is_complete
+    columns = {cell.column for cell in found.cells}
+    assert columns == {
+        "no_pretrain",
+        "no_finetune",
+        "finetune_1_epochs",
+        "finetune_2_epochs",
+    }
+    by_column = {cell.column: cell for cell in found.cells}
+    assert by_column["no_pretrain"].agreement is not None
+    ends = {
+        run.config.get("pretrained"): [r["test_accuracy"] for r in run.metrics()]
+        for run in outcome.report.done
+        if run.kind == "transfer"
+    }
+    assert by_column["no_pretrain"].by_seed == {0: pytest.approx(ends[0][-1])}
+    last = ends[1][-1] if text else ends[2][1]
+    assert by_column["finetune_1_epochs"].by_seed == {0: pytest.approx(last)}
+    assert by_column["finetune_2_epochs"].by_seed == {0: pytest.approx(ends[2][-1])}
+    reading = "text: pre-trained" if text else "caption: pre-trained"
+    assert any(reading in note for note in found.notes)
+
+
+def test_quick_is_small() -> None:
+    assert len(paper_table(1, quick=True).configs) == 8
+    assert sum(c.epochs for c in paper_table(6, quick=True).configs) == 40
+    assert len(paper_table(1, quick=True, names=("arelu",), lrs=(1e-5,)).configs) == 1
+    (first, *_) = paper_table(2, quick=True).configs
+    assert (first.pretrain_epochs, first.epochs) == (2, paper.TRANSFER.epochs[:1])
+
+
+@pytest.mark.parametrize(
+    ("number", "settings"),
+    [
+        (3, {}),
+        (1, {"lrs": (0.5,)}),
+        (1, {"optimizers": ("rmsprop",)}),
+        (1, {"names": ("arleu",)}),
+        (1, {"text": True}),
+        (2, {"optimizers": ("sgd",)}),
+        (2, {"lrs": (1e-3, 1e-4)}),
+    ],
+)
+def test_what_a_table_does_not_have_is_refused(
+    make: Make, number: int, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        make(number, **settings)
+
+
+@pytest.mark.parametrize(("number", "panels"), [(3, 2), (7, 4), (8, 4), (2, 1)])
+def test_figures_quick(striped_root: Path, tmp_path: Path, number: int, panels: int) -> None:
+    names = ("arelu",) if number == 2 else ("arelu", "relu")
+    figure = paper_figure(number, names=names, quick=True)
+    assert len(figure.panels) == panels
+    outcome = experiments.run(CONVERGE, figure.configs, tmp_path / "runs", root=striped_root)
+    assert outcome.report.is_complete
+    document = reports.answer(outcome)
+    found = {
+        (study.settings["optimizer"], arm.rates["lr"])
+        for study in document.studies
+        for arm in study.arms
+    }
+    assert found == set(figure.panels)
+    written = paper_figures.draw(figure, document, tmp_path / "figures")
+    assert {path.suffix for path in written} == {".png", ".svg"}
+    assert len(written) == len(set(written)) == (8 if number == 2 else 2)
+    assert all(path.stat().st_size > 1000 for path in written)
+    assert all(path.name.startswith(f"quick-figure-{number}") for path in written)
+    assert figure.tables == (() if number == 2 else (1,))
+    for beside in figure.tables:  # the table of the first epoch, of the same runs
+        at = reports.answer(replace(outcome, at=1))
+        cells = agreement.table_report(convergence_table(beside), at, seeds=1).cells
+        assert len(cells) == 2 * panels
+        assert all(cell.agreement is not None for cell in cells)
+
+
+def test_figure_2_takes_another_arm_and_only_one() -> None:
+    def arms(*names: str) -> set[str]:
+        figure = paper_figure(2, names=names, quick=True)
+        return {config.activation.split("(")[0] for config in figure.configs}
+
+    assert arms("all") == {"arelu"}
+    assert arms("arelu-unit") == {"arelu-unit"}
+    with pytest.raises(UsageError, match="one arm"):
+        arms("arelu", "relu")
+
+
+def test_figure_2_of_an_arm_without_start_values_is_refused(
+    striped_root: Path, tmp_path: Path
+) -> None:
+    figure = paper_figure(2, names=("relu",), quick=True)
+    with pytest.raises(UsageError, match="relu"):
+        experiments.prepare(CONVERGE, figure.configs, tmp_path, root=striped_root)
+
+
+def test_unknown_figure() -> None:
+    with pytest.raises(UsageError, match="figures"):
+        paper_figure(4)
+    with pytest.raises(UsageError, match="the panels of figure 3"):
+        paper_figure(3, lrs=(1e-2,))
+
+
+def test_the_runs_are_as_the_paper_made_them() -> None:
+    table: PaperTable = paper_table(1, names=("relu",), seeds=(0, 1))
+    figure: PaperFigure = paper_figure(7, names=("relu",))
+    assert len(table.configs) == 2 * 8
+    for config in (*table.configs, *figure.configs):
+        assert (config.dataset, config.model, config.batch_size) == ("mnist", "mnist-conv", 128)
+        assert config.protocol == "paper"
+    assert {config.epochs for config in figure.configs} == {20}

@@ -1,0 +1,217 @@
+"""Settings: each declared once, and everything else derived from that one line."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from metaact.cli.config_file import read_config
+from metaact.cli.options import setting_options
+from metaact.errors import UsageError
+from metaact.experiments import find
+from metaact.experiments.commands import command
+from metaact.experiments.declared import activation, rate, seed
+from metaact.experiments.evidence import shared_settings, study_key
+from metaact.experiments.experiment import Experiment, Measure
+from metaact.experiments.words import headline
+from metaact.settings import Config, Setting, by_name, count, setting, settings_of, usual
+
+NAMES = ("maml", "converge", "transfer")
+EVERY = [(name, one.name) for name in NAMES for one in settings_of(find(name).config)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example(Config):
+    """One setting of each role and of each kind."""
+
+    activation: str = activation()
+    seed: int = seed("everything")
+    lr: float = rate(0.1, "Rate.")
+    place: str = setting("here", "Data.", role="data", path=True)
+    depth: int = count(3, "Layers.", role="training", words="{} layers", always=True)
+    noisy: bool = setting(False, "Noise.", role="training", off="--quiet")
+    widths: tuple[int, ...] = count((8,), "Widths.", role="training")  # type: ignore[arg-type]
+    rates: tuple[tuple[str, float], ...] = setting((), "Rates of layers.", role="training")
+    momentum: float = setting(0.9, "Of SGD.", role="training", minimum=0, below=1)
+    every: int = count(5, "Steps between two looks.", role="observation")
+    chunk: int | None = count(None, "Bound of memory.", role="computation", unset="chosen")
+
+
+def _measure(config: Any, data: Any) -> Measure:
+    return Measure(unit="guesses", units=1)
+
+
+TOY = Experiment(
+    name="maml",  # its verb: `merged` and words look at the config alone
+    config=Example,
+    implementation="none",
+    help="A toy.",
+    title="Toy on",
+    asks="play better",
+    measure=_measure,
+    kinds={"maml": "played"},
+)
+
+OTHER: dict[str, Any] = {
+    "activation": "relu",
+    "seed": 1,
+    "lr": 0.2,
+    "place": "there",
+    "depth": 4,
+    "noisy": True,
+    "widths": (8, 9),
+    "rates": (("head", 0.5),),
+    "momentum": 0.5,
+    "every": 6,
+    "chunk": 7,
+}
+
+
+@pytest.mark.parametrize("name", list(OTHER))
+def test_the_role_decides_what_names_a_run_and_what_is_one_study(name: str) -> None:
+    usual_, other = Example(), Example(**{name: OTHER[name]})
+    role = by_name(Example)[name].role
+    named_alike = usual_.fields() == other.fields()
+    one_study = study_key(TOY, usual_.fields()) == study_key(TOY, other.fields())
+    assert named_alike == (role == "computation")
+    assert one_study == (role in ("arm", "seed", "rate", "observation", "computation"))
+    # An arm may be a value of any setting that is asked about.
+    by = study_key(TOY, usual_.fields(), by=name) == study_key(TOY, other.fields(), by=name)
+    assert by
+    if role in ("data", "training"):
+        arms = {"activation": "arelu"}, {"activation": "relu"}
+        keys = {study_key(TOY, Example(**arm).fields(), by=name) for arm in arms}
+        assert len(keys) == 2
+
+
+@pytest.mark.parametrize(("name", "field"), EVERY)
+def test_roles_of_the_experiments(name: str, field: str) -> None:
+    """The same of every setting that there is, for any value that it may have."""
+    experiment = find(name)
+    one = by_name(experiment.config)[field]
+    config: Any = experiment.config()
+    value = _another(one, getattr(config, field))
+    other = replace(config, **{field: value})
+    recorded = {
+        **config.fields(),
+        **{k: 1 for k in experiment.recorded if k not in config.fields()},
+    }
+    changed = {**recorded, **{k: v for k, v in other.fields().items() if k == field}}
+    assert (field in config.fields()) == (one.role != "computation")
+    same = study_key(experiment, recorded) == study_key(experiment, changed)
+    assert same == (one.role not in ("data", "training"))
+    assert (field in shared_settings(experiment, recorded)) == (one.role in ("data", "training"))
+
+
+def _another(one: Setting, value: Any) -> Any:
+    if one.choices:
+        return next(choice for choice in one.choices if choice != value)
+    if one.kind is bool:
+        return not value
+    if one.layers:
+        return (("head", 0.5),)
+    if one.many:
+        return (7,) if one.kind is int else ("head",)
+    if one.kind is int:
+        return (value or 2) + 1
+    if one.kind is float:
+        return (value or 1.0) / 2
+    return "other"
+
+
+@pytest.mark.parametrize(("name", "field"), EVERY)
+def test_every_setting_has_one_option_with_its_default_and_help(name: str, field: str) -> None:
+    experiment = find(name)
+    one = by_name(experiment.config)[field]
+    options = {
+        option.name: option
+        for option in setting_options(experiment.config, arguments=experiment.arguments)
+    }
+    if one.role == "seed":
+        assert field not in options
+        return
+    option = options[field]
+    if field in experiment.arguments:
+        assert isinstance(option, click.Argument)
+        assert option.default == one.default
+        return
+    assert isinstance(option, click.Option)
+    assert {one.flag, *one.aliases} <= set(option.opts)
+    assert (option.help or "").startswith(one.help)
+    assert one.help.endswith(".")
+    assert not one.unset or one.unset in (option.help or "")
+    if one.off:
+        assert one.off in option.secondary_opts
+
+
+@pytest.mark.parametrize("field", [n for n in OTHER if n not in ("activation", "seed", "place")])
+def test_option_file_command_and_words_come_from_the_declaration(
+    field: str, tmp_path: Path
+) -> None:
+    one, value = by_name(Example)[field], OTHER[field]
+    config = Example(**{field: value})
+    recorded = command(TOY, config)["options"]
+    assert one.flag in recorded
+    words = [one.flag, recorded[one.flag]] if recorded[one.flag] else [one.flag]
+
+    def parsed(*arguments: str) -> Any:
+        file = click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            callback=read_config,
+            is_eager=True,
+            expose_value=False,
+        )
+        made = click.Command("toy", params=[*setting_options(Example), file])
+        return made.make_context("toy", list(arguments)).params[field]
+
+    written = {k: v for k, v in {"rates": "{head = 0.5}", "noisy": "true"}.items() if k == field}
+    text = written.get(field) or json.dumps(list(value) if isinstance(value, tuple) else value)
+    option = one.flag.lstrip("-")
+    (tmp_path / "settings.toml").write_text(f"{option} = {text}\n")
+    by_line, by_file = parsed(*words), parsed("--config", str(tmp_path / "settings.toml"))
+    assert by_line == by_file
+    assert by_line == value or by_line == (value,)
+    if one.role == "training":
+        said = headline(TOY, config.fields())
+        assert one.in_words(value) in said or one.in_words(config.fields()[field]) in said
+        assert one.always or one.in_words(value) not in headline(TOY, Example().fields())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"depth": 0}, "`depth` must be an int >= 1"),
+        ({"depth": True}, "`depth` must be"),
+        ({"depth": 2.0}, "`depth` must be"),
+        ({"lr": 0.0}, "`lr` must be a finite number > 0"),
+        ({"lr": math.nan}, "`lr` must be"),
+        ({"momentum": 1}, "`momentum` must be a number in [0, 1); got 1."),
+        ({"momentum": math.nan}, "`momentum` must be"),
+        ({"momentum": "much"}, "`momentum` must be"),
+        ({"widths": ()}, "`widths` must hold at least one number; got none."),
+        ({"widths": (0,)}, "`widths` must be"),
+        ({"widths": 8}, "`widths` must be a tuple of values; got 8."),
+        ({"rates": (("head", -1.0),)}, "the learning rate of head"),
+    ],
+)
+def test_what_is_not_allowed_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Example(**change)
+    assert words in str(raised.value)
+
+
+def test_defaults_that_follow_others_are_found() -> None:
+    maml, converge = find("maml"), find("converge")
+    assert usual(maml.config, {"shots": 5, "protocol": "paper"})["queries"] == 5
+    assert usual(maml.config, {"shots": 5})["queries"] == 15
+    assert usual(maml.config, {"model": "conv4"})["batch_norm"] == "batch"
+    assert usual(converge.config, {"lr": 1e-4})["first_epoch_points"] == 4
+    # A value that another version knew and this does not is no error.
+    assert usual(maml.config, {"model": "of-another-version"})["model"] == "mnist-conv"
