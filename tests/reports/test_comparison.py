@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_runs(document: Document) -> None:
     arm = _arm(document, "arelu")
     assert arm.score.mean == pytest.approx(np.mean(matrix), abs=1e-12)
     assert arm.by_seed == pytest.approx({s: np.mean(m) for s, m in enumerate(matrix)})
-    crossed = analysis.crossed_interval(matrix, trials_per_episode=75)
+    crossed = analysis.estimate(matrix, unit="test episodes", trials_per_unit=75)
     assert arm.intervals["both"].low == pytest.approx(crossed.low)
     widths = {k: v.high - v.low for k, v in arm.intervals.items()}
     assert widths["units"] < widths["both"]
