@@ -97,12 +97,12 @@ def test_names_are_the_right_objects_whatever_was_imported_before(order: str) ->
 
 
 def test_no_public_name_is_that_of_a_module() -> None:
-    """So that an import of either means one thing; `holm` is guarded by lazy_loader."""
+    """So that an import of either means one thing."""
     for door in set(DOORS) - {"metaact"}:
         folder = PACKAGE.parent.joinpath(*door.split("."))
         modules = {p.stem for p in folder.glob("*.py")} | {p.name for p in folder.iterdir()}
         offered = {name for name, home in _offers(door).items() if home}  # "": the module itself
-        assert offered & modules <= ({"holm"} if door == "metaact.analysis" else set())
+        assert not offered & modules
 
 
 def test_the_package_runs_as_a_program() -> None:

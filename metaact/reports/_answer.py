@@ -7,9 +7,9 @@ from typing import Any
 
 from metaact.experiments.study import Outcome
 
-from .compare import compare
+from ._compare import compare
 from .document import Document, LeftOut
-from .gather import gather
+from ._gather import gather
 
 
 def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Document:

@@ -19,7 +19,7 @@ from metaact.experiments.words import title
 
 from . import curves, describe, learned, paper, tuning
 from .document import ArmReport, Document, Optimism, Ranking, Score, StudyReport
-from .gather import Evidence
+from ._gather import Evidence
 
 OVER = ("both", "seeds", "units")
 METHODS = ("auto", "t", "bca", "wilson")
