@@ -8,8 +8,8 @@ from typing import Any
 from metaact.experiments.study import Outcome
 
 from ._compare import compare
-from .document import Document, LeftOut
 from ._gather import gather
+from .document import Document, LeftOut
 
 
 def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Document:

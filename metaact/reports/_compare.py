@@ -18,8 +18,8 @@ from metaact.experiments.experiment import Column
 from metaact.experiments.words import title
 
 from . import curves, describe, learned, paper, tuning
-from .document import ArmReport, Document, Optimism, Ranking, Score, StudyReport
 from ._gather import Evidence
+from .document import ArmReport, Document, Optimism, Ranking, Score, StudyReport
 
 OVER = ("both", "seeds", "units")
 METHODS = ("auto", "t", "bca", "wilson")
