@@ -1,4 +1,4 @@
-"""`converge` on a small pack: curves, pairing, selection, divergence, reuse, sizes, start values."""
+"""`converge` on a small pack: curves, pairing, selection, divergence, sizes, start values."""
 
 from __future__ import annotations
 
