@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metaact import activations, controls
+from metaact import activations
+from metaact.activations import controls
 from metaact.activations.table import CONTROLS as CONTROL_ENTRIES
 from metaact.activations.table import PAPER_ACTIVATIONS, PAPER_FORMS
 from metaact.analysis import Look, looks
