@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from metaact.models.table import NETWORKS
 from metaact.settings import LONGEST, Config, count, setting
 
-MODELS = ("mnist-conv", "conv4")
 PROTOCOLS = ("held-out", "paper")
 OPTIMIZERS = ("sgd", "adam")
 DECAYS = ("all", "weights")
@@ -45,8 +45,13 @@ def dataset(default: str) -> Any:
 def model() -> Any:
     """The network."""
     return setting(
-        "mnist-conv", "Network.", role="training", choices=MODELS, words="{}", always=True
+        "mnist-conv", "Network.", role="training", choices=tuple(NETWORKS), words="{}", always=True
     )
+
+
+def _published() -> str:
+    """How each network was published, in words."""
+    return ", ".join(f"{network.batch_norm[0]} for {name}" for name, network in NETWORKS.items())
 
 
 def batch_norm(default: str | None) -> Any:
@@ -57,7 +62,7 @@ def batch_norm(default: str | None) -> Any:
         "BatchNorm.",
         role="training",
         choices=("batch", "off"),
-        unset="" if default else "batch for conv4, off for mnist-conv",
+        unset="" if default else _published(),
         words=_BATCH_NORM,
         always=True,
     )

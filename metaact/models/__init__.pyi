@@ -2,7 +2,8 @@ from ._conv4 import Conv4 as Conv4
 from ._conv4 import conv4 as conv4
 from ._mnist_conv import MNISTConv as MNISTConv
 from ._mnist_conv import mnist_conv as mnist_conv
-from .table import MODELS as MODELS
+from .table import NETWORKS as NETWORKS
+from .table import Network as Network
 from .table import create as create
 
-__all__ = ["MODELS", "Conv4", "MNISTConv", "conv4", "create", "mnist_conv"]
+__all__ = ["NETWORKS", "Conv4", "MNISTConv", "Network", "conv4", "create", "mnist_conv"]

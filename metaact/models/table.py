@@ -1,18 +1,43 @@
-"""A network by name, for configs and the command line."""
+"""The networks by name: one literal table, and how one is built. No torch until then."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from metaact import activations
 from metaact.errors import check_choice
 
-from ._conv4 import conv4
-from ._mnist_conv import mnist_conv
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-MODELS = ("mnist-conv", "conv4")
-"""Names that `create` knows."""
+    from metaact import activations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One network as a reader chooses it.
+
+    Attributes:
+        place: What builds it: "module:function".
+        batch_norm: How it can be normalised; first what it was published with.
+        size: Height and width of its images; None for a network that takes any.
+    """
+
+    place: str
+    batch_norm: tuple[str, ...]
+    size: int | None = None
+
+
+NETWORKS: dict[str, Network] = {
+    "mnist-conv": Network(
+        place="metaact.models._mnist_conv:mnist_conv", batch_norm=("off",), size=28
+    ),
+    "conv4": Network(place="metaact.models._conv4:conv4", batch_norm=("batch", "off")),
+}
+"""Each network's name, and what is known of it without building it."""
 
 
 def create(
@@ -28,7 +53,7 @@ def create(
     """Build the network called `name`.
 
     Args:
-        name: "mnist-conv" or "conv4".
+        name: One of `NETWORKS`.
         activation: A name of `metaact.activations.names()`, `module:factory`, or an entry.
         classes: Outputs of the head.
         channels: Input channels.
@@ -42,22 +67,24 @@ def create(
     Raises:
         UsageError: If the name is unknown or an argument is not allowed.
     """
-    check_choice("model", name, MODELS)
+    network = NETWORKS[check_choice("model", name, NETWORKS)]
+    allowed = network.batch_norm
+    why = f"{name} has no BatchNorm" if allowed == ("off",) else ""
+    check_choice("batch_norm", batch_norm, allowed, why=why)
     sides = (size, size) if isinstance(size, int) else size
-    if name == "mnist-conv":
-        check_choice("batch_norm", batch_norm, ("off",), why="mnist-conv has no BatchNorm")
-        return mnist_conv(
-            activation,
-            classes=classes,
-            channels=channels,
-            size=next((side for side in sides if side != 28), 28),
-            generator=generator,
-        )
-    return conv4(
+    wrong = next((side for side in sides if side != network.size), network.size)
+    more: dict[str, Any] = {"batch_norm": batch_norm} if len(allowed) > 1 else {}
+    return _builder(network)(
         activation,
         classes=classes,
         channels=channels,
-        size=min(sides),
-        batch_norm=batch_norm,
+        size=min(sides) if network.size is None else wrong,
         generator=generator,
+        **more,
     )
+
+
+def _builder(network: Network) -> Callable[..., nn.Module]:
+    module, _, attribute = network.place.partition(":")
+    found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+    return found

@@ -75,7 +75,7 @@ def test_wrong_arguments_are_refused() -> None:
 
 
 def test_head_is_linear() -> None:
-    for name in models.MODELS:
+    for name in models.NETWORKS:
         model = models.create(name, "relu", classes=7, channels=1, generator=_generator())
         assert isinstance(model.head, nn.Linear)
         assert model.head.out_features == 7

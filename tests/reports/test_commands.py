@@ -58,7 +58,9 @@ MADE: list[tuple[Experiment, Config]] = [
 ]
 
 
-@pytest.mark.parametrize(("experiment", "config"), MADE, ids=lambda value: str(value)[-60:])
+@pytest.mark.parametrize(
+    ("experiment", "config"), MADE, ids=[f"{e.name}-{n}" for n, (e, _) in enumerate(MADE)]
+)
 def test_the_command_of_a_config_makes_it_again(experiment: Experiment, config: Config) -> None:
     (line,) = merged([command(experiment, config)])
     assert parsed(line, experiment) == [config], line

@@ -20,6 +20,7 @@ from metaact.experiments.supervised import (
     together,
     train_together,
 )
+from metaact.models import NETWORKS
 from metaact.tasks import Images, match
 
 from . import measure
@@ -90,9 +91,10 @@ def prepare(
 
 def _fitted(split: tasks.Split, models: set[str]) -> tuple[dict[str, Images], str]:
     """The parts in the size that the networks take: MNIST-Conv takes 28x28 only."""
-    if "mnist-conv" not in models or split.train.size == (28, 28):
+    size = next((s for model in sorted(models) if (s := NETWORKS[model].size)), None)
+    if size is None or split.train.size == (size, size):
         return split.parts(), ""
-    pipeline, _ = match(split.train, split.train, size=28)
+    pipeline, _ = match(split.train, split.train, size=size)
     return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
+from metaact.models.table import NETWORKS
 from metaact.settings import Config, check, count, fill, setting
 
 ENGINES = ("vectorised", "loop", "learn2learn")
@@ -154,7 +155,7 @@ class MamlConfig(Config):
     def __post_init__(self) -> None:
         check(self)
         paper = self.protocol == "paper"
-        fill(self, "batch_norm", "batch" if self.model == "conv4" else "off")
+        fill(self, "batch_norm", NETWORKS[self.model].batch_norm[0])
         fill(self, "queries", self.shots if paper else 15)
         fill(self, "task_pool", 1000 if paper else 0)
         fill(self, "test_inner_steps", self.inner_steps)
