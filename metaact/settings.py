@@ -63,7 +63,7 @@ class Setting:
         always: Whether a reader is told of the default, too.
         contains: Whether a run with a greater value holds every run with a smaller one.
         path: Whether it names data, by name or path; its last part names a run.
-        example: A value for help texts.
+        notes: What a reader must know where it has a value, by the value.
     """
 
     help: str
@@ -87,7 +87,7 @@ class Setting:
     always: bool = False
     contains: bool = False
     path: bool = False
-    example: str = ""
+    notes: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def flag(self) -> str:
@@ -266,7 +266,7 @@ def _as_json(one: Setting, value: Any) -> object:
     return list(value) if one.many else value
 
 
-def usual(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """What each setting is by default, where the others are as recorded.
 
     Some defaults follow other settings: five queries a class, or as many as shots. They are what
@@ -301,6 +301,31 @@ def _from_json(one: Setting, value: Any) -> Any:
     if one.many:
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     return value
+
+
+def counted(name: str, words: str = "{}") -> Callable[[Any], str]:
+    """How a reader is told of a number of things, one of them without the plural.
+
+    Examples:
+        >>> counted("epoch")(1), counted("epoch", "after {} on the source")(20)
+        ('1 epoch', 'after 20 epochs on the source')
+    """
+    return lambda n: words.format(f"{shown(n)} {name}{'' if n == 1 else 's'}")
+
+
+def text_of(one: Setting, value: Any) -> str:
+    """A value as the name of an arm: one text, however the value is held.
+
+    Examples:
+        >>> layers = Setting(help="", role="training", name="train_layers", many=True)
+        >>> text_of(layers, ("head", "conv3")), text_of(layers, ["head", "conv3"])
+        ('head,conv3', 'head,conv3')
+        >>> text_of(Setting(help="", role="training", name="head_only", kind=bool), True)
+        'head only'
+    """
+    if isinstance(value, bool):
+        return one.in_words(value)
+    return shown(Path(value).name if one.path else value)
 
 
 def in_words(name: str, value: object) -> str:

@@ -131,8 +131,9 @@ def test_help_starts_without_heavy_imports() -> None:
 
 
 def test_reports_need_no_torch() -> None:
-    files = sorted((PACKAGE / "reports").glob("*.py"))
-    modules = [f"metaact.reports.{file.stem}" for file in files if file.stem != "__init__"]
+    files = sorted((PACKAGE / "reports").rglob("*.py"))
+    paths = [file.relative_to(PACKAGE.parent).with_suffix("") for file in files]
+    modules = [".".join(path.parts) for path in paths if path.name != "__init__"]
     code = (
         f"import sys, {', '.join(modules)}\n"
         "assert not {'torch', 'torchvision'} & set(sys.modules)"

@@ -20,7 +20,7 @@ from metaact.experiments.declared import activation, rate, seed
 from metaact.experiments.evidence import shared_settings, study_key
 from metaact.experiments.experiment import Experiment, Measure
 from metaact.experiments.words import headline
-from metaact.settings import Config, Setting, by_name, count, setting, settings_of, usual
+from metaact.settings import Config, Setting, by_name, count, defaults, setting, settings_of
 
 NAMES = ("maml", "converge", "transfer")
 EVERY = [(name, one.name) for name in NAMES for one in settings_of(find(name).config)]
@@ -73,20 +73,25 @@ OTHER: dict[str, Any] = {
 }
 
 
+def _key(experiment: Experiment, recorded: dict[str, Any], *, by: str = "activation") -> str:
+    """What runs of one study have in common."""
+    return study_key(experiment, shared_settings(experiment, recorded, by=by))
+
+
 @pytest.mark.parametrize("name", list(OTHER))
 def test_the_role_decides_what_names_a_run_and_what_is_one_study(name: str) -> None:
     usual_, other = Example(), Example(**{name: OTHER[name]})
     role = by_name(Example)[name].role
     named_alike = usual_.fields() == other.fields()
-    one_study = study_key(TOY, usual_.fields()) == study_key(TOY, other.fields())
+    one_study = _key(TOY, usual_.fields()) == _key(TOY, other.fields())
     assert named_alike == (role == "computation")
     assert one_study == (role in ("arm", "seed", "rate", "observation", "computation"))
     # An arm may be a value of any setting that is asked about.
-    by = study_key(TOY, usual_.fields(), by=name) == study_key(TOY, other.fields(), by=name)
+    by = _key(TOY, usual_.fields(), by=name) == _key(TOY, other.fields(), by=name)
     assert by
     if role in ("data", "training"):
         arms = {"activation": "arelu"}, {"activation": "relu"}
-        keys = {study_key(TOY, Example(**arm).fields(), by=name) for arm in arms}
+        keys = {_key(TOY, Example(**arm).fields(), by=name) for arm in arms}
         assert len(keys) == 2
 
 
@@ -104,7 +109,7 @@ def test_roles_of_the_experiments(name: str, field: str) -> None:
     }
     changed = {**recorded, **{k: v for k, v in other.fields().items() if k == field}}
     assert (field in config.fields()) == (one.role != "computation")
-    same = study_key(experiment, recorded) == study_key(experiment, changed)
+    same = _key(experiment, recorded) == _key(experiment, changed)
     assert same == (one.role not in ("data", "training"))
     assert (field in shared_settings(experiment, recorded)) == (one.role in ("data", "training"))
 
@@ -209,9 +214,9 @@ def test_what_is_not_allowed_is_refused(change: dict[str, Any], words: str) -> N
 
 def test_defaults_that_follow_others_are_found() -> None:
     maml, converge = find("maml"), find("converge")
-    assert usual(maml.config, {"shots": 5, "protocol": "paper"})["queries"] == 5
-    assert usual(maml.config, {"shots": 5})["queries"] == 15
-    assert usual(maml.config, {"model": "conv4"})["batch_norm"] == "batch"
-    assert usual(converge.config, {"lr": 1e-4})["first_epoch_points"] == 4
+    assert defaults(maml.config, {"shots": 5, "protocol": "paper"})["queries"] == 5
+    assert defaults(maml.config, {"shots": 5})["queries"] == 15
+    assert defaults(maml.config, {"model": "conv4"})["batch_norm"] == "batch"
+    assert defaults(converge.config, {"lr": 1e-4})["first_epoch_points"] == 4
     # A value that another version knew and this does not is no error.
-    assert usual(maml.config, {"model": "of-another-version"})["model"] == "mnist-conv"
+    assert defaults(maml.config, {"model": "of-another-version"})["model"] == "mnist-conv"

@@ -11,8 +11,6 @@ from .base import Command
 from .output import echo_json
 from .reading_options import read_and_compare, store_params
 
-FORMATS = ("json", "csv", "latex", "markdown")
-
 
 @click.command(cls=Command)
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")

@@ -140,7 +140,7 @@ def read_and_compare(
 
     from metaact import reports
 
-    evidence = reports.gather(runs, arms=arms or (), by=by.replace("-", "_"), at=at)
+    evidence = reports.gather(runs, arms=arms or (), by=by, at=at)
     name_left_out(evidence)
     if not evidence.studies:
         raise Failure("no complete run is left to compare; see what was left out above.", 1)

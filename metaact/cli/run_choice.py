@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 5
 
 FEWEST = 4
-"""Letters by which a run can be named: fewer may hit one by accident, which `rm` would remove."""
+"""Least characters that name a run: fewer may hit one by accident, which `rm` would remove."""
 
 
 def read_store(path: Path, *, name: str, kind: str | None = None) -> list[Entry]:
@@ -105,7 +105,7 @@ def _by_beginning(name: str, entries: Sequence[Entry], out: Path) -> Entry:
     matches = exact if len(exact) == 1 else begun
     if not exact and 0 < len(name) < FEWEST:
         raise UsageError(
-            f"`run` must have at least {FEWEST} letters of a name or identity (a typing "
+            f"`run` must have at least {FEWEST} characters of a name or identity (a typing "
             f"error must not hit a run); got {name!r}."
         )
     if name and len(matches) == 1:

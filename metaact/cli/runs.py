@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metaact.errors import MetaactError, check_choice
+from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
 from .output import complain, echo_json
@@ -50,7 +51,7 @@ def runs() -> None:
 @runs.command("list", cls=Command)
 @click.argument("stores", nargs=-1, type=Folder(), metavar="[STORE]...")
 @click.option("--each", is_flag=True, help="One line per run, in place of one per comparison.")
-@click.option("--kind", help="Only runs of this kind: maml, converge, transfer, source, ...")
+@click.option("--kind", help=f"Only runs of this kind: {', '.join(kinds())}.")
 @click.option("--activation", type=Names(), help="Only these arms.")
 @click.option("--dataset", help="Only runs on this data set, also as source or target.")
 @_status_options
@@ -77,13 +78,13 @@ def list_(
     places = stores or (Path("runs"),)
     entries = [e for place in places for e in read_store(place, name="stores")]
     if kind is not None and entries:
-        check_choice("kind", kind, sorted({e.kind for e in entries}), why="what is there")
+        check_choice("kind", kind, sorted({e.kind for e in entries}), why="kinds in this store")
     chosen = [
         e
         for e in entries
         if kind in (None, e.kind)
         and (not activation or e.config.get("activation") in activation)
-        and (dataset is None or dataset in (e.config.get(n) for n in _DATA))
+        and (dataset is None or dataset in _data(e))
         and (not any(statuses.values()) or statuses.get(e.status))
     ]
 
@@ -93,13 +94,17 @@ def list_(
         echo_json(store_list.summary(chosen))
     elif not chosen:
         where = ", ".join(str(place) for place in places)
-        click.echo(f"no runs in {where}" + (" that are like this." if entries else "."))
+        click.echo(f"no runs in {where}" + (" match." if entries else "."))
     else:
         click.echo((store_list.run_table if each else store_list.group_table)(chosen))
     _name_damaged(chosen, all_of_them=each or statuses["damaged"])
 
 
-_DATA = ("dataset", "source", "target")
+def _data(entry: Entry) -> list[object]:
+    """The names of the data of a run."""
+    experiment = of_kind(entry.kind)
+    known = experiment.settings if experiment else {}
+    return [entry.config[name] for name, one in known.items() if one.path and name in entry.config]
 
 
 def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:

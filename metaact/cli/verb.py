@@ -11,7 +11,7 @@ import click
 from metaact.errors import UsageError, check_choice
 from metaact.experiments.experiment import Experiment
 from metaact.experiments.tuning import combinations, parse_grid, refuse_without_validation
-from metaact.settings import by_name
+from metaact.settings import by_name, text_of
 
 from .base import Command, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
@@ -51,8 +51,8 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
     example = ",".join(f"{rate.flag.lstrip('-')}=1e-3,1e-2" for rate in experiment.rates)
     found = [
         by_option(
-            "The setting whose values are the arms; give it several: --by model --model "
-            "mnist-conv,conv4. Several values of any other setting make several studies."
+            "The setting whose values are the arms; give that setting several values: --by model "
+            "--model mnist-conv,conv4. Several values of any other setting make several studies."
         )
     ]
     if experiment.rates:
@@ -87,7 +87,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
-    tune, by = given.pop("tune", None), given.pop("by").replace("-", "_")
+    tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
     configs = configs_of(experiment, given, by=by, tune=tune)
     starts = {name: given.get(name) or () for name in ("alphas", "betas")}
@@ -102,7 +102,8 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
         chosen = _with_controls(chosen)
     reports.Options(**reading)  # whatever is refused is refused before hours of training
     if reading["reference"] is not None:
-        there = dict.fromkeys(str(getattr(config, by)) for config in chosen)
+        one = by_name(experiment.config)[by]
+        there = dict.fromkeys(text_of(one, getattr(config, by)) for config in chosen)
         check_choice("reference", reading["reference"], there, why="the arms")
     ready = study.prepare(
         experiment, chosen, open_store(out), root=given["data_root"], device=device

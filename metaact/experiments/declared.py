@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from metaact.adaptation.choices import DECAYS, OPTIMIZERS
 from metaact.models.table import NETWORKS
 from metaact.settings import LONGEST, Config, count, setting
 
 PROTOCOLS = ("held-out", "paper")
-OPTIMIZERS = ("sgd", "adam")
-DECAYS = ("all", "weights")
 
 END = "a run must end"
 
@@ -65,6 +64,7 @@ def batch_norm(default: str | None) -> Any:
         unset="" if default else _published(),
         words=_BATCH_NORM,
         always=True,
+        notes={"batch": "BatchNorm uses the statistics of the current batch, also in evaluation."},
     )
 
 

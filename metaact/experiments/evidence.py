@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, usual
+from metaact.settings import Role, defaults, shown, text_of
 
 from .experiment import Experiment, Measure
 
@@ -168,6 +168,17 @@ class Study:
         step = self.measure.resolution
         return None if step is None else round(1 / step)
 
+    def like(self, other: Arm) -> Arm | None:
+        """The arm of a baseline that belongs to another: of its value, at the rates that both have.
+
+        What was never pre-trained has no rate of pre-training.
+        """
+        for arm in self.arms:
+            alike = all(other.rates[name] == rate for name, rate in arm.rates.items())
+            if alike and arm.value == other.value:
+                return arm
+        return None
+
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
@@ -221,7 +232,7 @@ def read_record(
         run=run,
         experiment=experiment,
         measure=measure,
-        arm=str(config[by]),
+        arm=arm_of(experiment, by, config[by]),
         seed=int(config["seed"]),
         rates={s.name: float(config[s.name]) for s in experiment.rates if s.name in config},
         settings=shared_settings(experiment, config, by=by, at=at),
@@ -304,10 +315,15 @@ def shared_settings(
     if at is not None:
         aside |= {name for name, one in known.items() if one.contains}
     if not following:
-        follows = usual(experiment.config, config)
+        follows = defaults(experiment.config, config)
         unset = [name for name, one in known.items() if one.default is None and name in follows]
         aside |= {name for name in unset if config.get(name) == follows[name]}
     return {name: value for name, value in config.items() if name not in aside}
+
+
+def arm_of(experiment: Experiment, by: str, value: Any) -> str:
+    """The name of an arm: a value of the setting that is asked about, as a text."""
+    return text_of(experiment.settings[by], value) if by in experiment.settings else shown(value)
 
 
 def study_key(experiment: Experiment, shared: Mapping[str, Any]) -> str:

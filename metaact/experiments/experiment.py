@@ -12,20 +12,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from metaact.errors import UsageError
 from metaact.settings import Config, Setting, by_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from metaact.runs import Run
-    from metaact.tasks import TransferPair
 
     from .evidence import Arm, Study
 
 Json = Any
 
+EXAMPLES = "examples"
+"""Folder of a store with small pictures of what its studies are tested on."""
+
 HEX = 12
-"""Letters of a hash that name the picture of an example."""
+"""Hex digits that name the picture of an example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,12 @@ class Measure:
         unit: What a test score is per: "test episodes", "test images".
         units: How many of them there are; 0 where that is not known.
         direction: Which of two scores is better.
-        bounds: Least and greatest score; None is no bound.
+        bounds: Least and greatest score: (0, 1), for which the statistics are made.
         resolution: Step between two scores of one unit: 1 for right or wrong, 1/75 for an episode
             of 75 images; None for a continuous score.
         failed: What counts for a seed that failed.
         chance: Score of guessing; None where there is no guessing.
+        replacement: Whether units were drawn with replacement; None where none were drawn.
         axis: What runs are watched over.
         along: Whether the test score is measured along the way, so that runs can be read earlier.
     """
@@ -69,12 +73,25 @@ class Measure:
     unit: str
     units: int
     direction: Literal["higher", "lower"] = "higher"
-    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    bounds: tuple[float, float] = (0.0, 1.0)
     resolution: float | None = None
     failed: float = 0.0
     chance: float | None = None
+    replacement: bool | None = None
     axis: Axis = field(default_factory=Axis)
     along: bool = True
+
+    def __post_init__(self) -> None:
+        if self.bounds != (0.0, 1.0):
+            raise UsageError(
+                "`bounds` of a measure must be (0, 1) (the statistics are made for shares); got "
+                f"{self.bounds}."
+            )
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, -1 where a lower one is."""
+        return 1 if self.direction == "higher" else -1
 
     @property
     def test(self) -> str:
@@ -193,22 +210,13 @@ class Member:
 class Implementation(Protocol):
     """The module that computes an experiment's runs; it may import torch."""
 
-    def prepare(
-        self,
-        configs: Sequence[Any],
-        /,
-        *,
-        root: Path | None,
-        device: str,
-        pair: TransferPair | None = None,
-    ) -> Any:
+    def prepare(self, configs: Sequence[Any], /, *, root: Path | None, device: str) -> Any:
         """Load and verify the data, and refuse here what could not run.
 
         Args:
             configs: Runs that share every setting of the role "data".
             root: Data root; None for the default.
             device: Where to compute.
-            pair: Source and target in one form, where an experiment takes them.
         """
 
     def plan(self, configs: Sequence[Any], shared: Any, /) -> list[Planned]:
@@ -290,6 +298,8 @@ class Experiment:
         arguments: Settings that are arguments of the command, not options.
         recorded: Settings that runs record beside those of the config, by name.
         baseline: Whether settings are those of a baseline, shown with what it is the baseline of.
+        apart: Settings in which a baseline differs from that.
+        baseline_name: What a baseline is called in pictures.
         columns: More figures of an arm.
         selected: The paper's kind of figure of an arm.
         cell: Table and column of the paper in which a run with these settings stands.
@@ -306,6 +316,8 @@ class Experiment:
     arguments: tuple[str, ...] = ()
     recorded: Mapping[str, Setting] = field(default_factory=dict)
     baseline: Callable[[Mapping[str, Any]], bool] = lambda settings: False
+    apart: tuple[str, ...] = ()
+    baseline_name: str = "baseline"
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell

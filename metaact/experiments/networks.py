@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Protocol
+
 import torch
 from torch import nn
 
@@ -12,12 +15,33 @@ from metaact.runs import finite
 from metaact.tasks import Images
 
 from .declared import TrainingConfig
-from .maml.config import MamlConfig
 
 
-def network(
-    config: MamlConfig | TrainingConfig, images: Images, *, classes: int, device: str
-) -> nn.Module:
+class NetworkSettings(Protocol):
+    """What a config says of its network."""
+
+    @property
+    def activation(self) -> str:
+        """Name of the activation."""
+
+    @property
+    def model(self) -> str:
+        """Name of the network."""
+
+    @property
+    def batch_norm(self) -> str | None:
+        """How it is normalised."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the weights."""
+
+    @property
+    def forms(self) -> str:
+        """What names of activations stand for."""
+
+
+def network(config: NetworkSettings, images: Images, *, classes: int, device: str) -> nn.Module:
     """The network of one seed before training.
 
     All arms of a seed draw from the same generator state, so where shapes agree they start from
@@ -43,17 +67,7 @@ def network(
 
 def recipe(config: TrainingConfig) -> Recipe:
     """The settings of supervised training; for a transfer those of fine-tuning."""
-    return Recipe(
-        lr=config.lr,
-        optimizer=config.optimizer,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        decay=config.decay,
-        batch_size=config.batch_size,
-        train_layers=config.train_layers,
-        layer_lrs=config.layer_lrs,
-        freeze_activations=config.freeze_activations,
-    )
+    return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
 def counts(model: nn.Module) -> dict[str, object]:

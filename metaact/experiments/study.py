@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING, Any
 from metaact.errors import UsageError
 from metaact.runs import Damaged, Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
-from metaact.settings import Config, with_role
+from metaact.settings import Config, Setting, with_role
 
 from .arms import canonical
 from .commands import command
-from .experiment import Example, Experiment, Planned, Prepared
+from .experiment import EXAMPLES, Example, Experiment, Planned, Prepared
 from .reuse import Library
 from .sweep import Job, SweepReport, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from metaact.tasks import TransferPair
-
-EXAMPLES = "examples"
-"""Folder of a store with small pictures of what its studies are tested on."""
 
 LARGEST = 60_000
 """Bytes: a report holds the picture within itself."""
@@ -130,7 +125,7 @@ def prepare(
     betas: Sequence[float] = (),
     root: Path | None = None,
     device: str = "cpu",
-    pair: TransferPair | None = None,
+    **given: Any,
 ) -> Ready:
     """Load the data of a comparison and find its runs; whatever cannot run is refused here.
 
@@ -142,7 +137,7 @@ def prepare(
         betas: Start values of β, likewise.
         root: Data root; None for the default.
         device: Where to compute.
-        pair: Source and target in one form, for experiments that take them.
+        given: What else the experiment takes: `pair` of a transfer, made beforehand.
 
     Raises:
         UsageError: If a config does not fit the data or the network.
@@ -152,8 +147,7 @@ def prepare(
         raise UsageError("`configs` must hold at least one; got none.")
     expanded = canonical(configs, alphas=alphas, betas=betas)
     library = Library(store if isinstance(store, RunStore) else RunStore(store), experiment)
-    computes = experiment.computes()
-    given = {} if pair is None else {"pair": pair}
+    computes: Any = experiment.computes()
     planned: list[tuple[Planned, Prepared]] = []
     shared_by: dict[tuple[object, ...], list[Any]] = {}
     names = [one.name for one in with_role(experiment.config, "data")]
@@ -218,6 +212,7 @@ def open_jobs(
     """
     opened: dict[int, Run] = {}
     jobs: dict[str, Job] = {}
+    varied = _varied([one.config for one, _ in planned])
     for one, shared in planned:
         needs = tuple(opened[id(other)] for other in one.needs)
         about = {
@@ -230,9 +225,23 @@ def open_jobs(
             "examples": [{"file": e.file, "caption": e.caption} for e in shared.examples],
         }
         opened[id(one)] = run = library.open(one, about)
-        job = Job(planned=one, run=run, needs=needs, shared=shared, computes=experiment.computes())
+        told = [setting.in_words(getattr(one.config, setting.name)) for setting in varied]
+        job = Job(
+            planned=one,
+            run=run,
+            needs=needs,
+            shared=shared,
+            computes=experiment.computes(),
+            label=", ".join([one.label, *told]),
+        )
         jobs.setdefault(run.identity, job)
     return list(jobs.values())
+
+
+def _varied(configs: Sequence[Config]) -> list[Setting]:
+    """The settings beside arms, seeds and rates that have several values in a plan."""
+    apart = with_role(type(configs[0]), "data", "training", "observation") if configs else ()
+    return [one for one in apart if len({getattr(c, one.name) for c in configs}) > 1]
 
 
 def _keep(example: Example, store: Path) -> None:

@@ -26,6 +26,7 @@ class Job:
         needs: The directories of the runs that it starts from.
         shared: The data that it shares with others.
         computes: What computes it.
+        label: What the user sees: the plan's label, and the settings that vary in it.
     """
 
     planned: Planned
@@ -33,11 +34,7 @@ class Job:
     needs: tuple[Run, ...]
     shared: Prepared
     computes: Implementation
-
-    @property
-    def label(self) -> str:
-        """What the user sees."""
-        return self.planned.label
+    label: str
 
     @property
     def member(self) -> Member:
@@ -94,14 +91,14 @@ def sweep(
     Returns:
         How each run ended.
     """
-    failed: dict[str, str] = {}
+    failed: dict[str, tuple[str, str]] = {}
     reused = 0
     pending: list[Job] = []
     for job in jobs:
         complete = job.run.is_complete
         fault = job.run.damage() if complete else None
         if fault is not None:
-            failed[job.label] = fault
+            failed[job.run.identity] = job.label, fault
             tick(job.planned.length)
         elif complete:
             reused += 1
@@ -118,7 +115,7 @@ def sweep(
     return SweepReport(
         done=tuple(done.values()),
         reused=reused,
-        failed=tuple(failed.items()),
+        failed=tuple(failed.values()),
         busy=tuple(job.label for job in pending),
     )
 
@@ -131,7 +128,7 @@ def _attempt(
     job: Job,
     pending: Sequence[Job],
     tick: Callable[[int], None],
-    failed: dict[str, str],
+    failed: dict[str, tuple[str, str]],
     taken: set[str],
 ) -> bool:
     """Work on one run, and on others with it, which are then `taken`; False if it is busy."""
@@ -155,10 +152,10 @@ def _attempt(
     except RunBusyError:
         return False
     except MetaactError as error:
-        failed[job.label] = str(error)
+        failed[job.run.identity] = job.label, str(error)
     except Exception as error:  # a user's own activation may raise anything; the others go on
         logger.debug("%s", job.label, exc_info=True)
-        failed[job.label] = f"{type(error).__name__}: {error}"
+        failed[job.run.identity] = job.label, f"{type(error).__name__}: {error}"
     done = [job, *(other for other in others if other.run.identity in taken)]
     tick(max(0, sum(each.planned.length for each in done) - ticked))
     return True

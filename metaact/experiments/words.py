@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metaact.settings import Setting, in_words, usual
+from metaact.settings import Setting, defaults, in_words
 
 from .experiment import Experiment
 
@@ -37,11 +37,11 @@ def differing(experiment: Experiment, settings: Settings) -> dict[str, Any]:
 def defaults_of(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     """What each setting is by default, where the others are as they are."""
     recorded = {name: one.default for name, one in experiment.recorded.items()}
-    return {**usual(experiment.config, settings), **recorded}
+    return {**defaults(experiment.config, settings), **recorded}
 
 
 def headline(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
-    """The settings that matter, in a few words: those that are always said, and odd ones.
+    """The settings that matter, in a few words: those always said, and those not the default.
 
     Args:
         experiment: What was run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from metaact.experiments.evidence import arm_of
 from metaact.experiments.study import Outcome
 
 from ._compare import compare
@@ -26,7 +27,8 @@ def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Docum
         The document, with what is missing and what was there before. It has no study if no run is
         complete.
     """
-    order = list(dict.fromkeys(str(getattr(config, by)) for config in outcome.configs))
+    values = (arm_of(outcome.experiment, by, getattr(c, by)) for c in outcome.configs)
+    order = list(dict.fromkeys(values))
     points = sorted({p for job in outcome.jobs for p in job.planned.points})
     directories = outcome.directories
     evidence = gather(directories, by=by, at=outcome.at)

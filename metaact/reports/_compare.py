@@ -19,7 +19,7 @@ from metaact.experiments.words import title
 
 from . import curves, describe, learned, paper, tuning
 from ._gather import Evidence
-from .document import ArmReport, Document, Optimism, Ranking, Score, StudyReport
+from .document import ArmReport, Curve, Document, Optimism, Ranking, Score, StudyReport
 
 OVER = ("both", "seeds", "units")
 METHODS = ("auto", "t", "bca", "wilson")
@@ -109,7 +109,7 @@ def _with_baselines(studies: Sequence[Study]) -> list[tuple[Study, Study | None]
     """Each study with the one that is its baseline, which is then not shown alone."""
 
     def belongs(study: Study, base: Study) -> bool:
-        shared = (k for k in base.settings if k not in study.experiment.recorded)
+        shared = (k for k in base.settings if k not in study.experiment.apart)
         same = all(study.settings.get(k) == base.settings[k] for k in shared)
         return study.experiment is base.experiment and same
 
@@ -129,7 +129,6 @@ class _Comparing:
         self.study = study
         self.baseline = baseline
         self.options = options
-        self.replacement: bool | None = study.settings.get("replacement")
 
     def report(self, name: str) -> StudyReport:
         """The whole study."""
@@ -157,7 +156,6 @@ class _Comparing:
             question=describe.question(study, reference),
             by=study.by,
             measure=study.measure,
-            replacement=self.replacement,
             settings=dict(study.settings),
             data=provenance,
             official=describe.official(provenance),
@@ -222,7 +220,7 @@ class _Comparing:
         if self.study.measure.direction == "higher":
             return scores
         low, high = self.study.measure.bounds
-        return (low or 0.0) + (high or 0.0) - scores
+        return low + high - scores
 
     def _with_losses(self, found: analysis.Comparison) -> analysis.Comparison:
         """The sentence says which seeds failed, and where one alone is there to compare."""
@@ -261,12 +259,18 @@ class _Comparing:
             columns={column.name: self._column(column.scores) for column in columns},
             paper=self._optimism(arm),
             curves=curves.curves(study, arm),
+            baseline=self._baseline(arm),
             area=curves.area(study, arm),
             times=curves.times(study, arm, self.options.thresholds),
             attention=curves.attention(study, arm),
             stuck_alpha=sum(int(result.get("stuck_alpha", 0)) for result in results),
             attention_layers=int(results[0].get("attention_layers", 0)),
         )
+
+    def _baseline(self, arm: Arm) -> dict[str, Curve]:
+        """The curves of the arm's baseline, where it has one."""
+        base = self.baseline.like(arm) if self.baseline else None
+        return curves.curves(self.baseline, base) if self.baseline and base else {}
 
     def _columns(self, arm: Arm) -> list[Column]:
         """More scores of an arm: the experiment's own, and at earlier places."""
@@ -319,7 +323,7 @@ class _Comparing:
             trials_per_unit=self.study.trials_per_unit if per_unit else measure.units or None,
             over=over,
             method=options.method if over == options.over else "auto",
-            replacement=self.replacement,
+            replacement=measure.replacement,
             level=options.level,
             seed=options.seed,
         )
@@ -360,7 +364,7 @@ class _Comparing:
         """Ranks of the arms that lost no seed, on the seeds that all of them have.
 
         None with fewer than three such arms: a failed run has no rank, and to rank the others on
-        the seeds that it left would let it choose the judges.
+        the others would let the failed run decide which seeds count.
         """
         study, options = self.study, self.options
         arms = [arm for arm in study.arms if arm.scored and not arm.failed]

@@ -114,9 +114,9 @@ class _Reader:
 
     def _unusable(self, run: Run, experiment: Experiment | None) -> str | None:
         if experiment is None:
-            return f"it is of kind {run.kind!r}, which holds no evidence that is known here"
+            return f"it is of kind {run.kind!r}, which this version does not know"
         if run.kind != experiment.name:
-            return "it is a pre-training, which fine-tunings start from"
+            return f"it is {experiment.kinds[run.kind]}, and has no test score of its own"
         if not (run.directory / "result.json").exists():
             return "it is not complete; the command that began it continues it"
         if self.by not in run.config:
@@ -235,6 +235,6 @@ def _by_seed(members: Sequence[Record], left_out: list[LeftOut]) -> list[Record]
     for record in members:
         other = kept.setdefault(record.seed, record)
         if other is not record:
-            why = f"it is the same arm and seed as {other.run.directory}, otherwise watched"
+            why = f"it is the same arm and seed as {other.run.directory}, recorded otherwise"
             left_out.append(LeftOut(directory=str(record.run.directory), why=why))
     return [kept[seed] for seed in sorted(kept)]

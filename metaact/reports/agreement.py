@@ -57,22 +57,14 @@ _Figure = tuple[str, Mapping[int, float], Interval | None]
 
 def _figures(table: PaperTable, study: StudyReport, arm: ArmReport) -> Iterator[_Figure]:
     """Every figure of an arm that the table has: its column, by seed, and our interval."""
-    if table.number != 2:
-        column = paper.column(str(study.settings["optimizer"]), arm.rates["lr"])
-        if table.figure == "score":
-            yield column, arm.by_seed, arm.score
-        else:
-            yield column, arm.paper.by_seed if arm.paper else {}, None
-        return
-    fixed = {"target only": "no_pretrain", "never fine-tuned": "no_finetune"}
-    for name, found in arm.columns.items():
-        if name.startswith("epoch "):
-            yield f"finetune_{name.split()[1]}_epochs", found.by_seed, found.score
-        elif name in fixed:
-            yield fixed[name], found.by_seed, found.score
-    text = table.epochs == paper.TRANSFER.text_epochs
-    last = study.settings["pretrained"] if text else table.epochs
-    yield f"finetune_{last}_epochs", arm.by_seed, arm.score
+    own: _Figure = ("", arm.by_seed, arm.score)
+    if table.figure == "selected":
+        own = ("", arm.paper.by_seed if arm.paper else {}, None)
+    more = [(name, found.by_seed, found.score) for name, found in arm.columns.items()]
+    for heading, by_seed, score in (*more, own):
+        column = table.column(study.settings, arm.rates["lr"], heading)
+        if column is not None:
+            yield column, by_seed, score
 
 
 def _cell(
@@ -207,7 +199,7 @@ def render(found: TableReport) -> str:
     ]
     if any(len(cell.by_seed) == 1 and cell.agreement for cell in found.cells):
         notes.append(
-            "With one seed an interval does not hold the spread between runs: --seeds 3 or more."
+            "With one seed an interval does not include the spread between runs: --seeds 3 or more."
         )
     if found.judged:
         notes.append(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from metaact.experiments.evidence import Arm, Study
-from metaact.experiments.experiment import HEX, Axis
+from metaact.experiments.experiment import EXAMPLES, HEX, Axis
 from metaact.experiments.table import find
 from metaact.experiments.words import telling
 from metaact.runs import Run
@@ -19,7 +19,6 @@ from .document import Picture, StudyReport
 EXPLODED = 100.0
 """Training loss, in multiples of that of guessing, from which on a run is said to have exploded."""
 
-EXAMPLES = "examples"
 
 EARLIER = {
     "test_episodes_sha256": ("episodes", "The first frozen test episode."),
@@ -75,8 +74,9 @@ def notes(study: Study, *, over: str) -> list[str]:
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
-    if study.settings.get("batch_norm") == "batch":
-        found.append("BatchNorm uses the statistics of the current batch, also in evaluation.")
+    for name, one in study.experiment.settings.items():
+        note = one.notes.get(study.settings[name]) if name in study.settings and one.notes else None
+        found += [note] if note else []
     return found
 
 
@@ -150,7 +150,7 @@ def _lost(arm: Arm, axis: Axis) -> str:
     if not arm.scored:
         return f"every seed diverged ({where})"
     seeds = ", ".join(str(record.seed) for record in failed)
-    flatters = "the figure of the others flatters it"
+    flatters = "the mean of the remaining seeds overstates it"
     if len(failed) == 1:
         return f"seed {seeds} diverged ({where}) and has no score; {flatters}"
     return f"seeds {seeds} diverged ({where}) and have no score; {flatters}"

@@ -157,6 +157,7 @@ class ArmReport:
         columns: Further scores by heading.
         paper: The paper's kind of figure; None where the runs have none.
         curves: Everything recorded along the way, by name.
+        baseline: The same of its baseline, where it has one ("target only").
         area: Mean height of the watched curve.
         times: When thresholds were reached.
         attention: α and β of each layer over training.
@@ -178,6 +179,7 @@ class ArmReport:
     columns: dict[str, Score] = field(default_factory=dict)
     paper: Optimism | None = None
     curves: dict[str, Curve] = field(default_factory=dict)
+    baseline: dict[str, Curve] = field(default_factory=dict)
     area: Interval | None = None
     times: list[Time] = field(default_factory=list)
     attention: dict[str, Layer] = field(default_factory=dict)
@@ -305,7 +307,6 @@ class StudyReport:
         question: What it asks.
         by: The setting whose values are the arms.
         measure: What is measured.
-        replacement: Whether test episodes were drawn with replacement; None where none were drawn.
         settings: What all its runs share.
         data: Provenance of the data.
         official: Whether all data are as published.
@@ -330,7 +331,6 @@ class StudyReport:
     question: str
     by: str
     measure: Measure
-    replacement: bool | None
     settings: dict[str, Any]
     data: dict[str, Any]
     official: bool

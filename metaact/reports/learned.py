@@ -56,18 +56,19 @@ def at_one_rate(study: Study) -> dict[str, str]:
     """Name of the arm of each activation at one shared rate.
 
     Of several the one at which most arms are, fewest seeds failed, and the mean validation
-    accuracy over all arms is greatest.
+    score over all arms is best.
     """
     by_rate: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arms:
         by_rate.setdefault(tuple(arm.rates.items()), []).append(arm)
-    shared = max(by_rate.values(), key=_suits_all)
+    sign = study.measure.sign
+    shared = max(by_rate.values(), key=lambda arms: _suits_all(arms, sign))
     return {arm.value: arm.name for arm in shared}
 
 
-def _suits_all(arms: Sequence[Arm]) -> tuple[int, int, float]:
+def _suits_all(arms: Sequence[Arm], sign: int) -> tuple[int, int, float]:
     known = [value for arm in arms for value in arm.validations.values()]
-    return len(arms), -sum(len(arm.failed) for arm in arms), float(np.mean(known or [0.0]))
+    return len(arms), -sum(len(arm.failed) for arm in arms), sign * float(np.mean(known or [0.0]))
 
 
 def answer(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from metaact import analysis
 from metaact.analysis.curves import stuck
+from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
 
@@ -95,7 +96,8 @@ def save(document: Document, folder: Path) -> list[Path]:
 
 def file_stem(study: StudyReport) -> str:
     """How the files of a study's pictures begin: experiment, data, and a hash of its runs."""
-    data = [str(study.settings[n]) for n in ("dataset", "source", "target") if n in study.settings]
+    known = find(study.experiment).settings
+    data = [str(study.settings[n]) for n, s in known.items() if s.path and n in study.settings]
     runs = sorted(Path(run).name for arm in study.arms for run in arm.runs)
     words = "-".join([study.experiment, *(Path(name).stem for name in data)])
     readable = re.sub(r"[^\w.=,+-]+", "-", words)
@@ -108,7 +110,9 @@ def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:
     if len(arms) <= MOST_ARMS:
         return arms, ""
     best = set(study.tuned.chosen.values()) if study.tuned else set()
-    chosen = [arm for arm in arms if arm.name in best] or sorted(arms, key=_height)
+    chosen = [arm for arm in arms if arm.name in best] or sorted(
+        arms, key=lambda arm: _depth(arm, study.measure.sign)
+    )
     drawn = chosen[:MOST_ARMS]
     which = "at their own best rates" if best else "with the best score"
     return drawn, (
@@ -117,8 +121,9 @@ def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:
     )
 
 
-def _height(arm: ArmReport) -> float:
-    return -arm.score.mean if arm.score else 1.0
+def _depth(arm: ArmReport, sign: int) -> float:
+    """How bad an arm is; one without a score is the worst."""
+    return -sign * arm.score.mean if arm.score else 2.0
 
 
 def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
@@ -129,6 +134,10 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         return None
     name = next((name for name, curve in found.items() if len(curve.x) > 1), next(iter(found)))
     curves = {arm.name: arm.curves[name] for arm in arms if name in arm.curves}
+    called = find(study.experiment).baseline_name
+    base = {f"{a.name}, {called}": a.baseline[name] for a in arms if name in a.baseline}
+    if len(curves) + len(base) <= MOST_ARMS:
+        curves |= base
     axis = study.measure.axis.name
     log = _spread_at_the_start(np.array(next(iter(curves.values())).x, dtype=np.float64))
     what = name.replace("_", " ")

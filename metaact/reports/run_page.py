@@ -26,12 +26,12 @@ def document(entry: Entry, *, dependents: Sequence[Entry] = ()) -> dict[str, Any
         entry: The run.
         dependents: The runs that start from it.
     """
-    differing, usual = settings(entry)
+    differing, as_default = settings(entry)
     return {
         "experiment": "run",
         **brief(entry),
         "differing": differing,
-        "usual": usual,
+        "as_default": as_default,
         "environment": environment(entry),
         "official": official(environment(entry)),
         "last": entry.last,
@@ -50,9 +50,9 @@ def command(entry: Entry) -> str | None:
 def settings(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings that are not the defaults, and those that are; hashes are with neither."""
     experiment = of_kind(entry.kind)
-    usual = {} if experiment is None else defaults_of(experiment, entry.config)
+    expected = {} if experiment is None else defaults_of(experiment, entry.config)
     plain = {k: v for k, v in entry.config.items() if not k.endswith("_sha256")}
-    differing = {k: v for k, v in plain.items() if k not in usual or v != usual[k]}
+    differing = {k: v for k, v in plain.items() if k not in expected or v != expected[k]}
     return differing, {k: v for k, v in plain.items() if k not in differing}
 
 
@@ -90,7 +90,7 @@ def page(entry: Entry, *, dependents: Sequence[Entry] = ()) -> str:
     if dependents:
         lines += _row("needed by", f"runs in this store: {len(dependents)}")
     lines += _row("differs", _listed(found["differing"]))
-    lines += _row("as default", _listed(found["usual"]))
+    lines += _row("as default", _listed(found["as_default"]))
     lines += [line for title, text in _about(found["environment"]) for line in _row(title, text)]
     lines += _row("data", _data(found))
     lines += _row("result", _figures(entry.result))
@@ -136,7 +136,7 @@ def _row(title: str, text: str) -> list[str]:
     )
 
 
-_FIRST = ("activation", "activation_sha256", "seed", "dataset", "source", "target")
+_FIRST = ("activation", "activation_sha256", "seed")
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ def tuned(
         )
         for arm in study.arms
     ]
-    choices = choose(trials, higher=study.measure.direction == "higher")
+    choices = choose(trials, higher=study.measure.sign > 0)
     tried = budget(trials, choices)
     if tried is None or all(choice.index is None for choice in choices):
         return None
@@ -88,7 +88,13 @@ def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sen
         lines[value] = []
         for rate in sorted({arm.rates[name] for arm in mine}):
             here = [arm for arm in mine if arm.rates[name] == rate]
-            arm = max(here, key=lambda a: validation(a) or 0.0)
+            arm = max(here, key=lambda a: _height(a, study.measure.sign))
             point = Point(rate=rate, score=interval(arm), failed=len(arm.failed))
             lines[value].append(point)
     return Sensitivity(rate=name, lines=lines)
+
+
+def _height(arm: Arm, sign: int) -> float:
+    """How good an arm is on validation; one that is not known is the worst."""
+    value = validation(arm)
+    return -np.inf if value is None else sign * value

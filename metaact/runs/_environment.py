@@ -25,7 +25,7 @@ def environment(
         device: Device the run computes on ("cpu", "cuda:0").
         data: Hashes and provenance of the data, as strict JSON.
         normalisation: Mean and standard deviation of each channel that the network is fed with:
-            what its weights are of no use without.
+            without them its weights cannot be used.
 
     Returns:
         Strict JSON for `Run.start`. It holds no time and no path, so that the same machine gives

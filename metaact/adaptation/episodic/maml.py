@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from metaact.adaptation import choices
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 from .learn2learn import learn2learn
@@ -21,7 +22,9 @@ from .scoring import joined
 from .stateful import check_modules
 from .vectorised import vectorised
 
-ENGINES: dict[str, Engine] = {"vectorised": vectorised, "loop": loop, "learn2learn": learn2learn}
+ENGINES: dict[str, Engine] = dict(
+    zip(choices.ENGINES, (vectorised, loop, learn2learn), strict=True)
+)
 
 # On a CPU a chunk holds about this many numbers of support or query images per call: enough to
 # make Python's overhead small, little enough for activations to be reused from the cache. That is

@@ -10,10 +10,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from metaact.adaptation.choices import DECAYS, OPTIMIZERS
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
-OPTIMIZERS = ("sgd", "adam")
-DECAYS = ("all", "weights")
 GROUPS = ("all", "weights", "activations")
 
 _WEIGHT_LAYERS: tuple[type[nn.Module], ...] = (

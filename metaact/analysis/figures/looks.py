@@ -57,7 +57,7 @@ CONTROLS: dict[str, str] = {
 """The activation that a control, or a form as the authors' code has it, belongs to."""
 
 TARGET_ONLY = ", target only"
-"""How the name of an arm ends that was trained on the target only."""
+"""How the name of a baseline ends: an arm that was trained on the target only."""
 
 FILLS = ("full", "none", "left", "right", "top", "bottom")
 WIDTHS = (1.6, 2.6, 0.9)

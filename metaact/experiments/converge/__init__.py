@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from metaact import paper
 from metaact.experiments.experiment import Experiment, Measure, Selected
 from metaact.experiments.images import image_measure
 from metaact.settings import with_role
@@ -53,8 +54,8 @@ def cell(
     """The cell of table 1 (after one epoch) or 6 (the best of twenty).
 
     Examples:
-        >>> paper = ConvergeConfig(dataset="mnist", protocol="paper", optimizer="adam")
-        >>> cell(paper.fields(), {"lr": 1e-4}, 1)
+        >>> paper_run = ConvergeConfig(dataset="mnist", protocol="paper", optimizer="adam")
+        >>> cell(paper_run.fields(), {"lr": 1e-4}, 1)
         (1, 'adam_1e-4')
     """
     expected = ConvergeConfig(dataset="mnist", protocol="paper").fields()
@@ -64,7 +65,7 @@ def cell(
     same = all(settings.get(k) == v for k, v in expected.items() if k not in aside)
     if number is None or not same:
         return None
-    return number, f"{settings['optimizer']}_{rates['lr']:.0e}".replace("e-0", "e-")
+    return number, paper.column(str(settings["optimizer"]), rates["lr"])
 
 
 HELP = """Train a network from scratch with each activation, and compare how fast it learns.

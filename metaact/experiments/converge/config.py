@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import check, count, fill
+from metaact.settings import check, count, counted, fill
 
 SMALL_RATE = 1e-3
 """At this rate and below, training is also watched within the first epoch."""
@@ -32,7 +32,7 @@ class ConvergeConfig(declared.TrainingConfig):
     epochs: int = declared.length(
         20,
         "Training epochs.",
-        words=lambda n: f"{n} epoch{'' if n == 1 else 's'}",
+        words=counted("epoch"),
         always=True,
         contains=True,
     )

@@ -124,7 +124,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
         measure=measure(identity, shared.data),
         length=config.epochs,
         points=(1,) if config.epochs > 1 else (),
-        group=replace(config, seed=0, lr=1.0, first_epoch_points=config.first_epoch_points),
+        group=replace(config, seed=0, lr=1.0),
         together=together(config, shared.device),
     )
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Experiment, Measure, Selected
-from metaact.settings import usual, with_role
+from metaact.settings import defaults, with_role
 
 from .config import MamlConfig as MamlConfig
 
@@ -26,6 +26,7 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
         resolution=1 / (int(settings["ways"]) * int(settings["test_queries"])),
         failed=1 / int(settings["ways"]),
         chance=1 / int(settings["ways"]),
+        replacement=bool(settings["replacement"]),
         axis=Axis(name="meta-iteration", key="iteration", first=0),
         along=False,
     )
@@ -55,7 +56,7 @@ def cell(
         True
     """
     paper = {"dataset": "mnist", "protocol": "paper", "shots": settings["shots"]}
-    expected = usual(MamlConfig, paper) | paper
+    expected = defaults(MamlConfig, paper) | paper
     aside = {s.name for s in with_role(MamlConfig, "arm", "seed", "rate", "observation")}
     same = all(settings.get(k) == v for k, v in expected.items() if k not in {*aside, *_FREE})
     if same and all(expected[name] == value for name, value in rates.items()):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from metaact.adaptation.choices import ENGINES
 from metaact.experiments import declared
 from metaact.models.table import NETWORKS
-from metaact.settings import Config, check, count, fill, setting
-
-ENGINES = ("vectorised", "loop", "learn2learn")
+from metaact.settings import Config, check, count, counted, fill, setting
 
 MOST_STEPS = 10_000
 """Inner steps of one adaptation; the meta-gradient keeps the graph of every one of them."""
@@ -111,9 +110,7 @@ class MamlConfig(Config):
         least=0,
         unset="0; the paper's protocol: 1000",
     )
-    iterations: int = declared.length(
-        100, "Meta-updates.", words=lambda n: f"{n} iteration{'' if n == 1 else 's'}", always=True
-    )
+    iterations: int = declared.length(100, "Meta-updates.", words=counted("iteration"), always=True)
     first_order: bool = setting(False, "Ignore second derivatives (FOMAML).", role="training")
     head_only: bool = setting(False, "Adapt only the last layer (ANIL).", role="training")
     protocol: str = declared.protocol(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +10,12 @@ from metaact import paper
 from metaact.errors import UsageError
 from metaact.experiments.converge import CONVERGE, ConvergeConfig
 from metaact.experiments.experiment import Experiment
-from metaact.experiments.transfer import TRANSFER, TransferConfig
+from metaact.experiments.transfer import (
+    NEVER_TUNED,
+    TARGET_ONLY,
+    TRANSFER,
+    TransferConfig,
+)
 
 QUICK = ("arelu", "relu", "selu", "prelu")
 """Rows of a first look."""
@@ -43,6 +48,22 @@ class PaperTable:
     over_runs: Literal["mean", "best"] = "mean"
     note: str = ""
     configs: tuple[Any, ...] = field(default=(), repr=False)
+
+    def column(self, settings: Mapping[str, Any], lr: float, heading: str = "") -> str | None:
+        """The paper's column for a figure of ours; None where it has none.
+
+        Args:
+            settings: What the runs of a study share.
+            lr: Their learning rate.
+            heading: Of a further column of ours; "" is the score itself.
+        """
+        if self.experiment is CONVERGE:
+            return None if heading else paper.column(str(settings["optimizer"]), lr)
+        known = {TARGET_ONLY: "no_pretrain", NEVER_TUNED: "no_finetune"}
+        known |= {f"epoch {n}": f"finetune_{n}_epochs" for n in paper.TRANSFER.epochs}
+        text = self.epochs == paper.TRANSFER.text_epochs
+        known[""] = f"finetune_{settings['pretrained'] if text else self.epochs}_epochs"
+        return known.get(heading)
 
     @property
     def runs(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metaact.experiments.experiment import Column, Experiment, Measure
 from metaact.experiments.images import image_measure
 from metaact.runs import read_run
-from metaact.settings import Setting, shown
+from metaact.settings import Setting, counted, shown
 
 from .config import TransferConfig as TransferConfig
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from metaact.experiments.evidence import Arm, Study
 
 _USUAL = TransferConfig()
-_ONLY = "target only"
+
+TARGET_ONLY, NEVER_TUNED = "target only", "never fine-tuned"
+"""The two baselines, as tables call them."""
 
 RECORDED = {
     "pretrained": Setting(
@@ -24,7 +26,7 @@ RECORDED = {
         help="Epochs of pre-training behind a fine-tuning.",
         role="training",
         default=_USUAL.pretrain_epochs,
-        words=lambda n: f"after {n} epoch{'' if n == 1 else 's'} on the source" if n else _ONLY,
+        words=lambda n: counted("epoch", "after {} on the source")(n) if n else TARGET_ONLY,
         always=True,
     ),
     "epochs": Setting(
@@ -32,7 +34,7 @@ RECORDED = {
         help="Epochs of a run.",
         role="training",
         default=max(_USUAL.epochs),
-        words=lambda n: f"{n} epoch{'' if n == 1 else 's'}",
+        words=counted("epoch"),
         always=True,
         contains=True,
     ),
@@ -68,18 +70,18 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     if is_baseline(study.settings):
         return []
     found = _source(arm)
-    only = [a for a in baseline.arms if _alike(a, arm)] if baseline else []
+    only = baseline.like(arm) if baseline else None
     if only:
-        scores = {r.seed: r.score if r.scores is None else r.scores for r in only[0].scored}
+        scores = {r.seed: r.score if r.scores is None else r.scores for r in only.scored}
         note = "Target only: trained from scratch with the fine-tuning settings, as many epochs."
-        found.append(Column(name="target only", scores=scores, note=note))
+        found.append(Column(name=TARGET_ONLY, scores=scores, note=note))
     starts = {r.seed: r.test_scores(0) for r in arm.records}
     known = {seed: value for seed, value in starts.items() if value is not None}
     if known:
         note = "Never fine-tuned: the pre-trained network on the target as it is."
         if study.settings.get("keeps_head") is False:
             note = "Never fine-tuned: the pre-trained network with a new, random head."
-        found.append(Column(name="never fine-tuned", scores=known, note=note))
+        found.append(Column(name=NEVER_TUNED, scores=known, note=note))
     return found
 
 
@@ -99,12 +101,6 @@ def _source(arm: Arm) -> list[Column]:
         return []
     note = "Source: the pre-trained network on the test images of the source."
     return [Column(name="source", scores=scores, note=note)]
-
-
-def _alike(baseline: Arm, arm: Arm) -> bool:
-    """Whether they share every rate that the baseline has: it was never pre-trained."""
-    rates = all(arm.rates[name] == rate for name, rate in baseline.rates.items())
-    return rates and baseline.value == arm.value
 
 
 def cell(
@@ -150,6 +146,8 @@ TRANSFER = Experiment(
     arguments=("source", "target"),
     recorded=RECORDED,
     baseline=is_baseline,
+    apart=("pretrained",),
+    baseline_name=TARGET_ONLY,
     columns=columns,
     cell=cell,
 )

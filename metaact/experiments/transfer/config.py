@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import check, setting, shown
+from metaact.settings import check, counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
@@ -44,7 +44,7 @@ class TransferConfig(declared.TrainingConfig):
         (5, 10, 20),  # type: ignore[arg-type]  # a tuple of lengths
         "Fine-tuning epochs at which the target is tested; one run serves all. Under paper-text: "
         "epochs of pre-training.",
-        words=lambda n: f"{shown(n)} epoch{'' if n == 1 else 's'}",
+        words=counted("epoch"),
         always=True,
         contains=True,
     )

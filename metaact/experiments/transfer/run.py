@@ -75,17 +75,26 @@ def _key(planned: Planned) -> str:
     return repr(sorted((name, repr(value)) for name, value in planned.identity.items()))
 
 
-def _shared_fields(config: TransferConfig) -> dict[str, object]:
-    names = ("activation", "seed", "source", "model", "batch_norm", "pretrain_lr")
-    fields = config.fields()
-    kept = {name: fields[name] for name in (*names, "momentum", "batch_size")}
+_OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
+"""Settings that say which stages there are; each stage records its own length."""
+
+_OF_FINE_TUNING = (
+    *("target", "lr", "optimizer", "weight_decay", "decay"),
+    *("train_layers", "layer_lrs", "freeze_activations"),
+)
+"""Settings on which pre-training does not depend."""
+
+
+def _fields(config: TransferConfig, *, without: tuple[str, ...]) -> dict[str, object]:
+    """The settings that name a stage: all but those that it does not depend on."""
+    kept = {name: value for name, value in config.fields().items() if name not in without}
     return {**kept, **activations.source_identity(config.activation)}
 
 
 def _source(config: TransferConfig, shared: DomainData) -> Planned:
     """The pre-training of a config."""
     identity = {
-        **_shared_fields(config),
+        **_fields(config, without=(*_OF_THE_PLAN, *_OF_FINE_TUNING)),
         "epochs": config.pretrain_epochs,
         "form": shared.form,
         **shared.source_identity,
@@ -106,14 +115,8 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
 
 def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Planned) -> Planned:
     """One fine-tuning of a config, or the baseline."""
-    tuning = (
-        *("target", "lr", "optimizer", "weight_decay", "decay"),
-        *("train_layers", "layer_lrs", "freeze_activations"),
-    )
-    fields = config.fields()
     identity = {
-        **_shared_fields(config),
-        **{name: fields[name] for name in tuning},
+        **_fields(config, without=_OF_THE_PLAN),
         "pretrained": stage.pretrained,
         "epochs": stage.epochs,
         "form": shared.form,

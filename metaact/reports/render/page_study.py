@@ -101,7 +101,7 @@ def _tuned(study: StudyReport, context: Context) -> Html:
         [
             element(
                 "p",
-                "One rate for all arms mixes an arm up with its gain. The results above compare "
+                "One rate for all arms confounds an arm with its gain. The results above compare "
                 "arms at equal rates; here each has the rate that was best for it on validation "
                 "data.",
             ),

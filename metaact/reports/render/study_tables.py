@@ -46,14 +46,16 @@ def scores(study: StudyReport) -> StudyTable:
     """
 
     def height(arm: ArmReport) -> float:
-        return arm.score.mean if arm.score else 0.0
+        return study.measure.sign * arm.score.mean if arm.score else -2.0  # without one: last
 
     arms = study.arms
     if len({tuple(arm.rates.items()) for arm in arms}) == 1:
-        arms = sorted(arms, key=height, reverse=study.measure.direction == "higher")
+        arms = sorted(arms, key=height, reverse=True)
     rows = [_row(study, arm, study.comparisons) for arm in arms]
     sentences = [comparison.sentence for comparison in study.comparisons]
     notes = [*study.notes, *study.column_notes, *study.data_notes]
+    if study.measure.sign < 0:
+        notes.append("A lower score is better; a positive difference is for the arm.")
     return _table(study, study.title, rows, notes, sentences)
 
 
@@ -149,7 +151,9 @@ def optimism(study: StudyReport) -> StudyTable:
     notes = [f"Selected: the best on {'; '.join(selected)}."] if selected else []
     notes.append(f"Held out: on {'; '.join(held_out)}.")
     if not study.official and any(paper.published is not None for _, paper in found):
-        notes.append("The published figures are of the official data, which these are not.")
+        notes.append(
+            "The published figures were measured on the official data; these runs were not."
+        )
     return _table(study, title, rows, notes)
 
 
