@@ -204,7 +204,8 @@ def train_together(
     """Train runs of one group in vectorised calls, or one after the other where that cannot be.
 
     A stacked run differs from the same run alone by the rounding of differently blocked sums: 1e-5
-    of a weight in the first epoch (`tests/adaptation/supervised/test_stacked.py`).
+    of a weight in the first epoch (`tests/adaptation/supervised/test_stacked.py`), 1e-4 after a
+    few.
 
     Args:
         members: The runs.

@@ -366,5 +366,5 @@ def test_a_typing_error_hits_no_run(call: Cli, tmp_path: Path, synthetic: Module
     for name in (run.identity[:1], run.name[:3]):
         code, _, err = call("rm", name, "--out", tmp_path, "--yes")
         assert code == 2
-        assert "at least 4 letters" in err
+        assert "at least 4 characters" in err
     assert run.directory.is_dir()

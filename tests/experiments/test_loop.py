@@ -195,8 +195,8 @@ PROGRAM = (
     "from metaact.cli import main; main()"
 )
 COMMANDS = {
-    "maml": "maml --iterations 60 --tasks 4 --test-episodes 8 --activation arelu",
-    "converge": "converge --activation rrelu,arelu --lr 0.01 --epochs 10 --seeds 2 --batch-size 32",
+    "maml": "maml --iterations 24 --tasks 4 --test-episodes 8 --activation arelu",
+    "converge": "converge --activation rrelu,arelu --lr 0.01 --epochs 6 --seeds 2 --batch-size 32",
 }
 
 
@@ -218,7 +218,7 @@ def test_kill_nine_at_random_moments(
     run = {"env": _environment(), "check": True, "capture_output": True}
     subprocess.run(_command(name, pack, tmp_path / "whole"), **run)  # type: ignore[call-overload]
     moments, reached = random.Random(0), 0
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             _command(name, pack, tmp_path / "killed"),
             env=_environment(),

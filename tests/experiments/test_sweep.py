@@ -132,8 +132,8 @@ def test_a_foreign_damaged_run_of_the_store_is_told(small: ConvergeConfig, tmp_p
     assert "result.json" in left_out.why
 
 
-TOLERANCE = {"rtol": 1e-3, "atol": 1e-5}
-"""Of weights: differently blocked sums (`tests/adaptation/supervised/test_stacked.py`)."""
+TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+"""Of weights after some epochs: what differently blocked sums round has grown with them."""
 
 
 def test_a_group_ends_where_single_runs_do(small: ConvergeConfig, tmp_path: Path) -> None:

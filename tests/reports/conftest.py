@@ -240,7 +240,6 @@ def maml() -> StudyReport:
             axis=Axis(name="meta-iteration", key="iteration", first=0),
             along=False,
         ),
-        replacement=True,
         settings={
             "dataset": "mnist",
             "ways": 5,
@@ -325,7 +324,6 @@ def transfer() -> StudyReport:
         title="mnist to svhn: mnist-conv, pre-trained for 5 epochs, fine-tuned by ADAM",
         question=f"Do selu, {NASTY} make a pre-trained network adapt better than relu?",
         measure=Measure(unit="test images", units=26032, resolution=1.0, chance=0.1),
-        replacement=None,
         settings={"source": "mnist", "target": "svhn", "epochs": 20},
         data={"target": _data("SVHN", "test", False, "grey & a <part>")},
         official=False,

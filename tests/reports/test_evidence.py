@@ -178,7 +178,7 @@ def test_a_second_run_that_is_only_watched_otherwise_is_left_out(
     evidence = gather([store])
     (item,) = evidence.left_out
     assert item.directory.startswith(str(other.directory)[:-10])
-    assert "otherwise watched" in item.why
+    assert "recorded otherwise" in item.why
     assert evidence.studies[0].arm("relu").seeds == (0, 1)
 
 
@@ -197,7 +197,7 @@ def test_pre_trainings_are_no_evidence_and_need_no_word(
 ) -> None:
     run = synthetic.source(tmp_path, TransferConfig(), RIGHT)
     assert gather([tmp_path]).left_out == ()
-    with pytest.raises(RunError, match="it is a pre-training"):
+    with pytest.raises(RunError, match="it is pre-trained, for fine-tunings"):
         gather([run.directory])
 
 
@@ -267,8 +267,8 @@ def test_arms_are_the_values_of_the_setting_asked_about(store: Path, synthetic: 
     found = {
         study.settings["activation"]: study for study in gather([store], by="first_order").studies
     }
-    assert [arm.name for arm in found["relu"].arms] == ["False", "True"]
-    assert [arm.name for arm in found["arelu"].arms] == ["False"]
+    assert [arm.name for arm in found["relu"].arms] == ["first order", "no first order"]
+    assert [arm.name for arm in found["arelu"].arms] == ["no first order"]
     with pytest.raises(UsageError, match=r"`by` must be one of .*first_order"):
         gather([store], by="fist_order")
 

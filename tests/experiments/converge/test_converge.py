@@ -266,7 +266,7 @@ def test_images_are_brought_to_the_networks_size(striped_root: Path, tmp_path: P
     fitted = converge.prepare([small], root=striped_root)
     assert fitted.train.size == fitted.test.size == (28, 28)
     (note,) = fitted.notes
-    assert note.startswith("Images were brought to the network's size: ")
+    assert note.startswith("Images were resized for the network: ")
     assert "CentreCrop" in note
     outcome = experiments.run(CONVERGE, [small], tmp_path / "runs", root=striped_root)
     (study,) = reports.answer(outcome).studies
