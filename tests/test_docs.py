@@ -235,11 +235,10 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name, classes in OWN_FOLDERS.items():
         _write_folder(tmp_path / name, classes)
     before = set(sys.modules)
-    known = [(names, dict(names)) for names in (table.EXPERIMENTS, table._KINDS)]
+    known = dict(table.EXPERIMENTS)
     yield tmp_path
-    for names, kept in known:  # a page may register an experiment
-        names.clear()
-        names.update(kept)
+    table.EXPERIMENTS.clear()  # a page may register an experiment
+    table.EXPERIMENTS.update(known)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]

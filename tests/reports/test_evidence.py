@@ -85,13 +85,13 @@ def test_an_edited_activation_is_another_arm(
     monkeypatch.syspath_prepend(tmp_path)
     for factor in (1, 2):
         source = f"from torch import nn\n\ndef act():\n    return nn.LeakyReLU({factor})\n"
-        (tmp_path / "edited_activation.py").write_text(source)
-        synthetic.maml(tmp_path / "runs", "edited_activation:act", 0, FOUR)
-    monkeypatch.delitem(sys.modules, "edited_activation")
+        (tmp_path / "edited_leaky_relu.py").write_text(source)
+        synthetic.maml(tmp_path / "runs", "edited_leaky_relu:act", 0, FOUR)
+    monkeypatch.delitem(sys.modules, "edited_leaky_relu")
     (study,) = gather([tmp_path / "runs"]).studies
     names = [arm.name for arm in study.arms]
     assert len(set(names)) == 2
-    assert all(name.startswith("edited_activation:act (source ") for name in names)
+    assert all(name.startswith("edited_leaky_relu:act (source ") for name in names)
 
 
 def test_a_diverged_seed_is_kept_apart(store: Path, synthetic: ModuleType) -> None:
