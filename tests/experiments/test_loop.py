@@ -212,7 +212,7 @@ def _environment() -> dict[str, str]:
 
 @pytest.mark.slow
 def test_kill_nine_at_random_moments(pack: Path, tmp_path: Path, content: Content) -> None:
-    """One experiment stands for all: they share the loop, whose steps are tried one by one above."""
+    """One experiment stands for all: the loop is shared; its steps are tried one by one above."""
     name = "maml"
     run = {"env": _environment(), "check": True, "capture_output": True}
     subprocess.run(_command(name, pack, tmp_path / "whole"), **run)  # type: ignore[call-overload]
