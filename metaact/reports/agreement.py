@@ -234,7 +234,7 @@ def _cells(cell: Cell) -> dict[str, str]:
         found = cell.agreement
         shown |= {
             "paper": f"{100 * found.published:.2f}",
-            "difference": f"{100 * found.difference:+.1f}",
+            "difference": f"{100 * found.difference:+z.1f}",
             "inside": "yes" if found.inside else "no",
         }
         if found.expected:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DPI = 160
 
-MEND = "choose a folder that can be written"
+REMEDY = "choose a folder that can be written"
 
 
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
@@ -39,7 +39,7 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
             metadata = {"Date": None} if suffix == "svg" else None
             figure.savefig(buffer, format=suffix, dpi=DPI, metadata=metadata)
         target = path.with_name(f"{path.name}.{suffix}")
-        make_folder(target.parent, remedy=MEND)
-        write_atomically(target, buffer.getvalue(), remedy=MEND)
+        make_folder(target.parent, remedy=REMEDY)
+        write_atomically(target, buffer.getvalue(), remedy=REMEDY)
         written.append(target)
     return written

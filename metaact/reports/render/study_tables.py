@@ -134,7 +134,7 @@ def _movement(name: str, parameters: Mapping[str, Mapping[str, Parameter]]) -> l
 
 def optimism(study: StudyReport) -> StudyTable:
     """The paper's kind of figure beside the held-out one."""
-    title = "Optimism: the paper's kind of figure, and the held-out one"
+    title = "Optimism: selected and held-out figures"
     found = [(arm, arm.paper) for arm in study.arms if arm.paper]
     rows = [
         {
@@ -142,7 +142,7 @@ def optimism(study: StudyReport) -> StudyTable:
             "selected figure": percent(paper.figure),
             "published": percent(paper.published),
             "held out": percent(paper.held_out),
-            "gap": "" if paper.gap is None else f"{100 * paper.gap:+.1f}",
+            "gap": "" if paper.gap is None else f"{100 * paper.gap:+z.1f}",
         }
         for arm, paper in found
     ]
@@ -187,7 +187,7 @@ def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) 
         row |= {
             "difference": difference(found),
             "p (Holm)": p_value(found.p_holm),
-            "effect d": "" if found.effect is None else f"{found.effect:+.2f}",
+            "effect d": "" if found.effect is None else f"{found.effect:+z.2f}",
             "P(better)": percent(found.probability.mean),
             "verdict": verdict(found),
         }
