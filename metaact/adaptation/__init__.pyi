@@ -1,6 +1,8 @@
 from .episodic.learn2learn import import_learn2learn as import_learn2learn
 from .episodic.maml import MAML as MAML
 from .episodic.maml import Evaluation as Evaluation
+from .shares import set_threads as set_threads
+from .shares import threads as threads
 from .supervised.optimizers import Recipe as Recipe
 from .supervised.optimizers import make_optimizer as make_optimizer
 from .supervised.stacked import refusal as refusal
@@ -24,6 +26,8 @@ __all__ = [
     "import_learn2learn",
     "make_optimizer",
     "refusal",
+    "set_threads",
     "stacked_epoch",
     "stacks_by_default",
+    "threads",
 ]

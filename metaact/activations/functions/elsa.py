@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.sloped import two_slopes
 from metaact.activations.slopes import (
     ALPHA_START,
     BETA_START,
     check_start,
     clamped,
     is_stuck,
-    two_slopes,
 )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.sloped import two_slopes
 from metaact.activations.slopes import (
     ALPHA_START,
     BETA_START,
     check_start,
     clamped,
-    two_slopes,
 )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +15,13 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
+from metaact.adaptation.shares import copies, in_order, in_shares, threads
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 from .learn2learn import learn2learn
 from .loop import loop
 from .problem import Batch, Engine, Outcome, Problem, adapted_names
+from .recomputed import graph_bytes, recomputed
 from .scoring import joined
 from .stateful import check_modules
 from .vectorised import vectorised
@@ -26,10 +30,17 @@ ENGINES: dict[str, Engine] = dict(
     zip(choices.ENGINES, (vectorised, loop, learn2learn), strict=True)
 )
 
-# On a CPU a chunk holds about this many numbers of support or query images per call: enough to
-# make Python's overhead small, little enough for activations to be reused from the cache. That is
-# 32 tasks of 5 MNIST images, or 13 of 25. Between half and twice as many the time is flat.
-CHUNK_NUMBERS = 2**18
+# On a CPU a share holds at most about this many numbers of support or query images: enough to make
+# Python's overhead small, little enough for activations to be reused from the cache.
+SHARE_NUMBERS = 2**18
+
+# A batch with fewer is not divided.
+FEW_NUMBERS = 2**14
+
+# Where the graph of all inner steps would take more bytes than this, they are computed again.
+LARGE_GRAPH = 4 * 2**30
+
+Result = TypeVar("Result")
 
 
 class Evaluation(NamedTuple):
@@ -67,10 +78,14 @@ class MAML:
         head_only: Adapt only the last linear layer in the inner loop (ANIL): the child module
             `head` if there is one, else the last `nn.Linear`; or names of parameters or modules.
             All parameters still get a meta-gradient.
-        chunk_size: Tasks worked on at a time: fewer need less memory, and the sum is the same.
-            None chooses: one task for the engines that go task by task, all tasks on a GPU, on a
-            CPU as many as fit `CHUNK_NUMBERS`.
+        chunk_size: Tasks in a share, worked on at a time by one thread: fewer need less memory, and
+            the sum is the same. None chooses by the shape of the batch: one task for the engines
+            that go task by task, all tasks on a GPU, on a CPU as many as fit `SHARE_NUMBERS`, in an
+            even number of shares. `metaact.adaptation.set_threads` says how many threads there are.
         engine: "vectorised", "loop" (one task at a time), or "learn2learn".
+        recompute: Whether the way back of the engine "vectorised" computes each second-order step
+            again instead of keeping its graph: less memory, more time, the same gradient up to
+            rounding. None does so where the graph would exceed `LARGE_GRAPH`.
 
     Raises:
         UsageError: If an argument is not allowed, or the model has a module that cannot be
@@ -106,6 +121,7 @@ class MAML:
         head_only: bool | Sequence[str] = False,
         chunk_size: int | None = None,
         engine: str = "vectorised",
+        recompute: bool | None = None,
     ) -> None:
         check_modules(model)
         self._problem = Problem(
@@ -119,6 +135,9 @@ class MAML:
         if chunk_size is not None:
             check_int("chunk_size", chunk_size, minimum=1)
         self._chunk_size = chunk_size
+        self._recompute = recompute
+        self._known: dict[object, bool] = {}
+        self._draws = False
 
     @property
     def model(self) -> nn.Module:
@@ -150,25 +169,17 @@ class MAML:
             UsageError: If the batch does not fit the model.
         """
         steps = self._checked(batch, inner_steps)
-        chunks = list(self._chunks(batch))
-        trained = [p for p in self.model.parameters() if p.requires_grad]
         inputs_too = batch.support.requires_grad or batch.query.requires_grad
-        if len(chunks) == 1 or inputs_too or not torch.is_grad_enabled():
-            outcomes = [self._run(chunk, steps) for chunk in chunks]
-            return _mean(outcomes)
-        totals: list[Tensor | None] = [None] * len(trained)
-        outcomes = []
-        for chunk in chunks:
-            outcome = self._run(chunk, steps)
-            share = outcome.losses.sum() / len(batch)
-            gradients = torch.autograd.grad(share, trained, allow_unused=True)
-            totals = [_plus(a, b) for a, b in zip(totals, gradients, strict=True)]
-            outcomes.append(Outcome(outcome.losses.detach(), outcome.accuracies))
-        loss, accuracy = _mean(outcomes)
-        return Evaluation(_Known.apply(loss, totals, *trained), accuracy)
+        if not torch.is_grad_enabled():
+            return _mean(self._in_shares(self._run, batch, steps))
+        if inputs_too or len(self._edges(batch)) == 2:
+            return _mean([self._run(self._problem, share, steps) for share in self._split(batch)])
+        outcome, totals = self._with_gradients(batch, steps)
+        loss, accuracy = _mean([outcome])
+        return Evaluation(_Known.apply(loss, totals, *self._trained()), accuracy)
 
     def backward(self, batch: Batch) -> Evaluation:
-        """Add the gradient of the mean query loss to the parameters' `.grad`, chunk by chunk.
+        """Add the gradient of the mean query loss to the parameters' `.grad`, share by share.
 
         Args:
             batch: Tasks of one shape.
@@ -180,13 +191,11 @@ class MAML:
             UsageError: If the batch does not fit the model.
         """
         steps = self._checked(batch, None)
-        outcomes = []
         with torch.enable_grad():
-            for chunk in self._chunks(batch):
-                outcome = self._run(chunk, steps)
-                torch.autograd.backward(outcome.losses.sum() / len(batch))
-                outcomes.append(Outcome(outcome.losses.detach(), outcome.accuracies))
-        return _mean(outcomes)
+            outcome, totals = self._with_gradients(batch, steps)
+        for parameter, total in zip(self._trained(), totals, strict=True):
+            parameter.grad = _plus(parameter.grad, total)
+        return _mean([outcome])
 
     def test(self, batch: Batch, inner_steps: int | None = None) -> Tensor:
         """Accuracies [tasks] with the model in eval mode and no graph kept.
@@ -203,10 +212,73 @@ class MAML:
         """
         steps = self._checked(batch, inner_steps)
         with torch.no_grad(), _eval_mode(self.model):
-            return torch.cat([self._run(chunk, steps).accuracies for chunk in self._chunks(batch)])
+            return joined(self._in_shares(self._run, batch, steps)).accuracies
 
-    def _run(self, chunk: Batch, steps: int) -> Outcome:
-        return ENGINES[self._engine](self._problem, chunk, inner_steps=steps)
+    def shares(self, batch: Batch) -> int:
+        """In how many shares a batch of this shape is worked on: on any machine the same."""
+        return len(self._edges(batch)) - 1
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def _run(self, problem: Problem, share: Batch, steps: int) -> Outcome:
+        return ENGINES[self._engine](problem, share, inner_steps=steps)
+
+    def _with_gradients(self, batch: Batch, steps: int) -> tuple[Outcome, list[Tensor | None]]:
+        """Outcomes, and the gradients of the mean loss, those of the shares added in order."""
+        trained, tasks = self._trained(), len(batch)
+
+        again = self._recomputes(batch, steps)
+
+        def work(problem: Problem, share: Batch, steps: int) -> tuple[Outcome, Sequence[Any]]:
+            if again:
+                return recomputed(
+                    problem, share, inner_steps=steps, trained=trained, scale=1 / tasks
+                )
+            outcome = self._run(problem, share, steps)
+            mean = outcome.losses.sum() / tasks
+            gradients = torch.autograd.grad(mean, trained, allow_unused=True)
+            return Outcome(outcome.losses.detach(), outcome.accuracies), gradients
+
+        outcomes, gradients = zip(*self._in_shares(work, batch, steps), strict=True)
+        return joined(outcomes), [reduce(_plus, each) for each in zip(*gradients, strict=True)]
+
+    def _recomputes(self, batch: Batch, steps: int) -> bool:
+        """Whether steps are computed again on the way back: where their graphs would be large."""
+        second_order = self._engine == "vectorised" and not self._problem.first_order and steps
+        if not second_order or self._recompute is not None:
+            return bool(second_order and self._recompute)
+        shape = (batch.support.shape, len(batch), steps)
+        if shape not in self._known:
+            size = graph_bytes(self._problem, batch, inner_steps=steps)
+            self._known[shape] = size > LARGE_GRAPH
+        return self._known[shape]
+
+    def _in_shares(
+        self, work: Callable[[Problem, Batch, int], Result], batch: Batch, steps: int
+    ) -> list[Result]:
+        """Do all shares; one after the other if the model draws random numbers.
+
+        Shares that draw from PyTorch's one stream at the same time would each get what is left by
+        the others. That a model draws is seen only when it has: then it is done again, in order.
+        """
+        shares, device = list(self._split(batch)), batch.support.device
+        models: list[nn.Module] | None = None
+        if len(shares) > 1 and device.type == "cpu" and not self._draws and threads() > 1:
+            models = copies(self.model, len(shares))
+        if models is None:
+            return in_order(lambda share: work(self._problem, share, steps), shares, device=device)
+
+        def one(number: int) -> Result:
+            return work(replace(self._problem, model=models[number]), shares[number], steps)
+
+        before = torch.get_rng_state()
+        results = in_shares(one, range(len(shares)))
+        if torch.equal(before, torch.get_rng_state()):
+            return results
+        self._draws = True
+        torch.set_rng_state(before)
+        return self._in_shares(work, batch, steps)
 
     def _checked(self, batch: Batch, inner_steps: int | None) -> int:
         check_modules(self.model)
@@ -223,21 +295,26 @@ class MAML:
             return self._inner_steps
         return check_int("inner_steps", inner_steps, minimum=0)
 
-    def _chunks(self, batch: Batch) -> Iterator[Batch]:
+    def _split(self, batch: Batch) -> Iterator[Batch]:
+        return (batch[a:b] for a, b in pairwise(self._edges(batch)))
+
+    def _edges(self, batch: Batch) -> list[int]:
+        """Where the shares of a batch begin and end, from its shape alone."""
         tasks = len(batch)
-        size = self._chunk_size or self._automatic(batch)
-        count = -(-tasks // size)
-        # Even shares: a small rest would pay the overhead of a whole chunk.
-        edges = [tasks * part // count for part in range(count + 1)]
-        return (batch[a:b] for a, b in pairwise(edges))
+        count = -(-tasks // self._chunk_size) if self._chunk_size else self._automatic(batch)
+        # Even shares: a small rest would pay the overhead of a whole one.
+        return [tasks * part // count for part in range(count + 1)]
 
     def _automatic(self, batch: Batch) -> int:
+        tasks = len(batch)
         if self._engine != "vectorised":
-            return 1
+            return tasks
         if batch.support.device.type != "cpu":
-            return len(batch)
-        largest = max(batch.support[0].numel(), batch.query[0].numel())
-        return max(1, CHUNK_NUMBERS // max(1, largest))
+            return 1
+        numbers = tasks * max(1, batch.support[0].numel(), batch.query[0].numel())
+        # An even number, for two threads; one where a share would be little but overhead.
+        even = 2 * max(1, -(-numbers // (2 * SHARE_NUMBERS)))
+        return min(tasks, even) if numbers > FEW_NUMBERS else 1
 
 
 class _Known(Function):

@@ -27,7 +27,7 @@ def vectorised(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
     Raises:
         UsageError: If the model has an op that cannot be vectorised, or state that changes.
     """
-    forward = _Forward(problem, tasks=len(batch), device=batch.support.device)
+    forward = Forward(problem, tasks=len(batch), device=batch.support.device)
     exact = torch.is_grad_enabled() and not problem.first_order
     shared = forward.shared if exact else {n: p.detach() for n, p in forward.shared.items()}
 
@@ -44,7 +44,7 @@ def vectorised(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
     return forward(adapted, forward.shared, batch.query, batch.query_labels)
 
 
-class _Forward:
+class Forward:
     """Loss and accuracy of every task, from stacked and shared parameters."""
 
     def __init__(self, problem: Problem, *, tasks: int, device: torch.device) -> None:
@@ -61,6 +61,7 @@ class _Forward:
     def __call__(
         self, stacked: Parameters, shared: Parameters, images: Tensor, labels: Tensor
     ) -> Outcome:
+        """Run the model of every task on the task's images."""
         constant = {**shared, **self._buffers}
 
         def one_task(own: Parameters, x: Tensor) -> Tensor:

@@ -8,20 +8,58 @@ of each is made of the other two, to any order.
 Patches are never kept. They are rebuilt for a few tasks at a time in one buffer that stays in the
 processor's cache, which is faster than reading them back from memory and needs almost none of it.
 
+Where max-pooling follows, its derivative is taken together with the convolution's: once the maxima
+are known, "convolve, then pick" is bilinear too. The full-size gradient, three quarters of it zeros
+for 2x2 windows, then exists for a few tasks at a time in a buffer, and is never kept either.
+
 Shapes: x [tasks, images, channels, height, width]; y and g [tasks, images, filters, out height,
 out width]; w [tasks, filters, channels, kernel height, kernel width]; b [tasks, filters].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from .geometry import Geometry
+from .geometry import Geometry, Pair
+
+
+def _apply(op: Any, *operands: Any) -> Any:
+    """`op.apply` without its care for transforms of `torch.func`: none is around here."""
+    return super(Function, op).apply(*operands)
+
+
+class Picks(NamedTuple):
+    """Which outputs of a convolution max-pooling picked.
+
+    Attributes:
+        columns: int64 [tasks, filters, picked], each a column of the convolution's output.
+        out: Height and width after pooling.
+        overlaps: Whether an output may have been picked twice.
+    """
+
+    columns: Tensor
+    out: Pair
+    overlaps: bool
+
+
+def _flat(y: Tensor) -> Tensor:
+    """Outputs [tasks, images, filters, height, width] as matrices [tasks, filters, columns]."""
+    return y.permute(0, 2, 3, 4, 1).reshape(y.shape[0], y.shape[2], -1)
+
+
+def _unflat(y: Tensor, out: Pair, images: int) -> Tensor:
+    """Undo `_flat`, as a view."""
+    return y.view(y.shape[0], y.shape[1], *out, images).permute(0, 4, 1, 2, 3)
+
+
+def _split(t: Tensor, step: int) -> Sequence[Tensor]:
+    """Tiles of so many tasks; without the checks of `torch.split`, which take longer than it."""
+    return (t,) if t.shape[0] <= step else t.unsafe_split(step)
 
 
 def _patch_tiles(x: Tensor, geometry: Geometry, *, ones: bool = False) -> Iterator[Tensor]:
@@ -29,22 +67,66 @@ def _patch_tiles(x: Tensor, geometry: Geometry, *, ones: bool = False) -> Iterat
 
     With `ones` there is a last row of ones, which makes a bias one more column of the weights.
     """
-    step, rows = geometry.tile(len(x)), geometry.rows
+    step, rows = geometry.tile(x.shape[0]), geometry.rows
     buffer = x.new_empty(step, rows + ones, geometry.columns)
-    buffer[:, rows:] = 1
+    if ones:
+        buffer[:, rows] = 1
     patches = geometry.patches(buffer)
-    for windows in torch.split(geometry.windows(geometry.laid_out(x)), step):
-        size = len(windows)
-        (patches if size == step else patches[:size]).copy_(windows)
-        yield buffer if size == step else buffer[:size]
+    for windows in _split(geometry.windows(geometry.laid_out(x)), step):
+        size = windows.shape[0]
+        if size != step:
+            buffer, patches = buffer[:size], patches[:size]
+        patches.copy_(windows)
+        yield buffer
 
 
-def _tiled(
-    geometry: Geometry, patches: Iterator[Tensor], *others: Tensor
-) -> Iterator[tuple[Tensor, ...]]:
-    """Tiles of patches with those of other tensors; splitting at once is cheaper than slicing."""
-    step = geometry.tile(len(others[0]))
-    return zip(patches, *(torch.split(other, step) for other in others), strict=True)
+def _slope_tiles(g: Tensor, geometry: Geometry, picks: Picks | None) -> Iterator[Tensor]:
+    """The gradient in the convolution's output [tile, filters, columns], tile by tile."""
+    flat, step = _flat(g), geometry.tile(g.shape[0])
+    if picks is None:
+        yield from _split(flat, step)
+        return
+    buffer = g.new_empty(step, flat.shape[1], geometry.columns)
+    for part, index in zip(_split(flat, step), _split(picks.columns, step), strict=True):
+        if part.shape[0] != step:
+            buffer = buffer[: part.shape[0]]
+        buffer.zero_()
+        if picks.overlaps:
+            buffer.scatter_add_(2, index, part)
+        else:
+            buffer.scatter_(2, index, part)
+        yield buffer
+
+
+class _Outputs:
+    """Where products w · patches go: to the output, or through a buffer that is picked from."""
+
+    def __init__(self, w: Tensor, geometry: Geometry, picks: Picks | None) -> None:
+        self._images, self._picks = geometry.images, picks
+        tasks, filters = w.shape[:2]
+        self._out = geometry.out if picks is None else picks.out
+        step = geometry.tile(tasks)
+        columns = geometry.columns if picks is None else picks.columns.shape[2]
+        self._y = w.new_empty(tasks, filters, columns)
+        self._tiles = iter(_split(self._y, step))
+        if picks is not None:
+            self._buffer = w.new_empty(step, filters, geometry.columns)
+            self._index = iter(_split(picks.columns, step))
+
+    def take(self, weights: Tensor, patches: Tensor) -> None:
+        """Compute the next tile."""
+        out = next(self._tiles)
+        if self._picks is None:
+            torch.bmm(weights, patches, out=out)
+            return
+        if out.shape[0] != self._buffer.shape[0]:
+            self._buffer = self._buffer[: out.shape[0]]
+        torch.bmm(weights, patches, out=self._buffer)
+        torch.gather(self._buffer, 2, next(self._index), out=out)
+
+    def all(self) -> Tensor:
+        """Every tile."""
+        return _unflat(self._y, self._out, self._images)
 
 
 def _down_folds(buffer: Tensor, strips: Tensor, geometry: Geometry) -> list[tuple[Tensor, Tensor]]:
@@ -61,58 +143,98 @@ def _matrix(w: Tensor, b: Tensor | None) -> Tensor:
     return w if b is None else torch.cat([w, b.unsqueeze(2)], dim=2)
 
 
-def _keep(ctx: Any, a: Tensor, b: Tensor) -> None:
+def _keep(ctx: Any, a: Tensor, b: Tensor, geometry: Geometry, picks: Picks | None) -> None:
     """Save what a bilinear op's derivative needs: either factor serves the other's gradient."""
     to_a, to_b = ctx.needs_input_grad[:2]
     ctx.save_for_backward(a if to_b else None, b if to_a else None)
+    ctx.geometry, ctx.picks = geometry, picks
 
 
 class Convolution(Function):
-    """y = w * x + b."""
+    """y = w * x + b, and where `picks` says so only what pooling picked of it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        w: Tensor,
+        b: Tensor | None,
+        geometry: Geometry,
+        picks: Picks | None = None,
+    ) -> Tensor:
         """One product w · patches(x) per tile."""
-        _keep(ctx, x, w)
-        ctx.geometry, ctx.biased = geometry, b is not None
-        matrix = _matrix(w, b)
-        y = x.new_empty(len(x), w.shape[1], geometry.columns)
-        tiles = _patch_tiles(x, geometry, ones=ctx.biased)
-        for patches, weights, out in _tiled(geometry, tiles, matrix, y):
-            torch.bmm(weights, patches, out=out)
-        return geometry.unflat(y)
+        _keep(ctx, x, w, geometry, picks)
+        ctx.bias, ctx.operands = b is not None, (x, w, b)
+        outputs = _Outputs(w, geometry, picks)
+        weights = _split(_matrix(w, b), geometry.tile(x.shape[0]))
+        for matrix, patches in zip(
+            weights, _patch_tiles(x, geometry, ones=b is not None), strict=True
+        ):
+            outputs.take(matrix, patches)
+        return outputs.all()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The adjoint in x, the weight gradient in w and b."""
         x, w = ctx.saved_tensors
         to_x, to_w = ctx.needs_input_grad[:2]
-        gx = Adjoint.apply(g, w, ctx.geometry) if to_x else None
-        gw, gb = WeightGradient.apply(x, g, ctx.geometry, ctx.biased) if to_w else (None, None)
-        return gx, gw, gb, None
+        gx = _apply(Adjoint, g, w, ctx.geometry, ctx.picks) if to_x else None
+        gw, gb = None, None
+        if to_w:
+            gw, gb = _apply(WeightGradient, x, g, ctx.geometry, ctx.bias, ctx.picks)
+        return gx, gw, gb, None, None
+
+
+class PooledConvolution(Function):
+    """The maxima of w * x + b, known already, with the derivatives of what they were picked from.
+
+    Only the derivatives are computed here: `values` are the pooled outputs.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        w: Tensor,
+        b: Tensor | None,
+        values: Tensor,
+        geometry: Geometry,
+        picks: Picks,
+    ) -> Tensor:
+        """Attach the values to the operands."""
+        _keep(ctx, x, w, geometry, picks)
+        ctx.bias = b is not None
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Those of the convolution."""
+        gx, gw, gb, *_ = Convolution.backward(ctx, g)
+        return gx, gw, gb, None, None, None
 
 
 class Adjoint(Function):
     """x = the sum of wᵀ · g over all patches that a pixel is part of."""
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, g: Tensor, w: Tensor, geometry: Geometry, picks: Picks | None = None
+    ) -> Tensor:
         """Fold down first: whole rows of the image are one run, and less is left to fold."""
-        _keep(ctx, g, w)
-        ctx.geometry = geometry
+        _keep(ctx, g, w, geometry, picks)
         (height, width), n = geometry.size, geometry.images
-        step, flat = geometry.tile(len(g)), geometry.flat(g)
+        step = geometry.tile(g.shape[0])
         buffer = g.new_empty(step, geometry.rows, geometry.columns)
         strips = g.new_empty(
             step, geometry.channels, geometry.kernel[1], height, geometry.out[1], n
         )
-        x = g.new_zeros(len(g), geometry.channels, height, width, n)
+        x = g.new_zeros(g.shape[0], geometry.channels, height, width, n)
         folds = _down_folds(buffer, strips, geometry)
         across = [geometry.met_by(1, point) for point in range(geometry.kernel[1])]
-        transposed = _matrix(w, None).transpose(1, 2)
-        tiles = zip(*(torch.split(t, step) for t in (flat, transposed, x)), strict=True)
+        transposed = _split(_matrix(w, None).transpose(1, 2), step)
+        tiles = zip(_slope_tiles(g, geometry, picks), transposed, _split(x, step), strict=True)
         for slopes, weights, image in tiles:
-            size = len(image)
+            size = image.shape[0]
             if size != step:
                 buffer, strips = buffer[:size], strips[:size]
                 folds = _down_folds(buffer, strips, geometry)
@@ -125,15 +247,17 @@ class Adjoint(Function):
         return geometry.given_back(x)
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
         """A convolution in g, a weight gradient in w, both of v."""
         g, w = ctx.saved_tensors
         to_g, to_w = ctx.needs_input_grad[:2]
         if to_g and to_w and not torch.is_grad_enabled():
-            return *_convolution_and_gradient(v, w, g, ctx.geometry), None
-        gg = Convolution.apply(v, w, None, ctx.geometry) if to_g else None
-        gw, _ = WeightGradient.apply(v, g, ctx.geometry, False) if to_w else (None, None)
-        return gg, gw, None
+            return *_convolution_and_gradient(v, w, g, ctx.geometry, ctx.picks), None, None
+        gg = _apply(Convolution, v, w, None, ctx.geometry, ctx.picks) if to_g else None
+        gw, _ = (
+            _apply(WeightGradient, v, g, ctx.geometry, False, ctx.picks) if to_w else (None, None)
+        )
+        return gg, gw, None, None
 
 
 class WeightGradient(Function):
@@ -141,15 +265,24 @@ class WeightGradient(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, g: Tensor, geometry: Geometry, biased: bool
+        ctx: Any,
+        x: Tensor,
+        g: Tensor,
+        geometry: Geometry,
+        biased: bool,
+        picks: Picks | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """One product g · patches(x)ᵀ per tile."""
-        _keep(ctx, x, g)
-        ctx.geometry, rows = geometry, geometry.rows
-        flat = geometry.flat(g)
-        wb = x.new_empty(len(x), flat.shape[1], rows + biased)
-        tiles = _patch_tiles(x, geometry, ones=biased)
-        for patches, slopes, out in _tiled(geometry, tiles, flat, wb):
+        _keep(ctx, x, g, geometry, picks)
+        ctx.biased, rows = biased, geometry.rows
+        wb = x.new_empty(x.shape[0], g.shape[2], rows + biased)
+        tiles = zip(
+            _patch_tiles(x, geometry, ones=biased),
+            _slope_tiles(g, geometry, picks),
+            _split(wb, geometry.tile(x.shape[0])),
+            strict=True,
+        )
+        for patches, slopes, out in tiles:
             torch.bmm(slopes, patches.transpose(1, 2), out=out)
         w = wb[:, :, :rows].view(*wb.shape[:2], geometry.channels, *geometry.kernel)
         return w, wb[:, :, rows] if biased else None
@@ -160,21 +293,28 @@ class WeightGradient(Function):
         x, g = ctx.saved_tensors
         to_x, to_g = ctx.needs_input_grad[:2]
         return (
-            Adjoint.apply(g, vw, ctx.geometry) if to_x else None,
-            Convolution.apply(x, vw, vb, ctx.geometry) if to_g else None,
+            _apply(Adjoint, g, vw, ctx.geometry, ctx.picks) if to_x else None,
+            _apply(Convolution, x, vw, vb, ctx.geometry, ctx.picks) if to_g else None,
+            None,
             None,
             None,
         )
 
 
 def _convolution_and_gradient(
-    v: Tensor, w: Tensor, g: Tensor, geometry: Geometry
+    v: Tensor, w: Tensor, g: Tensor, geometry: Geometry, picks: Picks | None
 ) -> tuple[Tensor, Tensor]:
     """Both derivatives of the adjoint, from one set of patches."""
-    matrix, flat = _matrix(w, None), geometry.flat(g)
-    y, slope = torch.empty_like(flat), torch.empty_like(matrix)
-    tiles = _patch_tiles(v, geometry)
-    for patches, weights, slopes, out, out_w in _tiled(geometry, tiles, matrix, flat, y, slope):
-        torch.bmm(weights, patches, out=out)
+    step, matrix = geometry.tile(v.shape[0]), _matrix(w, None)
+    outputs, slope = _Outputs(w, geometry, picks), torch.empty_like(matrix)
+    tiles = zip(
+        _patch_tiles(v, geometry),
+        _split(matrix, step),
+        _slope_tiles(g, geometry, picks),
+        _split(slope, step),
+        strict=True,
+    )
+    for patches, weights, slopes, out_w in tiles:
+        outputs.take(weights, patches)
         torch.bmm(slopes, patches.transpose(1, 2), out=out_w)
-    return geometry.unflat(y), slope.view_as(w)
+    return outputs.all(), slope.view_as(w)

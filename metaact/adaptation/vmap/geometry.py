@@ -80,14 +80,6 @@ class Geometry:
         (down, right), (height, width) = self.padding, self.input
         return x[:, :, down : down + height, right : right + width].permute(0, 4, 1, 2, 3)
 
-    def flat(self, y: Tensor) -> Tensor:
-        """Outputs [tasks, images, filters, height, width] as matrices [tasks, filters, columns]."""
-        return y.permute(0, 2, 3, 4, 1).reshape(len(y), y.shape[2], self.columns)
-
-    def unflat(self, y: Tensor) -> Tensor:
-        """Undo `flat`, as a view."""
-        return y.view(len(y), y.shape[1], *self.out, self.images).permute(0, 4, 1, 2, 3)
-
     def windows(self, x: Tensor) -> Tensor:
         """View laid-out x as overlapping patches [tasks, channels, *kernel, *out, images]."""
         (height, width), n = self.size, self.images

@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from .convolution import Convolution
+from metaact.activations.sloped import two_slopes
+
+from .convolution import Convolution, Picks, PooledConvolution
 from .geometry import Geometry, Pair
 from .pooling import MaxPool, Pooling
 from .task_dim import over_tasks
@@ -97,14 +99,47 @@ def _max_pool2d(
         )
 
         def all_tasks(tasks: int, found: list[tuple[Tensor, int | None]]) -> Tensor:
-            y: Tensor = MaxPool.apply(_first(found[0], tasks), pooling)
-            return y
+            return _pooled(_first(found[0], tasks), pooling)
 
         y = over_tasks(all_tasks, input)
         if y is not None:
             return y
     pool: Callable[..., Tensor] = functional.max_pool2d
     return pool(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def _pooled(x: Tensor, pooling: Pooling) -> Tensor:
+    """Pool; right after a convolution, differentiate both as one op."""
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return pooling.values(x)
+    made_by: Any = x.grad_fn
+    is_convolved = isinstance(x.grad_fn, Convolution._backward_cls)
+    if is_convolved and made_by.picks is None:
+        values, columns = pooling.maxima(x.detach())
+        out = (values.shape[3], values.shape[4])
+        picks = Picks(columns=columns, out=out, overlaps=pooling.overlaps)
+        y: Tensor = PooledConvolution.apply(*made_by.operands, values, made_by.geometry, picks)
+    else:
+        y = MaxPool.apply(x, pooling)
+    return y
+
+
+def _two_slopes(x: Tensor, negative: Tensor, positive: Tensor) -> Tensor:
+    def all_tasks(tasks: int, found: list[tuple[Tensor, int | None]]) -> Tensor:
+        images, *slopes = (_first(f, tasks) if f[1] is not None else f[0] for f in found)
+        own = [
+            s if f[1] is None else _aligned(s, images)
+            for s, f in zip(slopes, found[1:], strict=True)
+        ]
+        return two_slopes(images, *own)
+
+    y = over_tasks(all_tasks, x, negative, positive) if x.ndim >= negative.ndim else None
+    return two_slopes(x, negative, positive) if y is None else y
+
+
+def _aligned(slope: Tensor, x: Tensor) -> Tensor:
+    """A slope of each task [tasks, ...], so that it broadcasts to x [tasks, ..., ...]."""
+    return slope.view(len(slope), *[1] * (x.ndim - slope.ndim), *slope.shape[1:])
 
 
 def _rrelu(
@@ -125,6 +160,7 @@ def _rrelu(
 
 _NEEDED: dict[Any, Callable[..., Tensor]] = {functional.rrelu: _rrelu, torch.rrelu: _rrelu}
 _FASTER: dict[Any, Callable[..., Tensor]] = {
+    two_slopes: _two_slopes,
     torch.conv2d: _conv2d,
     functional.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,

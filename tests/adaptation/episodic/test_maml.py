@@ -470,7 +470,7 @@ def test_labels_beyond_the_logits_are_refused(episodes: Callable, net: Callable)
         maml.evaluate(episodes(ways=4))
 
 
-def test_automatic_chunks_follow_the_size_of_a_task(
+def test_automatic_shares_follow_the_size_of_a_task(
     episodes: Callable, net: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -481,8 +481,13 @@ def test_automatic_chunks_follow_the_size_of_a_task(
 
     monkeypatch.setitem(maml_module.ENGINES, "vectorised", spy)
     batch = episodes(tasks=7, shots=1, queries=1)  # 300 numbers a task
-    for room, expected in ((10**6, [7]), (900, [2, 2, 3]), (1, [1] * 7)):
-        monkeypatch.setattr(maml_module, "CHUNK_NUMBERS", room)
+    monkeypatch.setattr(maml_module, "FEW_NUMBERS", 2000)
+    for room, expected in ((10**6, [3, 4]), (600, [1, 2, 2, 2]), (1, [1] * 7)):
+        monkeypatch.setattr(maml_module, "SHARE_NUMBERS", room)
         sizes.clear()
-        MAML(net(), inner_lr=0.1, inner_steps=1).backward(batch)
-        assert sizes == expected
+        maml = MAML(net(), inner_lr=0.1, inner_steps=1)
+        maml.backward(batch)
+        assert sorted(sizes) == expected
+        assert maml.shares(batch) == len(expected)
+    monkeypatch.setattr(maml_module, "FEW_NUMBERS", 10**6)
+    assert maml.shares(batch) == 1

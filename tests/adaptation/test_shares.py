@@ -1,0 +1,180 @@
+"""The shares of a work: any number of threads computes the same, to the bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metaact import models
+from metaact.adaptation import MAML, set_threads, threads
+from metaact.adaptation.episodic import maml as maml_module
+from metaact.adaptation.shares import copies, in_shares
+from metaact.errors import UsageError
+from metaact.tasks import MetaBatch
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    set_threads(None)
+
+
+def images(tasks: int, *, dtype: torch.dtype = torch.float32) -> MetaBatch:
+    draw = torch.Generator().manual_seed(3)
+    pixels = torch.rand(tasks, 6, 1, 28, 28, generator=draw).to(dtype)
+    labels = torch.arange(3).repeat_interleave(2).repeat(tasks, 1)
+    return MetaBatch(
+        support=pixels, support_labels=labels, query=pixels.flip(1), query_labels=labels.flip(1)
+    )
+
+
+def network(**options: object) -> nn.Module:
+    draw = torch.Generator().manual_seed(0)
+    return models.mnist_conv("arelu", classes=3, generator=draw)
+
+
+def slopes(maml: MAML, batch: MetaBatch) -> list[Tensor]:
+    maml.model.zero_grad()
+    maml.backward(batch)
+    return [p.grad.clone() for p in maml.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("engine", ["vectorised", "loop"])
+def test_threads_change_no_bit_of_gradients_losses_and_tests(engine: str) -> None:
+    batch = images(7)
+    found = []
+    for count in (1, 2, 3):
+        set_threads(count)
+        maml = MAML(network(), inner_lr=0.1, inner_steps=2, chunk_size=2, engine=engine)
+        evaluation = maml.evaluate(batch)
+        found.append([*slopes(maml, batch), evaluation.loss.detach(), maml.test(batch)])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+class Noisy(nn.Module):
+    """Draws in training from PyTorch's one stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.RReLU(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+def test_random_layers_draw_the_same_numbers_on_any_number_of_threads() -> None:
+    batch = images(8)
+    torch_state = torch.get_rng_state()
+    draw = torch.Generator().manual_seed(5)
+    model = Noisy()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=draw) * 0.1)
+    found = []
+    for count in (1, 3):
+        set_threads(count)
+        maml = MAML(model, inner_lr=0.1, inner_steps=2, chunk_size=2)
+        for _ in range(2):  # the second time it is known that the model draws
+            torch.manual_seed(11)
+            found.append(slopes(maml, batch))
+    torch.set_rng_state(torch_state)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_a_model_that_cannot_be_copied_is_worked_on_by_one_thread() -> None:
+    model = network()
+    model.lock = threading.Lock()  # type: ignore[assignment]
+    assert copies(model, 2) is None
+    set_threads(2)
+    maml = MAML(model, inner_lr=0.1, inner_steps=1, chunk_size=2)
+    expected = slopes(MAML(network(), inner_lr=0.1, inner_steps=1, chunk_size=2), images(4))
+    for a, b in zip(slopes(maml, images(4)), expected, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_copies_share_parameters_and_nothing_else() -> None:
+    model = network()
+    _, copied = copies(model, 2) or []
+    assert all(a is b for a, b in zip(model.parameters(), copied.parameters(), strict=True))
+    assert not {id(m) for m in model.modules()} & {id(m) for m in copied.modules()}
+
+
+def test_the_callers_threads_and_gradients_hold() -> None:
+    before = torch.get_num_threads()
+    set_threads(2)
+    seen: Callable[[int], tuple[int, bool]] = lambda _: (  # noqa: E731
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+    )
+    with torch.no_grad():
+        assert in_shares(seen, range(4)) == [(1, False)] * 4
+    assert in_shares(seen, range(4)) == [(1, True)] * 4
+    assert torch.get_num_threads() == before
+
+
+def test_the_first_error_in_the_order_of_shares_is_raised() -> None:
+    set_threads(3)
+
+    def work(number: int) -> int:
+        if number in (1, 2):
+            raise ValueError(f"share {number}")
+        return number
+
+    with pytest.raises(ValueError, match="share 1"):
+        in_shares(work, range(4))
+    assert in_shares(lambda n: n, range(3)) == [0, 1, 2]
+
+
+def test_the_number_of_threads() -> None:
+    set_threads(5)
+    assert threads() == 5
+    with pytest.raises(UsageError, match="`threads` must be an int >= 1"):
+        set_threads(0)
+    code = "from metaact.adaptation import threads; print(threads())"
+    for given, expected in (("3", "3"), ("1", "1")):
+        environ = {**os.environ, "METAACT_THREADS": given}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("head_only", [False, True])
+@pytest.mark.parametrize("activation", ["arelu", "relu", "tanh", "pau"])
+def test_recomputed_steps_give_the_gradient_of_the_kept_graph(
+    activation: str, head_only: bool
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    model = models.mnist_conv(activation, classes=3, generator=draw).double()
+    batch = images(3, dtype=torch.float64)
+    found = []
+    for recompute in (False, True):
+        maml = MAML(model, inner_lr=0.1, inner_steps=3, head_only=head_only, recompute=recompute)
+        found.append(slopes(maml, batch))
+    for kept, again in zip(*found, strict=True):
+        torch.testing.assert_close(again, kept, rtol=1e-10, atol=1e-12)
+
+
+def test_large_graphs_are_recomputed_and_small_ones_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    real = maml_module.recomputed
+    monkeypatch.setattr(
+        maml_module, "recomputed", lambda *a, **k: called.append(1) or real(*a, **k)
+    )
+    slopes(MAML(network(), inner_lr=0.1, inner_steps=2), images(2))
+    assert not called
+    monkeypatch.setattr(maml_module, "LARGE_GRAPH", 1000)
+    slopes(MAML(network(), inner_lr=0.1, inner_steps=2), images(2))
+    assert called
+    slopes(MAML(network(), inner_lr=0.1, inner_steps=2, first_order=True), images(2))
+    assert len(called) == 1
