@@ -71,7 +71,8 @@ def _total(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor:
     if not own:
         return torch.dot(a.permute(order).reshape(-1), b.permute(order).reshape(-1))
     rows = (t.permute(0, *order).reshape(len(b), -1) for t in (a, b))
-    return torch.linalg.vecdot(*rows).view(shape)
+    sums: Tensor = torch.linalg.vecdot(*rows)
+    return sums.view(shape)
 
 
 class Sloped(Function):

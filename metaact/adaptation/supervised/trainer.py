@@ -8,17 +8,25 @@ same batches, and an interrupted run continues bit for bit from any epoch with n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import reduce
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
 
+from metaact.adaptation.shares import copies, in_order, in_shares
 from metaact.randomness import derived_seed, isolated_rng
 
 from .optimizers import Recipe, make_optimizer
+
+Result = TypeVar("Result")
+
+SHARE_IMAGES = 64
+"""Images of a batch that one thread works on, at least: fewer take longer to be asked for."""
 
 EVALUATION_BATCH = 500
 """Images per forward pass in evaluation. Beyond 1000 they leave a core's cache: half as fast."""
@@ -124,22 +132,45 @@ class Trainer:
         batches = torch.split(order.to(self.images.labels.device), self.recipe.batch_size)
         losses: list[Tensor] = []
         self.model.train()
+        models = self._share_models()
         with isolated_rng("layers", self.seed, self.epochs):
             for step, indices in enumerate(batches, start=1):
-                losses.append(self._step(indices))
+                losses.append(self._step(indices, models))
                 if observe is not None and step in observe_at:
                     observe(step)
                     self.model.train()
         self.epochs += 1
         return summarise(torch.stack(losses), batches)
 
-    def _step(self, indices: Tensor) -> Tensor:
-        images, labels = batch(self.images, indices, like=next(self.model.parameters()))
-        loss = functional.cross_entropy(self.model(images), labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+    @property
+    def shares(self) -> int:
+        """In how many shares a full batch is worked on: on any machine the same."""
+        most = min(self.recipe.batch_size, len(self.images.labels)) // SHARE_IMAGES
+        return most if most > 1 and _is_separable(self.model, self.images) else 1
+
+    def _share_models(self) -> list[nn.Module]:
+        """A module for each share, which sees the images of the others nowhere."""
+        return copies(self.model, self.shares) or [self.model]
+
+    def _step(self, indices: Tensor, models: Sequence[nn.Module]) -> Tensor:
+        """One update by the mean gradient, those of the shares added in order."""
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parts = torch.tensor_split(indices, len(models))
+
+        def work(number: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            part = parts[number]
+            images, labels = batch(self.images, part, like=trained[0])
+            loss = functional.cross_entropy(models[number](images), labels)
+            loss = loss * (len(part) / len(indices))
+            return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
+
+        numbers = [number for number, part in enumerate(parts) if len(part)]
+        losses, gradients = zip(*_carried_out(work, numbers, device=indices.device), strict=True)
+        for parameter, *each in zip(trained, *gradients, strict=True):
+            there = [gradient for gradient in each if gradient is not None]
+            parameter.grad = reduce(torch.add, there) if there else None
         self.optimizer.step()
-        return loss.detach()
+        return torch.stack(losses).sum()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on: model, optimizer, number of epochs."""
@@ -197,19 +228,52 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
         The score; its loss is not finite if the model's outputs are not.
     """
     like = next(model.parameters())
-    loss = torch.zeros((), dtype=torch.float64, device=like.device)
-    right = []
+    everything = torch.arange(len(images.labels), device=images.labels.device)
+    parts = torch.split(everything, EVALUATION_BATCH)
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
-        everything = torch.arange(len(images.labels), device=images.labels.device)
-        for indices in torch.split(everything, EVALUATION_BATCH):
-            inputs, labels = batch(images, indices, like=like)
-            logits = model(inputs)
-            loss += functional.cross_entropy(logits, labels, reduction="sum")
-            right.append(logits.argmax(dim=1) == labels)
+    models = copies(model, len(parts))
+
+    def work(number: int) -> tuple[Tensor, Tensor]:
+        inputs, labels = batch(images, parts[number], like=like)
+        logits = (models or [model] * len(parts))[number](inputs)
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        return loss.double(), logits.argmax(dim=1) == labels
+
+    spread = _carried_out if models else in_order
+    with torch.no_grad():
+        losses, right = zip(*spread(work, range(len(parts)), device=like.device), strict=True)
     model.train(was_training)
-    return Score(loss=float(loss) / len(images.labels), right=torch.cat(right).cpu())
+    total = float(torch.stack(losses).sum())
+    return Score(loss=total / len(images.labels), right=torch.cat(right).cpu())
+
+
+def _carried_out(
+    work: Callable[[int], Result], numbers: Sequence[int], *, device: torch.device
+) -> list[Result]:
+    """By threads on a CPU; a GPU is filled by one."""
+    if device.type == "cpu":
+        return in_shares(work, numbers)
+    return in_order(work, numbers, device=device)
+
+
+def _is_separable(model: nn.Module, images: Labelled) -> bool:
+    """Whether a batch may be divided: no image's output depends on the others, nothing is drawn.
+
+    BatchNorm is the usual reason against it, and random layers, whose numbers come from one stream.
+    """
+    probe = copies(model, 2)
+    normalised = any(isinstance(module, _NormBase) for module in model.modules())
+    if images.labels.device.type != "cpu" or probe is None or normalised:
+        return False
+    inputs, _ = batch(images, torch.arange(4), like=next(model.parameters()))
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        together = probe[1](inputs)
+        apart = torch.cat([probe[1](half) for half in torch.split(inputs, 2)])
+    drawn = not torch.equal(before, torch.get_rng_state())
+    torch.set_rng_state(before)
+    return not drawn and torch.allclose(together, apart, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:
