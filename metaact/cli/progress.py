@@ -5,26 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from metaact.experiments.study import Outcome, Ready
-
-
-def do_all(ready: Ready) -> Outcome:
-    """Do the runs of a command under a progress bar.
-
-    Args:
-        ready: The runs.
-
-    Returns:
-        How they ended.
-    """
-    unit = next((job.planned.measure.axis.key for job in ready.jobs), "step")
-    with progress(ready.steps, unit) as (tick, say):
-        return ready.run(tick=tick, say=say)
 
 
 @contextmanager
