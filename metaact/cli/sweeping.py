@@ -82,7 +82,7 @@ def _unit(ready: Ready) -> str:
 
 def _list_commands(ready: Ready, given: Mapping[str, Any]) -> None:
     """One line a command, which makes the same runs in the same store."""
-    more = ["--out", str(given["out"])]
+    more = ["--out", str(ready.library.store.path)]
     if given["data_root"] is not None:
         more += ["--data-root", str(given["data_root"])]
     if given["device"] != "auto":

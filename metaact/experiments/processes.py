@@ -122,7 +122,7 @@ class _Worker:
     """
 
     def __init__(self, recipe: bytes, events: queue.Queue[_Event]) -> None:
-        one = {name: "1" for name in (THREADS, *LIBRARY_THREADS)}
+        one = dict.fromkeys((THREADS, *LIBRARY_THREADS), "1")
         with _interrupts_held_back():
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, json.dumps(sys.path)],
