@@ -24,12 +24,14 @@ class Finish:
         batch: Which.
         ended: How its runs ended.
         died: Why its process died amid it, one line.
+        begun: Whether its runs were begun by then.
         seconds: How long its first run would take, where that was asked; None if it failed.
     """
 
     batch: Batch
     ended: Sequence[Ended] = ()
     died: str = ""
+    begun: bool = True
     seconds: float | None = None
 
 

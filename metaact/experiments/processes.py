@@ -77,11 +77,18 @@ class ProcessPool:
             if isinstance(what, str):
                 self._pass_on(what)
             elif what is None:
+                why = worker.cause_of_death()
+                worker.end()
                 self._workers.remove(worker)
                 if worker.batch:
-                    return Finish(batch=worker.batch, died=worker.cause_of_death())
-            elif not what.is_last:
+                    return Finish(batch=worker.batch, died=why, begun=worker.begun)
+            elif what.begins:
+                worker.begun = True
+            elif what.at_once:
                 self._tick(worker.batch, what.ticks)
+            elif not what.is_last:
+                for _ in range(what.ticks):
+                    self._tick(worker.batch, 1)
             else:
                 batch, worker.batch = worker.batch, ()
                 return Finish(batch=batch, ended=what.ended, seconds=what.seconds)
@@ -105,7 +112,7 @@ class ProcessPool:
                 worker.end()
 
     def _stop(self) -> None:
-        self._say("stopping: each worker saves its run at the end of the step; Ctrl-C: at once")
+        self._say("stopping: each run is saved at the end of its step; Ctrl-C again stops at once")
         for worker in self._workers:
             worker.send(STOP)
         deadline = time.monotonic() + STOP_SECONDS
@@ -119,6 +126,7 @@ class _Worker:
 
     Attributes:
         batch: What it works on; empty if it is free.
+        begun: Whether it has begun the runs of the batch: before, it loads the data.
     """
 
     def __init__(self, recipe: bytes, events: queue.Queue[_Event]) -> None:
@@ -132,6 +140,7 @@ class _Worker:
                 env={**os.environ, **one},
             )
         self.batch: Batch = ()
+        self.begun = False
         self._events = events
         self._last: list[str] = []
         self._errors = threading.Thread(target=self._read_errors, daemon=True)
@@ -147,7 +156,7 @@ class _Worker:
 
     def take(self, batch: Batch, order: Order) -> None:
         """Have it work on a batch."""
-        self.batch = batch
+        self.batch, self.begun = batch, False
         self.send(order)
 
     def send(self, what: object) -> None:

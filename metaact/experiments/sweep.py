@@ -23,8 +23,9 @@ POLL = 0.5
 LIMITED = "limited: "
 """Begins the line about runs that were not begun: nothing is wrong with them."""
 
-MOST_DEATHS = 2
-"""So often may the process of a run die before its next checkpoint; then the run has failed."""
+MOST_DEATHS, MOST_STARTS = 2, 5
+"""So often may a process die at one point of a run, or before it has begun the run; then the run
+has failed. A point is a checkpoint: who comes further each time goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,7 @@ class _Schedule:
         self.tick, self.say = tick, say
         self.outlook = Outlook([job.planned.length for job in jobs])
         self._open = {job.identity for job in jobs}
-        self._deaths: dict[str, tuple[object, int]] = {}
+        self._deaths: dict[str, list[tuple[int | None, bool]]] = {}
         self._told: set[str] = set()
 
     def do_all(self, hire: Hire) -> None:
@@ -238,24 +239,25 @@ class _Schedule:
             self.say(self.outlook.line(job, one))
         if finish.died:
             self.tick(-steps)
-            self._mourn(list(by_identity.values()), finish.died)
+            self._mourn(list(by_identity.values()), finish)
 
-    def _mourn(self, jobs: Sequence[Job], reason: str) -> None:
+    def _mourn(self, jobs: Sequence[Job], finish: Finish) -> None:
         """The process of these runs died: another continues them, unless that is of no use."""
         for job in jobs:
-            saved = job.run.saved_at
-            before, times = self._deaths.get(job.identity, (None, 0))
-            times = times + 1 if saved == before else 1
-            self._deaths[job.identity] = saved, times
+            point = job.run.saved_at
+            deaths = self._deaths.setdefault(job.identity, [])
+            deaths.append((point, finish.begun))
+            here = [begun for at, begun in deaths if at == point]
+            is_hopeless = sum(here) >= MOST_DEATHS or len(here) >= MOST_STARTS
             if job.run.is_complete:
                 ended = Ended(identity=job.identity, state="done")
-            elif times < MOST_DEATHS:
-                self.say(f"{job.label}: its worker died ({reason}); another continues it")
+            elif not is_hopeless:
+                self.say(f"{job.label}: its worker died ({finish.died}); another continues it")
                 self.waiting.insert(0, job)
                 self.outlook.put_back(job.planned.length)
                 continue
             else:
-                why = f"its worker died twice at the same point ({reason})"
+                why = f"its worker died {len(here)} times at the same point ({finish.died})"
                 self.failed[job.identity] = job.label, why
                 ended = Ended(identity=job.identity, state="failed")
             self._open.discard(job.identity)

@@ -86,9 +86,20 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What became of an order, or, with `ticks` alone, how far it is."""
+    """How far an order is, or what became of it.
+
+    Attributes:
+        ticks: Steps since the last reply.
+        at_once: Whether they passed at once, as they turned out to be needless.
+        begins: Whether the data are there and the runs are begun now.
+        ended: How the runs ended.
+        seconds: How long the first run would take, where that was asked.
+        is_last: Whether the order is carried out.
+    """
 
     ticks: int = 0
+    at_once: bool = False
+    begins: bool = False
     ended: Sequence[Ended] = ()
     seconds: float | None = None
     is_last: bool = False
@@ -114,7 +125,7 @@ class _Worker:
     def __init__(self, recipe: Recipe, orders: IO[bytes], replies: IO[bytes]) -> None:
         self.recipe = recipe
         self.replies = replies
-        self.stopping = threading.Event()
+        self.stopping, self.busy = threading.Event(), threading.Event()
         self.orders: queue.Queue[Order | None] = queue.Queue()
         self.prepared: dict[int, tuple[Prepared, dict[str, Planned]]] = {}
         threading.Thread(target=self._listen, args=(orders,), daemon=True).start()
@@ -128,6 +139,8 @@ class _Worker:
                 os._exit(0)  # the parent is gone
             if order == STOP:
                 self.stopping.set()
+                if not self.busy.is_set():
+                    os._exit(0)  # there is nothing to save
                 order = None
             self.orders.put(order)
 
@@ -155,7 +168,10 @@ class _Worker:
         if order.timing:
             return Reply(seconds=estimate(jobs[0]), is_last=True)
         told = _Told(self._send, self.stopping)
+        self._send(Reply(begins=True))
+        self.busy.set()
         ended = attempt(jobs, told)
+        self.busy.clear()
         told.flush()
         return Reply(ended=ended, is_last=True)
 
@@ -201,7 +217,11 @@ class _Told:
         self.ticks, self.sent = 0, time.monotonic()
 
     def __call__(self, steps: int) -> None:
-        self.ticks += steps
+        if steps == 1:
+            self.ticks += 1
+        elif steps:
+            self.flush()
+            self.send(Reply(ticks=steps, at_once=True))
         if self.stopping.is_set():
             raise loop.StoppedError
         if time.monotonic() - self.sent > TICK_SECONDS:

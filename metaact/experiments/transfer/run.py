@@ -161,12 +161,12 @@ def execute(
         return
     ready = [member for member in members if not _ended_without_source(member)]
     if ready:
-        train_together(ready, lambda member: _learner(member, shared), tick=tick)
+        train_together(ready, lambda member: _finetuning(member, shared), tick=tick)
 
 
-def _learner(member: Member, shared: DomainData) -> Learner:
+def _finetuning(member: Member, shared: DomainData) -> Learner:
     source = member.needs[0] if member.needs else None
-    return _finetuning(member.planned.config, member.planned.part, source, shared)
+    return _started_from(member.planned.config, member.planned.part, source, shared)
 
 
 def estimate(planned: Planned, shared: DomainData) -> float:
@@ -174,7 +174,7 @@ def estimate(planned: Planned, shared: DomainData) -> float:
     if planned.kind == SOURCE:
         return supervised.estimate(_pretraining(planned.config, shared))
     from_scratch = Stage(pretrained=0, epochs=planned.length)
-    return supervised.estimate(_finetuning(planned.config, from_scratch, None, shared))
+    return supervised.estimate(_started_from(planned.config, from_scratch, None, shared))
 
 
 def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
@@ -189,7 +189,7 @@ def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
     )
 
 
-def _finetuning(
+def _started_from(
     config: TransferConfig, stage: Stage, source: Run | None, shared: DomainData
 ) -> Learner:
     domain = shared.pair.target
