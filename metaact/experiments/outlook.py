@@ -13,6 +13,14 @@ from .pool import Batch
 from .timing import duration, makespan
 
 
+class _Begun:
+    """A batch in work: when it was begun, its ticks, and when the last of them came."""
+
+    def __init__(self, start: float) -> None:
+        self.start = self.last = start
+        self.ticks = 0
+
+
 class Outlook:
     """What is done and what is to come, in progress ticks, and how long a tick takes.
 
@@ -27,26 +35,27 @@ class Outlook:
         self.size = 1
         self._total, self._ended = len(lengths), 0
         self._waiting = list(lengths)
-        self._begun: dict[Batch, tuple[float, int]] = {}
+        self._begun: dict[Batch, _Begun] = {}
         self._seconds, self._ticks = 0.0, 0
 
     def begin(self, batch: Batch) -> None:
         """A batch is begun."""
         for job in batch:
             self._waiting.remove(job.planned.length)
-        self._begun[batch] = time.monotonic(), 0
+        self._begun[batch] = _Begun(time.monotonic())
 
     def tick(self, batch: Batch, steps: int) -> None:
         """A batch has come further."""
-        start, ticks = self._begun[batch]
-        self._begun[batch] = start, ticks + steps
+        begun = self._begun[batch]
+        begun.ticks += steps
+        begun.last = time.monotonic()
 
     def end(self, batch: Batch) -> int:
         """A batch has ended; returns its ticks."""
-        start, ticks = self._begun.pop(batch)
-        self._seconds += time.monotonic() - start
-        self._ticks += ticks
-        return ticks
+        begun = self._begun.pop(batch)
+        self._seconds += time.monotonic() - begun.start
+        self._ticks += begun.ticks
+        return begun.ticks
 
     def put_back(self, length: int) -> None:
         """A run is to be done after all, or done again."""
@@ -55,14 +64,15 @@ class Outlook:
     def left(self) -> float | None:
         """Seconds until all is done; None where nothing tells."""
         now = time.monotonic()
-        spent = self._seconds + sum(now - start for start, _ in self._begun.values())
-        done = self._ticks + sum(ticks for _, ticks in self._begun.values())
+        # In work, the time counts up to the last tick: what is done of a step nobody knows.
+        spent = self._seconds + sum(one.last - one.start for one in self._begun.values())
+        done = self._ticks + sum(one.ticks for one in self._begun.values())
         if not done:
             return None
         pace = spent / done
         begun = [
-            pace * max(0, sum(job.planned.length for job in batch) - ticks)
-            for batch, (_, ticks) in self._begun.items()
+            max(0.0, pace * (sum(job.planned.length for job in batch) - one.ticks) + one.last - now)
+            for batch, one in self._begun.items()
         ]
         return makespan(begun, (pace * length for length in self._waiting), self.size)
 

@@ -133,7 +133,7 @@ class _Worker:
         one = dict.fromkeys((THREADS, *LIBRARY_THREADS), "1")
         with _interrupts_held_back():
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, json.dumps(sys.path)],
+                [sys.executable, "-P", "-c", PROGRAM, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

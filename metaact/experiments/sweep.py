@@ -117,6 +117,8 @@ def sweep(
         else:
             pending.append(job)
     left = [] if limit is None else pending[limit:]
+    for job in left:
+        tick(job.planned.length)
     schedule = _Schedule(pending[: len(pending) - len(left)], failed, tick, say)
     schedule.do_all(hire)
     intact = {job.identity: job.run for job in jobs if _is_intact(job.run)}

@@ -1,8 +1,8 @@
 """A worker process of a sweep: it takes runs from its parent until there are no more.
 
-`python -c PROGRAM PATH` starts one. It reads orders from stdin and writes replies to what was its
-stdout; whatever else it prints goes to stderr. When stdin ends, its parent is done or dead, and it
-ends at once: a run continues from its last checkpoint.
+`python -P -c PROGRAM PATH` starts one. It reads orders from stdin and writes replies to what was
+its stdout; whatever else it prints goes to stderr. When stdin ends, its parent is done or dead, and
+it ends at once: a run continues from its last checkpoint.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ def test_runs_of_a_group_are_handed_out_together_and_alone_after_a_death(
 
 def test_a_limit_does_the_first_that_are_missing(jobs: tuple[Job, ...]) -> None:
     attempt([jobs[0]], lambda steps: None)
-    report, _, _, said = do(jobs, limit=2)
+    report, _, ticks, said = do(jobs, limit=2)
+    assert sum(ticks) == 4  # the bar comes to its end
     assert [run.config["seed"] for run in report.done] == [0, 1, 2]
     assert report.left == (jobs[3].label,)
     assert not report.is_complete
@@ -238,3 +239,5 @@ def test_the_time_left_is_that_of_the_workers(
     assert outlook.left() == 30.0
     outlook.put_back(10)
     assert outlook.left() == 30.0  # the other worker does it
+    now = 31.0  # half a step: how far it is nobody knows, but time has passed
+    assert outlook.left() == 29.0
