@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+os.environ["METAACT_WORKERS"] = "1"  # a small sweep is done before a worker process has started
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -47,6 +47,7 @@ ROOT_FILES = {
     "__init__": set(),
     "__main__": {"cli"},
     "_version": set(),
+    "cores": set(),
     "errors": set(),
     "randomness": set(),
     "settings": {"errors"},

@@ -85,6 +85,7 @@ SMALL_WHERE_GIVEN = {
 SHORT = {
     "range(100)": "range(2)",
     "sample(100)": "sample(4)",
+    "workers=None": "workers=1",
     'dataset="glyphs", seed=seed': (
         'dataset="glyphs", seed=seed, iterations=1, tasks=2, test_episodes=4'
     ),

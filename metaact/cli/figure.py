@@ -12,7 +12,7 @@ from metaact.errors import MetaactError
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
 from .output import complain, echo_json
-from .progress import do_all
+from .sweeping import do_all, sweep_options
 
 
 @click.command(cls=Command)
@@ -61,7 +61,7 @@ def figure(**given: Any) -> None:
     ready = study.prepare(
         CONVERGE, found.configs, open_store(out), root=given["data_root"], device=device
     )
-    outcome = do_all(ready)
+    outcome = do_all(ready, given)
     document = reports.answer(outcome)
     complaints, drawn = list(document.missing), list[Path]()
     try:
@@ -87,4 +87,4 @@ def figure(**given: Any) -> None:
     complain(complaints)
 
 
-figure.params += common_options()
+figure.params += [*sweep_options(), *common_options()]

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from metaact.experiments.study import Outcome, Ready
-
-
-def do_all(ready: Ready) -> Outcome:
-    """Do the runs of a command under a progress bar.
-
-    Args:
-        ready: The runs.
-
-    Returns:
-        How they ended.
-    """
-    unit = next((job.planned.measure.axis.key for job in ready.jobs), "step")
-    with progress(ready.steps, unit) as (tick, say):
-        return ready.run(tick=tick, say=say)
 
 
 @contextmanager
@@ -40,15 +23,25 @@ def progress(
         unit: What a tick is ("iteration").
 
     Yields:
-        `tick(n)` advances the bar: by 1 for work done, by more for work that turned out to be
-        needless, which does not count toward the speed. `say(line)` prints a line above it.
+        `tick(n)` advances the bar: by 1 for work done, by another number for work that turned out
+        to be needless, or was lost, which does not count toward the speed. `say(line)` prints a
+        line above it.
     """
     if not sys.stderr.isatty():
         yield (lambda n: None), (lambda line: click.echo(line, err=True))
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=f" {unit}", smoothing=0.05, file=sys.stderr) as bar:
+    # A terminal that does not know its size says 0, for which there would be no bar at all.
+    known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    with tqdm(
+        total=total,
+        unit=f" {unit}",
+        smoothing=0.05,
+        ncols=None if known else 79,
+        nrows=None if known else 24,
+        file=sys.stderr,
+    ) as bar:
 
         def tick(n: int) -> None:
             if n == 1:

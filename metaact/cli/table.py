@@ -9,7 +9,7 @@ import click
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
 from .output import complain, echo_json
-from .progress import do_all
+from .sweeping import do_all, sweep_options
 
 
 @click.command(cls=Command)
@@ -75,7 +75,7 @@ def table(**given: Any) -> None:
         root=given["data_root"],
         device=device,
     )
-    document = reports.answer(do_all(ready))
+    document = reports.answer(do_all(ready, given))
     ours = agreement.table_report(found, document, seeds=len(seeds))
     if given["as_json"]:
         echo_json(replace(document, tables=[ours]).as_json())
@@ -84,4 +84,4 @@ def table(**given: Any) -> None:
     complain(document.missing)
 
 
-table.params += common_options()
+table.params += [*sweep_options(), *common_options()]

@@ -17,8 +17,8 @@ from .base import Command, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
 from .output import conclude
 from .parameters import Grid, Several
-from .progress import do_all
 from .reading_options import by_option, reading_of, reading_options
+from .sweeping import do_all, sweep_options
 
 if TYPE_CHECKING:
     from metaact.settings import Config
@@ -34,6 +34,7 @@ def verb(experiment: Experiment) -> click.Command:
         *setting_options(experiment.config, arguments=experiment.arguments),
         *_question_options(experiment),
         *reading_options(),
+        *sweep_options(),
         *common_options(),
     ]
     return Command(
@@ -111,7 +112,7 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     if tune is not None:
         protocol = getattr(configs[0], "protocol", "held-out")
         refuse_without_validation(protocol, validated=ready.validated)
-    outcome = do_all(ready)
+    outcome = do_all(ready, given)
     document = reports.answer(outcome, by=by, **reading)
     conclude(document, out / "figures", as_json=given["as_json"])
 

@@ -17,6 +17,7 @@ from .loop import Step as Step
 from .loop import train as train
 from .maml import MAML as MAML
 from .maml import MamlConfig as MamlConfig
+from .preview import Preview as Preview
 from .study import Outcome as Outcome
 from .study import Ready as Ready
 from .study import prepare as prepare
@@ -43,6 +44,7 @@ __all__ = [
     "Outcome",
     "Planned",
     "Prepared",
+    "Preview",
     "Ready",
     "Record",
     "Selected",

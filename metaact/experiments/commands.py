@@ -42,6 +42,19 @@ def command(experiment: Experiment, config: Config) -> Command:
     return {"verb": experiment.name, "arguments": arguments, "options": options}
 
 
+def words(experiment: Experiment, config: Config) -> list[str]:
+    """The words of the command that makes the runs of one config, without the program.
+
+    Examples:
+        >>> from metaact.experiments import CONVERGE, ConvergeConfig
+        >>> words(CONVERGE, ConvergeConfig(activation="relu", seed=3, lr=0.01))
+        ['converge', '--activation', 'relu', '--seed', '3', '--lr', '0.01']
+    """
+    found = command(experiment, config)
+    options = [word for pair in found["options"].items() for word in pair if word != ""]
+    return [str(found["verb"]), *found["arguments"], *options]
+
+
 def _follows(config: Config, name: str) -> bool:
     """Whether a setting has the value that it would be given if it were left out."""
     given = {s.name: getattr(config, s.name) for s in settings_of(type(config)) if s.name != name}

@@ -18,6 +18,10 @@ CHECKPOINT_SECONDS = 5.0
 Record = Mapping[str, object]
 
 
+class StoppedError(KeyboardInterrupt):
+    """Raised by `tick` to stop runs between two steps: they are saved where they are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """How a run ends.
@@ -93,6 +97,7 @@ def train(
 
     Raises:
         RunError: If a run directory cannot be written or its checkpoint does not fit.
+        StoppedError: If `tick` raises it; every run is saved where it is.
     """
     running = [_Training(member, make(member)) for member in members]
     for done in sorted({one.learner.done for one in running}):
@@ -110,15 +115,23 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
     for number in range(done, length):
         steps = advance([one.learner for one in running])
         going = []
+        stopped: StoppedError | None = None
         for one, step in zip(running, steps, strict=True):
             one.write(step.records)
-            tick()
+            try:
+                tick()
+            except StoppedError as error:
+                stopped = error
             if step.ended is None:
                 one.save(last=number + 1 == length)
                 going.append(one)
             else:
                 one.end(step.ended)
         running = going
+        if stopped is not None:
+            for one in running:
+                one.save(last=True)
+            raise stopped
         if not running:
             return
     for one in running:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaact.errors import UsageError
+from metaact.cores import free_cores
+from metaact.errors import UsageError, check_int
 from metaact.runs import Damaged, Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
-from metaact.settings import Config, Setting, with_role
+from metaact.settings import Config, Setting, settings_of, with_role
 
+from . import loop
 from .arms import canonical
-from .commands import command
+from .commands import command, words
 from .experiment import EXAMPLES, Example, Experiment, Planned, Prepared
+from .pool import LocalPool, Pool, Tick
+from .preview import Preview, preview
+from .processes import ProcessPool, group_of
 from .reuse import Library
 from .sweep import Job, SweepReport, sweep
+from .table import EXPERIMENTS
+from .worker import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +74,7 @@ class Ready:
         jobs: All runs behind them, those that others start from first.
         shared: The data of each group of configs.
         library: The store.
+        recipe: How a worker process makes the same; None if the experiment is not registered.
     """
 
     experiment: Experiment
@@ -74,6 +82,7 @@ class Ready:
     jobs: tuple[Job, ...]
     shared: tuple[Prepared, ...]
     library: Library = field(repr=False)
+    recipe: Recipe | None = field(default=None, repr=False)
 
     @property
     def validated(self) -> bool:
@@ -88,18 +97,30 @@ class Ready:
     def run(
         self,
         *,
+        workers: int | None = 1,
+        limit: int | None = None,
         tick: Callable[[int], None] = lambda steps: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> Outcome:
         """Do every run that the store does not hold.
 
         Args:
+            workers: Processes that do runs side by side, one thread each. Results are the same to
+                the bit. 1 is this process; None takes the free cores, on a GPU this process.
+            limit: Only so many of the runs that are missing; None for all.
             tick: Told the number of steps that have passed.
-            say: Told a line about each run that was there already or is worked on elsewhere.
+            say: Told a line about each run that is done, was there already or is worked on
+                elsewhere.
+
+        Raises:
+            UsageError: If `workers` or `limit` is not allowed.
         """
+        if limit is not None:
+            check_int("limit", limit, minimum=1)
+        hire = self._hiring(workers)
         for example in (e for shared in self.shared for e in shared.examples):
             _keep(example, self.library.store.path)
-        report = sweep(self.jobs, tick=tick, say=say)
+        report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
         longer = [j for j in self._evidence if (j.run.length or 0) > j.planned.length]
         return Outcome(
             experiment=self.experiment,
@@ -110,6 +131,58 @@ class Ready:
             validated=self.validated,
             at=max(j.planned.length for j in self._evidence) if longer else None,
         )
+
+    def preview(self, *, workers: int | None = 1, limit: int | None = None) -> Preview:
+        """The runs, which of them are there, and about how long the others will take.
+
+        A few steps are timed for that; nothing is written to the store.
+
+        Args:
+            workers: As for `run`.
+            limit: As for `run`.
+
+        Raises:
+            UsageError: If `workers` or `limit` is not allowed.
+        """
+        if limit is not None:
+            check_int("limit", limit, minimum=1)
+        return preview(self.jobs, limit=limit, hire=self._hiring(workers))
+
+    def commands(self, *, limit: int | None = None) -> list[list[str]]:
+        """The words of one command for each arm, rate and seed of which a run is missing.
+
+        Each makes its runs by itself, in any order or side by side: a transfer makes its
+        pre-training, or waits for the process that makes it.
+
+        Args:
+            limit: As for `run`: only the commands of the runs that come first.
+        """
+        missing = [job for job in self.jobs if not job.run.is_complete][:limit]
+        wanted = {id(job.planned.config) for job in missing}
+        return [words(self.experiment, one) for one in self.configs if id(one) in wanted]
+
+    def _hiring(self, workers: int | None) -> Callable[..., Pool]:
+        """Who does the runs, made when it is known how many they are."""
+        if workers is not None:
+            check_int("workers", workers, minimum=1)
+        on_gpu = any(shared.device != "cpu" for shared in self.shared)
+
+        def hire(jobs: int, tick: Tick, say: Callable[[str], None]) -> Pool:
+            asked = workers
+            if asked is None:
+                asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
+            size = min(asked, jobs)
+            if size == 1:
+                return LocalPool(tick)
+            if self.recipe is None:
+                raise UsageError(
+                    f"`workers` must be 1 for {self.experiment.name} (other processes cannot "
+                    "import it: `experiments.register` says where it is); got {asked}."
+                )
+            groups = group_of(self.shared)
+            return ProcessPool(self.recipe, size=size, group_of=groups, tick=tick, say=say)
+
+        return hire
 
     @property
     def _evidence(self) -> list[Job]:
@@ -155,7 +228,8 @@ def prepare(
         key = tuple(getattr(config, name) for name in names)
         shared_by.setdefault(key, []).append(config)
     everything = []
-    for group in shared_by.values():
+    groups = tuple(shared_by.values())
+    for group in groups:
         shared: Prepared = computes.prepare(group, root=root, device=device, **given)
         everything.append(shared)
         planned += [(one, shared) for one in computes.plan(group, shared)]
@@ -165,6 +239,32 @@ def prepare(
         jobs=tuple(open_jobs(experiment, planned, library)),
         shared=tuple(everything),
         library=library,
+        recipe=_recipe(experiment, groups, root=root, device=device, given=given),
+    )
+
+
+def _recipe(
+    experiment: Experiment,
+    groups: Sequence[Sequence[Config]],
+    *,
+    root: Path | None,
+    device: str,
+    given: Mapping[str, Any],
+) -> Recipe | None:
+    """How a worker process makes the same data and plan; None where it cannot."""
+    if experiment.name not in EXPERIMENTS:
+        return None
+    names = [one.name for one in settings_of(experiment.config)]
+    return Recipe(
+        place=EXPERIMENTS[experiment.name].place,
+        groups=tuple(
+            tuple({name: getattr(config, name) for name in names} for config in group)
+            for group in groups
+        ),
+        root=root,
+        device=device,
+        given=given,
+        checkpoint_seconds=loop.CHECKPOINT_SECONDS,
     )
 
 
@@ -173,6 +273,8 @@ def run(
     configs: Sequence[Config],
     store: RunStore | str | Path,
     *,
+    workers: int | None = 1,
+    limit: int | None = None,
     tick: Callable[[int], None] = lambda steps: None,
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
@@ -183,8 +285,10 @@ def run(
         experiment: What to run.
         configs: One per arm, rate and seed.
         store: The run store, or its folder.
+        workers: Processes that do runs side by side, see `Ready.run`; 1 is this process.
+        limit: Only so many of the runs that are missing; None for all.
         tick: Told the number of steps that have passed.
-        say: Told a line about each run that was there already or is worked on elsewhere.
+        say: Told a line about each run that is done, was there already or is worked on elsewhere.
         options: Further arguments of `prepare`.
 
     Returns:
@@ -197,7 +301,8 @@ def run(
         >>> reports.answer(outcome).studies[0].arms[0].score.mean              # doctest: +SKIP
         0.617
     """
-    return prepare(experiment, configs, store, **options).run(tick=tick, say=say)
+    ready = prepare(experiment, configs, store, **options)
+    return ready.run(workers=workers, limit=limit, tick=tick, say=say)
 
 
 def open_jobs(

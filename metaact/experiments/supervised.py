@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,9 +26,16 @@ from .evidence import RIGHT
 from .experiment import Member
 from .loop import Finished, Record, Step, train
 from .networks import counts
+from .timing import seconds_of
 
 STACK = 32
 """Runs in one vectorised call where stacking pays at all."""
+
+TIMED = 2, 10
+"""Updates between which the time is taken: the first ones warm up."""
+
+SAMPLE = 500
+"""Images of the forward pass that is timed: an evaluation takes as many at a time."""
 
 UNNORMALISED = {"mean": [0.0], "std": [1.0], "scale": "pixels in 0..1"}
 """What the networks of these experiments are fed with: bytes scaled to 0..1."""
@@ -193,6 +202,44 @@ def advance(learners: Sequence[Learner]) -> list[Step]:
         learner.after(outcome, records)
         for learner, outcome, records in zip(learners, outcomes, inside, strict=True)
     ]
+
+
+def estimate(learner: Learner) -> float:
+    """Seconds that a run takes: its updates and its evaluations, a few of each timed.
+
+    The learner is used up by it.
+    """
+    trainer = learner.trainer
+    updates = min(trainer.steps, TIMED[1])
+    first = min(TIMED[0], updates - 1)
+    moments: list[float] = []
+
+    def observe(step: int) -> None:
+        moments.append(time.perf_counter())
+        if step == updates:
+            raise _TimedError
+
+    start = time.perf_counter()
+    with contextlib.suppress(_TimedError):
+        trainer.epoch(observe_at={first, updates}, observe=observe)
+    update = (moments[-1] - (moments[0] if first else start)) / (updates - first)
+    images = sum(len(part.labels) for part in learner.evaluate_on.values())
+    sample = _First(learner.evaluate_on["test"])
+    evaluation = seconds_of(lambda: evaluate(trainer.model, sample)) * images / len(sample.labels)
+    times = learner.epochs + len(learner.observe_at) + learner.evaluate_start
+    return update * trainer.steps * learner.epochs + evaluation * times
+
+
+class _TimedError(Exception):
+    """Enough updates are done: the rest of the epoch is not."""
+
+
+class _First:
+    """The first images of a part."""
+
+    def __init__(self, images: Labelled) -> None:
+        self.pixels = images.pixels[:SAMPLE]
+        self.labels = images.labels[:SAMPLE]
 
 
 def train_together(

@@ -1,45 +1,31 @@
-"""Many runs, one after the other, shared fairly with any other process on the same store."""
+"""Many runs, shared fairly with any other process on the same store: what is done when."""
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-from metaact.errors import MetaactError
-from metaact.runs import Run, RunBusyError, environment
+from metaact.runs import Run
 
-from .experiment import Implementation, Member, Planned, Prepared
+from .job import Ended as Ended
+from .job import Job as Job
+from .outlook import Outlook
+from .pool import Batch, Finish, LocalPool, Pool, Tick
 
-logger = logging.getLogger(__name__)
+Say = Callable[[str], None]
+Hire = Callable[[int, Tick, Say], Pool]
+"""Makes who does the runs: told how many runs there are, and whom to tell of progress."""
 
+POLL = 0.5
+"""Seconds between two looks at a run that another process works on and that others start from."""
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
-    """One run to be done.
+LIMITED = "limited: "
+"""Begins the line about runs that were not begun: nothing is wrong with them."""
 
-    Attributes:
-        planned: What it is.
-        run: Its directory.
-        needs: The directories of the runs that it starts from.
-        shared: The data that it shares with others.
-        computes: What computes it.
-        label: What the user sees: the plan's label, and the settings that vary in it.
-    """
-
-    planned: Planned
-    run: Run
-    needs: tuple[Run, ...]
-    shared: Prepared
-    computes: Implementation
-    label: str
-
-    @property
-    def member(self) -> Member:
-        """The run as it is executed."""
-        return Member(planned=self.planned, run=self.run, needs=self.needs)
+MOST_DEATHS, MOST_STARTS = 2, 5
+"""So often may a process die at one point of a run, or before it has begun the run; then the run
+has failed. A point is a checkpoint: who comes further each time goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +37,19 @@ class SweepReport:
         reused: How many of them were complete before.
         failed: Label and one-line reason of every run that raised, or cannot be read back.
         busy: Labels of the runs that another process is working on.
+        left: Labels of the runs that were not begun, as only so many were asked for.
     """
 
     done: tuple[Run, ...]
     reused: int
     failed: tuple[tuple[str, str], ...]
     busy: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether every run that was asked for is there."""
-        return not self.failed and not self.busy
+        return not self.failed and not self.busy and not self.left
 
     def complaints(self) -> list[str]:
         """One line for every run that is not there, with what to do."""
@@ -73,20 +61,42 @@ class SweepReport:
         ]
         return lines
 
+    def limited(self) -> list[str]:
+        """One line if only so many runs were asked for and others are left."""
+        if not self.left:
+            return []
+        runs = "1 run is" if len(self.left) == 1 else f"{len(self.left)} runs are"
+        return [
+            f"{LIMITED}{runs} not begun ({self.left[0]}{', ...' if self.left[1:] else ''}); "
+            "the same command without --limit does the rest."
+        ]
+
+
+def _alone(jobs: int, tick: Tick, say: Say) -> Pool:
+    return LocalPool(tick)
+
 
 def sweep(
-    jobs: Sequence[Job], *, tick: Callable[[int], None], say: Callable[[str], None]
+    jobs: Sequence[Job],
+    *,
+    tick: Callable[[int], None],
+    say: Say,
+    limit: int | None = None,
+    hire: Hire = _alone,
 ) -> SweepReport:
     """Do every run that is neither complete nor being worked on elsewhere.
 
     A run that fails, or is complete and damaged, does not stop the others. A run that was busy is
-    tried once more at the end. Runs of one group are executed together where their plan allows it:
-    when the turn of the first comes it takes along others that no process works on.
+    tried once more at the end; one from which others start is waited for. Runs of one group are
+    executed together where their plan allows it.
 
     Args:
         jobs: The runs; those that others start from come first.
-        tick: Told the number of progress ticks that have passed.
-        say: Told one line about each run that is reused or busy.
+        tick: Told the number of progress ticks that have passed; less than 0 for steps that were
+            lost with a process and are done again.
+        say: Told one line about each run that is reused, done or busy.
+        limit: Only so many of the runs that are missing; None for all.
+        hire: Makes who does them; this process, unless others are asked for.
 
     Returns:
         How each run ended.
@@ -98,7 +108,7 @@ def sweep(
         complete = job.run.is_complete
         fault = job.run.damage() if complete else None
         if fault is not None:
-            failed[job.run.identity] = job.label, fault
+            failed[job.identity] = job.label, fault
             tick(job.planned.length)
         elif complete:
             reused += 1
@@ -106,17 +116,18 @@ def sweep(
             tick(job.planned.length)
         else:
             pending.append(job)
-    taken: set[str] = set()
-    for again in (False, True):
-        pending = [job for job in pending if not _attempt(job, pending, tick, failed, taken)]
-        for job in pending if again else ():
-            say(f"{job.label}: another process is working on it ({job.run.directory})")
-    done = {job.run.identity: job.run for job in jobs if _is_intact(job.run)}
+    left = [] if limit is None else pending[limit:]
+    for job in left:
+        tick(job.planned.length)
+    schedule = _Schedule(pending[: len(pending) - len(left)], failed, tick, say)
+    schedule.do_all(hire)
+    intact = {job.identity: job.run for job in jobs if _is_intact(job.run)}
     return SweepReport(
-        done=tuple(done.values()),
+        done=tuple(intact.values()),
         reused=reused,
-        failed=tuple(failed.values()),
-        busy=tuple(job.label for job in pending),
+        failed=tuple(failed[job.identity] for job in jobs if job.identity in failed),
+        busy=tuple(job.label for job in schedule.busy),
+        left=tuple(job.label for job in left),
     )
 
 
@@ -124,83 +135,133 @@ def _is_intact(run: Run) -> bool:
     return run.is_complete and run.damage() is None
 
 
-def _attempt(
-    job: Job,
-    pending: Sequence[Job],
-    tick: Callable[[int], None],
-    failed: dict[str, tuple[str, str]],
-    taken: set[str],
-) -> bool:
-    """Work on one run, and on others with it, which are then `taken`; False if it is busy."""
-    ticked = 0
-    others: list[Job] = []
+class _Schedule:
+    """Which run is done when.
 
-    def one() -> None:
-        nonlocal ticked
-        ticked += 1
-        tick(1)
+    Args:
+        jobs: The runs to do.
+        failed: Where those that fail are written down, by identity.
+        tick: Told of progress.
+        say: Told of what happens.
+    """
 
-    try:
-        with ExitStack() as held:
-            held.enter_context(job.run.lock())
-            if not job.run.is_complete:
-                others = _companions(job, pending, held)
-                _execute(job, others, one)
-                taken.update(other.run.identity for other in others if other.run.is_complete)
-            elif job.run.identity in taken:
-                ticked = job.planned.length  # it was taken along, and counted there
-    except RunBusyError:
-        return False
-    except MetaactError as error:
-        failed[job.run.identity] = job.label, str(error)
-    except Exception as error:  # a user's own activation may raise anything; the others go on
-        logger.debug("%s", job.label, exc_info=True)
-        failed[job.run.identity] = job.label, f"{type(error).__name__}: {error}"
-    done = [job, *(other for other in others if other.run.identity in taken)]
-    tick(max(0, sum(each.planned.length for each in done) - ticked))
-    return True
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        failed: dict[str, tuple[str, str]],
+        tick: Callable[[int], None],
+        say: Say,
+    ) -> None:
+        self.waiting = list(jobs)
+        self.busy: list[Job] = []
+        self.running: list[Batch] = []
+        self.failed = failed
+        self.tick, self.say = tick, say
+        self.outlook = Outlook([job.planned.length for job in jobs])
+        self._open = {job.identity for job in jobs}
+        self._deaths: dict[str, list[tuple[int | None, bool]]] = {}
+        self._told: set[str] = set()
 
+    def do_all(self, hire: Hire) -> None:
+        """Do the runs; at the end, those of `busy` are being worked on elsewhere."""
+        if not self.waiting:
+            return
+        again = False
+        with hire(len(self.waiting), self._ticked, self.say) as pool:
+            self.outlook.size = pool.size
+            while True:
+                self._hand_out(pool)
+                if self.running:
+                    self._note(pool.wait())
+                elif self.waiting:
+                    self._wait_for_others()
+                elif self.busy and not again:
+                    self.waiting, self.busy, again = self.busy, [], True
+                else:
+                    break
+        for job in self.busy:
+            self.say(f"{job.label}: another process is working on it ({job.run.directory})")
 
-def _execute(job: Job, others: Sequence[Job], tick: Callable[[], None]) -> None:
-    """Do a run with others; alone if that fails, as the fault may be that of another."""
-    try:
-        _together([job, *others], tick)
-    except Exception:  # what a user's own activation raises, too
-        if not others:
-            raise
-        logger.debug("%s, with others", job.label, exc_info=True)
-        if not job.run.is_complete:
-            _together([job], tick)
+    def _hand_out(self, pool: Pool) -> None:
+        while len(self.running) < pool.size and (batch := self._next()):
+            self.running.append(batch)
+            self.outlook.begin(batch)
+            pool.begin(batch)
 
+    def _next(self) -> Batch:
+        """The first run that starts from none that is still to come, with others of its group."""
+        first = next((job for job in self.waiting if not self._is_early(job)), None)
+        if first is None:
+            return ()
+        batch, group = [first], first.planned.group
+        # Where a process has died, runs are done one by one: the fault may be that of one alone.
+        for job in self.waiting if group is not None and not self._deaths else ():
+            if len(batch) >= first.planned.together:
+                break
+            fits = job.planned.group == group and job.shared is first.shared
+            if job is not first and fits and not self._is_early(job):
+                batch.append(job)
+        self.waiting = [job for job in self.waiting if job not in batch]
+        return tuple(batch)
 
-def _together(jobs: Sequence[Job], tick: Callable[[], None]) -> None:
-    for job in jobs:
-        job.run.start(_about(job))
-    jobs[0].computes.execute([job.member for job in jobs], jobs[0].shared, tick=tick)
+    def _is_early(self, job: Job) -> bool:
+        return any(need.identity in self._open for need in job.needs)
 
+    def _wait_for_others(self) -> None:
+        """All that is left starts from runs that another process is working on."""
+        needed = {need.identity for job in self.waiting for need in job.needs}
+        sources = [job for job in self.busy if job.identity in needed]
+        for job in sources:
+            if job.identity not in self._told:
+                self._told.add(job.identity)
+                self.say(f"{job.label}: another process is working on it; waiting for it")
+        while sources and all(job.run.is_busy for job in sources):
+            time.sleep(POLL)
+        self.busy = [job for job in self.busy if job not in sources]
+        self.waiting = [*sources, *self.waiting]
 
-def _companions(job: Job, pending: Sequence[Job], held: ExitStack) -> list[Job]:
-    """Other runs of the group that no process has done or works on, locked until the end."""
-    found: list[Job] = []
-    group = job.planned.group
-    for other in pending if group is not None else ():
-        if len(found) + 1 >= job.planned.together:
-            break
-        if other is job or other.planned.group != group or other.shared is not job.shared:
-            continue
-        try:
-            with ExitStack() as attempt:
-                attempt.enter_context(other.run.lock())
-                if not other.run.is_complete:
-                    held.push(attempt.pop_all())
-                    found.append(other)
-        except MetaactError:
-            continue  # its own turn comes, and says why
-    return found
+    def _ticked(self, batch: Batch, steps: int) -> None:
+        self.outlook.tick(batch, steps)
+        self.tick(steps)
 
+    def _note(self, finish: Finish) -> None:
+        """What became of a batch."""
+        self.running.remove(finish.batch)
+        steps = self.outlook.end(finish.batch)
+        by_identity = {job.identity: job for job in finish.batch}
+        for one in finish.ended:
+            job = by_identity.pop(one.identity)
+            if one.state == "busy":
+                self.busy.append(job)
+                self.outlook.put_back(job.planned.length)
+                continue
+            self._open.discard(job.identity)
+            if one.state == "failed":
+                self.failed[job.identity] = job.label, one.reason
+            self.say(self.outlook.line(job, one))
+        if finish.died:
+            self.tick(-steps)
+            self._mourn(list(by_identity.values()), finish)
 
-def _about(job: Job) -> dict[str, Any]:
-    shared = job.shared
-    return dict(
-        environment(device=shared.device, data=shared.data, normalisation=shared.normalisation)
-    )
+    def _mourn(self, jobs: Sequence[Job], finish: Finish) -> None:
+        """The process of these runs died: another continues them, unless that is of no use."""
+        for job in jobs:
+            point = job.run.saved_at
+            deaths = self._deaths.setdefault(job.identity, [])
+            deaths.append((point, finish.begun))
+            here = [begun for at, begun in deaths if at == point]
+            is_hopeless = sum(here) >= MOST_DEATHS or len(here) >= MOST_STARTS
+            if job.run.is_complete:
+                ended = Ended(identity=job.identity, state="done")
+            elif not is_hopeless:
+                self.say(f"{job.label}: its worker died ({finish.died}); another continues it")
+                self.waiting.insert(0, job)
+                self.outlook.put_back(job.planned.length)
+                continue
+            else:
+                why = f"its worker died {len(here)} times at the same point ({finish.died})"
+                self.failed[job.identity] = job.label, why
+                ended = Ended(identity=job.identity, state="failed")
+            self._open.discard(job.identity)
+            self.tick(job.planned.length)
+            self.say(self.outlook.line(job, ended))

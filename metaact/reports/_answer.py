@@ -38,5 +38,5 @@ def answer(outcome: Outcome, *, by: str = "activation", **options: Any) -> Docum
         found,
         left_out=[*found.left_out, *damaged],
         reused=outcome.report.reused,
-        missing=outcome.report.complaints(),
+        missing=[*outcome.report.complaints(), *outcome.report.limited()],
     )

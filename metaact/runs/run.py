@@ -201,6 +201,12 @@ class Run:
         path = self.directory / checkpoint.NAME
         return checkpoint.load(path, identity=self.identity)[0] if path.exists() else None
 
+    @property
+    def saved_at(self) -> int | None:
+        """When the last checkpoint was written, in nanoseconds; None where there is none."""
+        path = self.directory / checkpoint.NAME
+        return path.stat().st_mtime_ns if path.exists() else None
+
     def weights(self) -> dict[str, Any]:
         """What `save_weights` was given, on the CPU.
 

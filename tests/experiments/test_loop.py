@@ -18,7 +18,7 @@ import pytest
 
 import metaact
 from metaact import experiments
-from metaact.experiments import TransferConfig, find
+from metaact.experiments import TransferConfig, find, loop
 from metaact.runs import RunStore
 from metaact.settings import Config
 
@@ -155,6 +155,55 @@ def test_a_group_that_was_killed_ends_as_the_uninterrupted_group(
     run_killed(find(name), group, tmp_path / "killed", after=5)
     experiments.run(find(name), group, tmp_path / "killed")
     assert _close(content(tmp_path / "killed"), content(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+def test_stopped_between_steps_everything_is_saved(
+    name: str,
+    drawing: dict[str, Config],
+    whole: dict[str, dict[str, bytes]],
+    tmp_path: Path,
+    content: Content,
+) -> None:
+    """Though no checkpoint was due."""
+    ready = experiments.prepare(find(name), [drawing[name]], tmp_path)
+    ticks = 0
+
+    def tick(steps: int) -> None:
+        nonlocal ticks
+        ticks += steps
+        if ticks == 2:
+            raise loop.StoppedError
+
+    with pytest.raises(KeyboardInterrupt):
+        ready.run(tick=tick)
+    (run,) = RunStore(tmp_path).runs()
+    state = run.state()
+    assert state is not None
+    assert (state["iteration"] if name == "maml" else state["trainer"]["epochs"]) == 2
+    assert experiments.run(find(name), [drawing[name]], tmp_path).report.is_complete
+    assert content(tmp_path) == whole[name]
+
+
+def test_a_group_that_is_stopped_is_saved_as_a_whole(
+    drawing: dict[str, Config], tmp_path: Path
+) -> None:
+    """Whichever run of it is told first, all have done the step."""
+    base: Any = replace(drawing["converge"], activation="arelu", stack=3)  # type: ignore[type-var,call-arg]
+    group = [replace(base, seed=seed) for seed in range(3)]
+    calls = 0
+
+    def tick(steps: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise loop.StoppedError
+
+    with pytest.raises(loop.StoppedError):
+        experiments.run(find("converge"), group, tmp_path, tick=tick)
+    states = [run.state() for run in RunStore(tmp_path).runs()]
+    assert [state["trainer"]["epochs"] for state in states if state] == [2, 2, 2]
+    assert experiments.run(find("converge"), group, tmp_path).report.is_complete
 
 
 def _close(found: dict[str, bytes], expected: dict[str, bytes]) -> bool:

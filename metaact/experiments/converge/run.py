@@ -10,6 +10,7 @@ from torch import nn
 
 from metaact import activations, tasks
 from metaact.adaptation import Trainer, make_optimizer
+from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
 from metaact.experiments.networks import network, recipe, run_name
 from metaact.experiments.pictures import image_example
@@ -133,20 +134,25 @@ def execute(
     members: Sequence[Member], shared: ImageData, *, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Train and evaluate after every epoch, or continue where it stopped."""
+    train_together(members, lambda member: learner(member.planned.config, shared), tick=tick)
 
-    def learner(member: Member) -> Learner:
-        config: ConvergeConfig = member.planned.config
-        evaluate_on = {"test": shared.test}
-        if shared.validation is not None:
-            evaluate_on["validation"] = shared.validation
-        return Learner(
-            trainer(config, shared),
-            evaluate_on,
-            epochs=config.epochs,
-            observe_at=points(config, len(shared.train)),
-        )
 
-    train_together(members, learner, tick=tick)
+def estimate(planned: Planned, shared: ImageData) -> float:
+    """Seconds that a run takes, from a few updates and one evaluation."""
+    return supervised.estimate(learner(planned.config, shared))
+
+
+def learner(config: ConvergeConfig, shared: ImageData) -> Learner:
+    """What a run trains, before its first epoch."""
+    evaluate_on = {"test": shared.test}
+    if shared.validation is not None:
+        evaluate_on["validation"] = shared.validation
+    return Learner(
+        trainer(config, shared),
+        evaluate_on,
+        epochs=config.epochs,
+        observe_at=points(config, len(shared.train)),
+    )
 
 
 def trainer(config: ConvergeConfig, shared: ImageData) -> Trainer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from metaact.errors import renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
 from metaact.experiments.networks import counts, network, run_name
+from metaact.experiments.timing import seconds_of
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
+from metaact.settings import LONGEST
 
 from . import measure
 from .config import MamlConfig
@@ -210,6 +212,19 @@ def execute(
 ) -> None:
     """Meta-train, validate along the way, test, and finish; or continue where it stopped."""
     train(members, lambda member: Learner(member.planned.config, shared), _advance, tick=tick)
+
+
+def estimate(planned: Planned, shared: EpisodeData) -> float:
+    """Seconds that a run takes: its meta-updates, its validations and its test, as timed."""
+    config: MamlConfig = planned.config
+    learner = Learner(replace(config, iterations=LONGEST, validation_every=LONGEST), shared)
+    update = seconds_of(learner.step)
+    batch = next(shared.test.batches(config.tasks))
+    episodes = len(shared.test)
+    if shared.validation is not None:
+        episodes += len(shared.validation) * -(-config.iterations // config.validation_every)
+    tested = seconds_of(lambda: learner.maml.test(batch, inner_steps=config.test_inner_steps))
+    return update * config.iterations + tested * episodes / len(batch)
 
 
 def _advance(learners: Sequence[Learner]) -> list[Step]:

@@ -15,6 +15,7 @@ import torch
 from metaact import activations
 from metaact.adaptation import Recipe, Trainer
 from metaact.errors import RunError
+from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned
 from metaact.experiments.networks import recipe, run_name
 from metaact.experiments.supervised import Learner, together, train_together
@@ -154,15 +155,29 @@ def execute(
 ) -> None:
     """Train runs of one kind; a fine-tuning with nothing to start from ends at once."""
     if members[0].planned.kind == SOURCE:
-        train_together(members, lambda member: _pretraining(member, shared), tick=tick)
+        train_together(
+            members, lambda member: _pretraining(member.planned.config, shared), tick=tick
+        )
         return
     ready = [member for member in members if not _ended_without_source(member)]
     if ready:
         train_together(ready, lambda member: _finetuning(member, shared), tick=tick)
 
 
-def _pretraining(member: Member, shared: DomainData) -> Learner:
-    config: TransferConfig = member.planned.config
+def _finetuning(member: Member, shared: DomainData) -> Learner:
+    source = member.needs[0] if member.needs else None
+    return _started_from(member.planned.config, member.planned.part, source, shared)
+
+
+def estimate(planned: Planned, shared: DomainData) -> float:
+    """Seconds that a run takes, from a few updates and one evaluation; it starts from no other."""
+    if planned.kind == SOURCE:
+        return supervised.estimate(_pretraining(planned.config, shared))
+    from_scratch = Stage(pretrained=0, epochs=planned.length)
+    return supervised.estimate(_started_from(planned.config, from_scratch, None, shared))
+
+
+def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
     domain = shared.pair.source
     model = build(config, domain.train, shared)
     by_sgd = Recipe(lr=config.pretrain_lr, momentum=config.momentum, batch_size=config.batch_size)
@@ -174,13 +189,13 @@ def _pretraining(member: Member, shared: DomainData) -> Learner:
     )
 
 
-def _finetuning(member: Member, shared: DomainData) -> Learner:
-    config: TransferConfig = member.planned.config
-    stage: Stage = member.planned.part
+def _started_from(
+    config: TransferConfig, stage: Stage, source: Run | None, shared: DomainData
+) -> Learner:
     domain = shared.pair.target
     model = build(config, domain.train, shared)
-    if stage.pretrained:
-        weights = source_weights(member.needs[0], stage.pretrained)
+    if source is not None:
+        weights = source_weights(source, stage.pretrained)
         if not shared.pair.keeps_head:
             head = {n: v for n, v in model.state_dict().items() if n.startswith("head.")}
             weights = {**weights, **head}

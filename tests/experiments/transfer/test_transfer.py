@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,16 +221,25 @@ def test_missing_source_is_an_error(transfer_config: TransferConfig, tmp_path: P
         transfer.source_weights(run_of(transfer_config, tmp_path, None), 2)
 
 
-def test_a_busy_source_makes_its_fine_tunings_busy(
-    transfer_config: TransferConfig, tmp_path: Path
-) -> None:
+def test_a_busy_source_is_waited_for(transfer_config: TransferConfig, tmp_path: Path) -> None:
+    """Another command that needs it, too, may be making it: each is a job of its own elsewhere."""
     ready = experiments.prepare(TRANSFER, [replace(transfer_config, epochs=(1,))], tmp_path)
     holder = ready.jobs[0].run
     held = Run(holder.directory, kind=holder.kind, name=holder.name, config=holder.config)
-    with held.lock():
-        report = ready.run().report
-    assert len(report.busy) == 2
-    assert [run.config["pretrained"] for run in report.done] == [0]
+    said: list[str] = []
+    with ExitStack() as lock:
+        lock.enter_context(held.lock())
+
+        def say(line: str) -> None:
+            said.append(line)
+            if "waiting for it" in line:
+                lock.close()
+
+        report = ready.run(say=say).report
+    assert report.complaints() == []
+    assert [run.config["pretrained"] for run in report.done if run.kind == "transfer"] == [2, 0]
+    (line,) = (line for line in said if "waiting for it" in line)
+    assert line.startswith(ready.jobs[0].label)
 
 
 def test_other_number_of_classes_gets_a_new_head(

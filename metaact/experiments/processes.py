@@ -1,0 +1,241 @@
+"""Worker processes that do the runs of a sweep side by side, one thread each.
+
+They are programs of their own, not forks: they share no state with this process, so it matters
+neither what threads it has nor whether it holds a GPU, and a script needs no guard around its main
+part. A worker is started when there is work for it, and lives as long as there is more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from metaact.cores import LIBRARY_THREADS, THREADS
+
+from .pool import Batch, Finish, Tick
+from .worker import PROGRAM, STOP, Item, Order, Recipe, Reply
+
+STOP_SECONDS = 20.0
+"""So long a worker may take to come to the end of a step and save it, when it is told to stop."""
+
+LAST_LINES = 3
+"""Of what a worker that died had written to stderr, so many lines are looked at."""
+
+
+class ProcessPool:
+    """Worker processes on this machine.
+
+    Args:
+        recipe: How they make the data and the plan.
+        size: How many there are at most.
+        group_of: Which group of the recipe a job is of.
+        tick: Told of progress.
+        say: Told a line: what a worker wrote to stderr.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        size: int,
+        group_of: Callable[[Any], int],
+        tick: Tick,
+        say: Callable[[str], None],
+    ) -> None:
+        self.size = size
+        self._recipe = pickle.dumps(recipe)
+        self._group_of = group_of
+        self._tick, self._say = tick, say
+        self._workers: list[_Worker] = []
+        self._events: queue.Queue[_Event] = queue.Queue()
+        self._said: set[str] = set()
+
+    def begin(self, batch: Batch, *, timing: bool = False) -> None:
+        """Give a batch to a worker that has none; a new one is started if there is none."""
+        items = tuple(Item(run=job.run, needs=job.needs, label=job.label) for job in batch)
+        order = Order(group=self._group_of(batch[0]), items=items, timing=timing)
+        worker = next((one for one in self._workers if one.is_free), None)
+        if worker is None:
+            worker = _Worker(self._recipe, self._events)
+            self._workers.append(worker)
+        worker.take(batch, order)
+
+    def wait(self) -> Finish:
+        """Wait until a batch has ended or its worker died."""
+        while True:
+            worker, what = self._events.get()
+            if isinstance(what, str):
+                self._pass_on(what)
+            elif what is None:
+                why = worker.cause_of_death()
+                worker.end()
+                self._workers.remove(worker)
+                if worker.batch:
+                    return Finish(batch=worker.batch, died=why, begun=worker.begun)
+            elif what.begins:
+                worker.begun = True
+            elif what.at_once:
+                self._tick(worker.batch, what.ticks)
+            elif not what.is_last:
+                for _ in range(what.ticks):
+                    self._tick(worker.batch, 1)
+            else:
+                batch, worker.batch = worker.batch, ()
+                return Finish(batch=batch, ended=what.ended, seconds=what.seconds)
+
+    def _pass_on(self, line: str) -> None:
+        """Every worker warns of the same things: once is enough."""
+        if line.strip() and line not in self._said:
+            self._said.add(line)
+            self._say(line)
+
+    def __enter__(self) -> ProcessPool:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """End the workers; where something was raised, what they are doing is saved first."""
+        try:
+            if raised and raised[0] is not None and any(one.batch for one in self._workers):
+                self._stop()
+        finally:
+            for worker in self._workers:
+                worker.end()
+
+    def _stop(self) -> None:
+        self._say("stopping: each run is saved at the end of its step; Ctrl-C again stops at once")
+        for worker in self._workers:
+            worker.send(STOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in self._workers:
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+
+
+class _Worker:
+    """One worker process, as its parent sees it.
+
+    Attributes:
+        batch: What it works on; empty if it is free.
+        begun: Whether it has begun the runs of the batch: before, it loads the data.
+    """
+
+    def __init__(self, recipe: bytes, events: queue.Queue[_Event]) -> None:
+        one = dict.fromkeys((THREADS, *LIBRARY_THREADS), "1")
+        with _interrupts_held_back():
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", PROGRAM, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **one},
+            )
+        self.batch: Batch = ()
+        self.begun = False
+        self._events = events
+        self._last: list[str] = []
+        self._errors = threading.Thread(target=self._read_errors, daemon=True)
+        self._replies = threading.Thread(target=self._read_replies, daemon=True)
+        self._errors.start()
+        self._replies.start()
+        self._write(recipe)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it lives and has nothing to do."""
+        return not self.batch and self.process.poll() is None
+
+    def take(self, batch: Batch, order: Order) -> None:
+        """Have it work on a batch."""
+        self.batch, self.begun = batch, False
+        self.send(order)
+
+    def send(self, what: object) -> None:
+        """Send an order; that it died is noticed where its replies are read."""
+        self._write(pickle.dumps(what))
+
+    def _write(self, content: bytes) -> None:
+        assert self.process.stdin is not None
+        with suppress(OSError, ValueError):
+            self.process.stdin.write(content)
+            self.process.stdin.flush()
+
+    def _read_replies(self) -> None:
+        assert self.process.stdout is not None
+        while True:
+            try:
+                reply: Reply = pickle.load(self.process.stdout)
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+                break
+            self._events.put((self, reply))
+        self._events.put((self, None))
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for row in self.process.stderr:
+            line = row.decode(errors="replace").rstrip()
+            self._last = [*self._last, line][-LAST_LINES:]
+            self._events.put((self, line))
+
+    def cause_of_death(self) -> str:
+        """Why it died, in a few words."""
+        code = self.process.wait()
+        self._errors.join(1.0)
+        if code >= 0:
+            last = next((line for line in reversed(self._last) if line.strip()), "")
+            return f"exit code {code}{': ' if last else ''}{last}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if name == "SIGKILL":
+            return "SIGKILL, which the system sends when memory runs out: try fewer --workers"
+        return name
+
+    def end(self) -> None:
+        """End it now, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
+        with suppress(OSError):  # what could not be written any more
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        readers = (self._replies, self.process.stdout), (self._errors, self.process.stderr)
+        for reader, stream in readers:
+            reader.join(1.0)
+            if stream is not None and not reader.is_alive():
+                stream.close()
+
+
+_Event = tuple[_Worker, Reply | str | None]
+"""A reply, a line of stderr, or None at the end of a worker."""
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C reaches every process of the terminal: a worker that starts here never sees it.
+
+    It is its parent that tells it to stop. Here, Ctrl-C is only late.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def group_of(shared: Sequence[object]) -> Callable[[Any], int]:
+    """Finds the group of a job by the data that it shares."""
+    numbers = {id(one): number for number, one in enumerate(shared)}
+    return lambda job: numbers[id(job.shared)]
