@@ -1,16 +1,20 @@
-"""metaact against learn2learn 0.2.0: the same weights, tasks, threads and arithmetic.
+"""metaact against learn2learn 0.2.0 and torch.func: the same weights, tasks, threads, arithmetic.
 
-For each number of shots, the two sides take turns at three jobs, and the medians are compared:
+For each number of shots the sides take turns, and the medians are compared:
 
     sampling   32 fresh tasks: `Episodes.sample` against learn2learn's MetaDataset and transforms
-    compute    one meta-gradient of given tasks: 5 second-order steps, MNIST-Conv with AReLU
+    compute    one meta-gradient of given tasks: 5 second-order steps, MNIST-Conv; torch.func takes
+               part as `vmap(grad(...))` over a loop of `grad`, as its tutorials write it
     whole      sampling, meta-gradient, Adam step: one iteration of learn2learn's meta_mnist example
 
-Then each side computes in a process of its own for its peak memory. Run it on an idle machine:
+and what share of the time matrix products of the same size would take (the GEMM bound). Then each
+side computes in a process of its own for its peak memory. With --contended our side is measured
+alone, and then beside a process that keeps one core busy. Run it on an idle machine:
 
     python benchmarks/maml.py --repeats 15 --threads 2
+    python benchmarks/maml.py --contended
 
-MNIST is read from the data root (METAACT_DATA); without it both sides get the built-in glyphs.
+MNIST is read from --data-root (METAACT_DATA); without it both sides get the built-in glyphs.
 """
 
 from __future__ import annotations
@@ -30,10 +34,11 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
 from metaact import models, tasks
-from metaact.adaptation import MAML
+from metaact.adaptation import MAML, set_threads
 from metaact.adaptation.episodic.learn2learn import import_learn2learn
 from metaact.errors import DataError
 
@@ -54,10 +59,10 @@ class Pixels(torch.utils.data.Dataset):
         return (self.pixels[index].float().div(255) - self.mean) / self.std, self.labels[index]
 
 
-def data_source() -> tuple[str, tasks.Images, torch.utils.data.Dataset]:
+def data_source(root: Path | None) -> tuple[str, tasks.Images, torch.utils.data.Dataset]:
     """Our images and learn2learn's view of the same: real MNIST where it is, else glyphs."""
     try:
-        images = tasks.split("mnist", hold_out="images").train
+        images = tasks.split("mnist", hold_out="images", root=root).train
     except DataError as error:
         images = tasks.split("glyphs").train
         return f"built-in glyphs ({error})", images, Pixels(images, 0.13, 0.31)
@@ -65,7 +70,7 @@ def data_source() -> tuple[str, tasks.Images, torch.utils.data.Dataset]:
 
     steps = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     try:
-        theirs = datasets.MNIST(tasks.data_root(None), transform=transforms.Compose(steps))
+        theirs = datasets.MNIST(tasks.data_root(root), transform=transforms.Compose(steps))
     except RuntimeError:
         return "mnist, packed", images, Pixels(images, 0.1307, 0.3081)
     return "mnist", images, theirs
@@ -150,10 +155,49 @@ class Ours:
         self.optimizer.step()
 
 
-def network() -> nn.Module:
-    """MNIST-Conv with AReLU, always from the same weights."""
+def network(activation: str = "arelu") -> nn.Module:
+    """MNIST-Conv, always from the same weights."""
     generator = torch.Generator().manual_seed(0)
-    return models.mnist_conv("arelu", classes=WAYS, generator=generator)
+    return models.mnist_conv(activation, classes=WAYS, generator=generator)
+
+
+def torch_func(model: nn.Module, batch: tasks.MetaBatch, steps: int) -> dict[str, Tensor]:
+    """The meta-gradient by PyTorch's own transforms."""
+
+    def loss(own: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(functional_call(model, own, (images,)), labels)
+
+    def task(own: dict[str, Tensor], s: Tensor, s_l: Tensor, q: Tensor, q_l: Tensor) -> Tensor:
+        for _ in range(steps):
+            slopes = grad(loss)(own, s, s_l)
+            own = {name: value - INNER_LR * slopes[name] for name, value in own.items()}
+        return loss(own, q, q_l)
+
+    start = {name: p.detach() for name, p in model.named_parameters()}
+    over = vmap(grad(task), in_dims=(None, 0, 0, 0, 0))
+    each = over(start, batch.support, batch.support_labels, batch.query, batch.query_labels)
+    return {name: slope.mean(dim=0) for name, slope in each.items()}
+
+
+def gemm_bound(shots: int, args: argparse.Namespace) -> float:
+    """Seconds that the products of a meta-gradient's convolutions take as one large product.
+
+    A step has 9 products a convolution (forward, both gradients, and both derivatives of each);
+    the first layer's images need no gradient, which leaves 4. The query pass has 3, and 2.
+    """
+    layers = [(25, 10, 24), (250, 20, 8), (180, 40, 2)]
+    flops = 0.0
+    for number, (rows, filters, side) in enumerate(layers):
+        products = args.steps * (4 if number == 0 else 9) + (2 if number == 0 else 3)
+        flops += products * 2 * rows * filters * side**2 * WAYS * shots * args.tasks
+    size = 1024
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - start)
+    return flops / (2 * size**3 / statistics.median(times))
 
 
 def as_list(batch: tasks.MetaBatch) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -174,18 +218,40 @@ def check_same(ours: Ours, theirs: Learn2Learn, batch: tasks.MetaBatch) -> float
     return float((slopes[0] - slopes[1]).abs().max() / slopes[1].abs().max())
 
 
-def alternate(
-    mine: Callable[[], object], other: Callable[[], object], repeats: int
-) -> tuple[list[float], list[float]]:
-    """Seconds of both sides, taking turns; the first turn of each is thrown away."""
-    seconds: tuple[list[float], list[float]] = ([], [])
+def alternate(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of all sides, taking turns; the first turn of each is thrown away."""
+    seconds: dict[str, list[float]] = {side: [] for side in works}
     for turn in range(repeats + 1):
-        for side, work in enumerate((mine, other)):
+        for side, work in works.items():
             start = time.perf_counter()
             work()
             if turn:
                 seconds[side].append(time.perf_counter() - start)
     return seconds
+
+
+def contended(work: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds of one work, alone and beside a process that never rests, in turns."""
+    quiet: list[float] = []
+    beside: list[float] = []
+    work()
+    for _ in range(repeats):
+        quiet.append(timed(work))
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            time.sleep(0.3)
+            beside.append(timed(work))
+        finally:
+            busy.kill()
+            busy.wait()
+    return quiet, beside
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def peak_memory(engine: str, shots: int, args: argparse.Namespace) -> dict[str, float]:
@@ -234,6 +300,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="inner steps (5)")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each side (9)")
     parser.add_argument("--threads", type=int, default=2, help="threads of both sides (2)")
+    parser.add_argument("--data-root", type=Path, help="folder of the data sets (METAACT_DATA)")
+    parser.add_argument("--contended", action="store_true", help="beside a busy process, ours only")
     parser.add_argument("--chunk", type=int, default=None, help="our tasks at a time (automatic)")
     parser.add_argument("--peak", choices=["metaact", "learn2learn"], help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -243,12 +311,16 @@ def main() -> None:
     """Measure and print."""
     args = parsed()
     torch.set_num_threads(args.threads)
+    set_threads(args.threads)
     warnings.filterwarnings("ignore")
     if args.peak:
         report_peak(args)
         return
+    name, images, dataset = data_source(args.data_root)
+    if args.contended:
+        report_contended(images, args)
+        return
     library = import_learn2learn()
-    name, images, dataset = data_source()
     print(f"torch {torch.__version__}, {args.threads} threads, {args.tasks} tasks, ", end="")
     print(f"{args.steps} second-order steps, data: {name}; medians of {args.repeats}")
     for shots in args.shots:
@@ -257,15 +329,21 @@ def main() -> None:
         batch = ours.sample()
         same = check_same(ours, theirs, batch)
         print(f"\n{WAYS}-way {shots}-shot: meta-gradients in float64 differ by {same:.0e}")
-        print(f"{'':10} {'metaact':>20} {'learn2learn':>20} {'ratio':>7}")
-        jobs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            "sampling": (ours.sample, theirs.sample),
-            "compute": (partial(ours.compute, batch), partial(theirs.compute, as_list(batch))),
-            "whole": (ours.whole, theirs.whole),
+        jobs: dict[str, dict[str, Callable[[], object]]] = {
+            "sampling": {"metaact": ours.sample, "learn2learn": theirs.sample},
+            "compute": {
+                "metaact": partial(ours.compute, batch),
+                "torch.func": partial(torch_func, network(), batch, args.steps),
+                "learn2learn": partial(theirs.compute, as_list(batch)),
+            },
+            "whole": {"metaact": ours.whole, "learn2learn": theirs.whole},
         }
-        for job, pair in jobs.items():
-            mine, other = alternate(*pair, args.repeats)
-            show(job, mine, other)
+        for job, works in jobs.items():
+            seconds = alternate(works, args.repeats)
+            show(job, seconds)
+            if job == "compute":
+                share = gemm_bound(shots, args) / statistics.median(seconds["metaact"])
+                print(f"{'':10} of it {100 * share:.0f} % is the GEMM bound")
         peaks = [peak_memory(engine, shots, args) for engine in ("metaact", "learn2learn")]
         for key, label in (("peak", "peak RSS"), ("above_start", "- at start")):
             mine_mib, other_mib = (peak[key] for peak in peaks)
@@ -273,14 +351,29 @@ def main() -> None:
             print(f" {other_mib / max(mine_mib, 1e-9):6.1f}x")
 
 
-def show(job: str, mine: list[float], other: list[float]) -> None:
-    """One line: medians in ms with the range of each, and the ratio."""
-    cells = []
-    for seconds in (mine, other):
-        low, high = 1e3 * min(seconds), 1e3 * max(seconds)
-        cells.append(f"{1e3 * statistics.median(seconds):.1f} ({low:.1f}-{high:.1f})")
-    ratio = statistics.median(other) / statistics.median(mine)
-    print(f"{job:10} {cells[0]:>20} {cells[1]:>20} {ratio:6.1f}x", flush=True)
+def show(job: str, seconds: dict[str, list[float]]) -> None:
+    """A line a side: median in ms with the range, and its ratio to ours."""
+    for side, times in seconds.items():
+        middle = statistics.median(times)
+        ratio = middle / statistics.median(seconds["metaact"])
+        spread = f"({1e3 * min(times):.1f}-{1e3 * max(times):.1f})"
+        print(f"{job:10} {side:12} {1e3 * middle:9.1f} ms {spread:>20} {ratio:6.1f}x", flush=True)
+
+
+def report_contended(images: tasks.Images, args: argparse.Namespace) -> None:
+    """A meta-gradient and an evaluation, alone and beside a busy process."""
+    for shots in args.shots:
+        ours = Ours(network(), images, args, shots)
+        batch = ours.sample()
+        works = {"compute": partial(ours.compute, batch), "test": partial(ours.maml.test, batch)}
+        for job, work in works.items():
+            quiet, beside = contended(work, args.repeats)
+            ratio = statistics.median(beside) / statistics.median(quiet)
+            print(
+                f"{WAYS}-way {shots}-shot {job:8} {1e3 * statistics.median(quiet):8.1f} ms, ",
+                end="",
+            )
+            print(f"beside a busy process {1e3 * statistics.median(beside):8.1f} ms {ratio:5.2f}x")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Supervised training measured: `python benchmarks/training.py --data-root FOLDER`.
+"""Supervised training measured: `python benchmarks/training.py`.
 
 1. One epoch of MNIST, ours against the usual loop (DataLoader, torchvision's ToTensor, the same
-   network, optimizer and threads), in turns, medians.
-2. Runs per minute of a table-1 sweep: build, one epoch, evaluation on the 10,000 test images.
-3. Two single-threaded processes side by side against one process with two threads.
-4. Independent models stacked in one vectorised call against one after the other, on this device.
+   network, optimizer and threads), in turns, medians; for MNIST-Conv and for Conv4, 64 filters.
+2. An epoch and an evaluation alone, and beside a process that keeps one core busy.
+3. What an activation costs: time of a step and memory kept for the way back, as ratios to ReLU, in
+   MNIST-Conv and in torchvision's ResNet-18, in turns.
+4. Runs per minute of a table-1 sweep: build, one epoch, evaluation on the 10,000 test images.
+5. Two single-threaded processes side by side against one process with two threads.
+6. Independent models stacked in one vectorised call against one after the other, on this device.
 
 The arithmetic is the same on both sides: same initial weights, batches of 128 and SGD with
-momentum; only the batch order differs. Prints one table, or one JSON document with --json.
+momentum; only the batch order differs. Prints one table, or one JSON document with --json. Reads
+MNIST from --data-root (METAACT_DATA).
 """
 
 from __future__ import annotations
@@ -20,11 +24,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
 
-from metaact import models, tasks
+from metaact import activations, models, tasks
+from metaact.adaptation import set_threads
 from metaact.adaptation.supervised.optimizers import Recipe
 from metaact.adaptation.supervised.stacked import stacked_epoch
 from metaact.adaptation.supervised.trainer import Trainer, evaluate
@@ -33,9 +39,16 @@ RECIPE = Recipe(lr=1e-3)
 SWEEP = ("relu", "arelu", "prelu", "elu", "swish", "pau-paper")
 
 
-def network(activation: str = "arelu", seed: int = 0) -> torch.nn.Module:
-    """MNIST-Conv, the same weights for the same seed."""
-    return models.mnist_conv(activation, generator=torch.Generator().manual_seed(seed))
+NETWORKS = {"mnist_conv": models.mnist_conv, "conv4": models.conv4}
+ACTIVATIONS = ("relu", "prelu", "arelu")
+
+
+def network(
+    activation: str = "arelu", seed: int = 0, *, name: str = "mnist_conv"
+) -> torch.nn.Module:
+    """A network, the same weights for the same seed."""
+    build: Callable[..., torch.nn.Module] = NETWORKS[name]
+    return build(activation, classes=10, generator=torch.Generator().manual_seed(seed))
 
 
 def seconds(work: Callable[[], object], device: str = "cpu") -> float:
@@ -47,7 +60,7 @@ def seconds(work: Callable[[], object], device: str = "cpu") -> float:
     return time.perf_counter() - start
 
 
-def dataloader_epoch(root: Path, steps: int) -> float:
+def dataloader_epoch(root: Path, steps: int, name: str = "mnist_conv") -> float:
     """One epoch (or its first steps) as the tutorials write it."""
     import torchvision
 
@@ -55,7 +68,7 @@ def dataloader_epoch(root: Path, steps: int) -> float:
         str(root), train=True, transform=torchvision.transforms.ToTensor()
     )
     loader = torch.utils.data.DataLoader(data, batch_size=128, shuffle=True)
-    model = network()
+    model = network(name=name)
     optimizer = torch.optim.SGD(model.parameters(), lr=RECIPE.lr, momentum=RECIPE.momentum)
 
     def epoch() -> None:
@@ -69,11 +82,72 @@ def dataloader_epoch(root: Path, steps: int) -> float:
     return seconds(epoch)
 
 
-def our_epoch(images: tasks.Images, steps: int) -> float:
+def our_epoch(images: tasks.Images, steps: int, name: str = "mnist_conv") -> float:
     """The same number of steps with the trainer."""
     part = images.take(torch.arange(min(len(images), 128 * steps)))
-    trainer = Trainer(network(), part, recipe=RECIPE, seed=0)
+    trainer = Trainer(network(name=name), part, recipe=RECIPE, seed=0)
     return seconds(trainer.epoch)
+
+
+def contended(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Seconds of one work, alone and beside a process that never rests, in turns; medians."""
+    alone, beside = [], []
+    work()
+    for _ in range(repeats):
+        alone.append(seconds(work))
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            time.sleep(0.3)
+            beside.append(seconds(work))
+        finally:
+            busy.kill()
+            busy.wait()
+    quiet, shared = statistics.median(alone), statistics.median(beside)
+    return {"alone_s": quiet, "beside_a_busy_process_s": shared, "ratio": shared / quiet}
+
+
+def resnet(activation: str) -> torch.nn.Module:
+    """Torchvision's ResNet-18 with an activation, each place its own."""
+    import torchvision
+
+    return activations.convert(torchvision.models.resnet18(num_classes=10), activation)
+
+
+def cost_of_activations(build: Callable[[str], torch.nn.Module], size: tuple[int, ...]) -> Any:
+    """Step time and kept memory of each activation, as ratios to ReLU; one thread in each op."""
+    images, labels = torch.rand(size), torch.arange(size[0]) % 10
+    nets = {name: build(name).train() for name in ACTIVATIONS}
+    times: dict[str, list[float]] = {name: [] for name in nets}
+    kept = {}
+    for turn in range(8):
+        for name, model in nets.items():
+            if turn == 0:
+                kept[name] = kept_bytes(model, images)
+            start = time.perf_counter()
+            functional.cross_entropy(model(images), labels).backward()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    return {
+        name: {"time": middle[name] / middle["relu"], "kept": kept[name] / kept["relu"]}
+        for name in nets
+    } | {"arelu_to_prelu_time": middle["arelu"] / middle["prelu"]}
+
+
+def kept_bytes(model: torch.nn.Module, images: torch.Tensor) -> int:
+    """Memory of what a forward pass keeps for its derivative, parameters left out."""
+    found: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = model(images)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    del output
+    return sum(size for key, size in found.items() if key not in own)
 
 
 def sweep_rate(train: tasks.Images, test: tasks.Images) -> float:
@@ -131,18 +205,23 @@ def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
     split = tasks.split("mnist", root=root, validation=0)
     epoch = -(-len(split.train) // 128)
     our_epoch(split.train, 20)
-    usual, ours = [], []
-    for _ in range(repeats):
-        usual.append(dataloader_epoch(root, steps) * epoch / steps)
-        ours.append(our_epoch(split.train, steps) * epoch / steps)
-    found: dict[str, object] = {
-        "threads": torch.get_num_threads(),
-        "epoch_dataloader_s": statistics.median(usual),
-        "epoch_ours_s": statistics.median(ours),
-        "epoch_ratio": statistics.median(usual) / statistics.median(ours),
-        "epoch_ratios": [u / o for u, o in zip(usual, ours, strict=True)],
-        "sweep_runs_per_minute": sweep_rate(split.train, split.test),
-    }
+    found: dict[str, object] = {"threads": torch.get_num_threads()}
+    for name, some in (("mnist_conv", steps), ("conv4", max(1, steps // 10))):
+        usual, ours = [], []
+        for _ in range(repeats):
+            usual.append(dataloader_epoch(root, some, name) * epoch / some)
+            ours.append(our_epoch(split.train, some, name) * epoch / some)
+        found[name] = {
+            "epoch_dataloader_s": statistics.median(usual),
+            "epoch_ours_s": statistics.median(ours),
+            "ratio": statistics.median(usual) / statistics.median(ours),
+        }
+    found["contended_epoch"] = contended(lambda: our_epoch(split.train, steps), repeats)
+    model = network()
+    found["contended_evaluation"] = contended(lambda: evaluate(model, split.test), repeats)
+    found["cost_mnist_conv"] = cost_of_activations(network, (128, 1, 28, 28))
+    found["cost_resnet18"] = cost_of_activations(resnet, (16, 3, 64, 64))
+    found["sweep_runs_per_minute"] = sweep_rate(split.train, split.test)
     one, two = side_by_side(root, steps)
     found |= {"one_process_two_threads_s": one * epoch / steps}
     found |= {"two_processes_one_thread_each_s": two * epoch / steps}
@@ -162,7 +241,7 @@ def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--data-root", type=Path, help="folder of the data sets (METAACT_DATA)")
     parser.add_argument("--steps", type=int, default=469, help="steps timed per epoch")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -170,6 +249,8 @@ def main() -> None:
     parser.add_argument("--only-ours", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    set_threads(arguments.threads)
+    arguments.data_root = tasks.data_root(arguments.data_root)
     if arguments.only_ours:
         split = tasks.split("mnist", root=arguments.data_root, validation=0)
         our_epoch(split.train, 20)

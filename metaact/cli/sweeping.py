@@ -31,6 +31,14 @@ def sweep_options() -> list[click.Option]:
             "[default: the free cores; 1 on a GPU]",
         ),
         click.Option(
+            ["--threads"],
+            type=int,
+            envvar="METAACT_THREADS",
+            show_envvar=True,
+            help="Threads of a run that is done by one process, each with its share of the tasks "
+            "or images; results are the same to the bit. [default: the free cores]",
+        ),
+        click.Option(
             ["--limit"], type=int, help="Only so many of the runs that are missing: a smoke test."
         ),
         click.Option(
@@ -62,6 +70,10 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
         Exit: Where nothing was to be done but to list the runs or their commands.
         UsageError: If an option is not allowed.
     """
+    if given["threads"] is not None:
+        from metaact.adaptation import set_threads
+
+        set_threads(given["threads"])
     if given["list_commands"]:
         _list_commands(ready, given)
         raise click.exceptions.Exit

@@ -163,6 +163,7 @@ class Learner:
             result={
                 "outcome": "complete",
                 "epochs": self.epochs,
+                "shares": self.trainer.shares,
                 **figures,
                 **sizes,
                 **counts(model),

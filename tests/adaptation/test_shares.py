@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from metaact import models
-from metaact.adaptation import MAML, set_threads, threads
+from metaact.adaptation import MAML, Recipe, Trainer, evaluate, set_threads, threads
 from metaact.adaptation.episodic import maml as maml_module
 from metaact.adaptation.shares import copies, in_shares
 from metaact.errors import UsageError
@@ -35,7 +36,7 @@ def images(tasks: int, *, dtype: torch.dtype = torch.float32) -> MetaBatch:
     )
 
 
-def network(**options: object) -> nn.Module:
+def network() -> nn.Module:
     draw = torch.Generator().manual_seed(0)
     return models.mnist_conv("arelu", classes=3, generator=draw)
 
@@ -178,3 +179,40 @@ def test_large_graphs_are_recomputed_and_small_ones_kept(monkeypatch: pytest.Mon
     assert called
     slopes(MAML(network(), inner_lr=0.1, inner_steps=2, first_order=True), images(2))
     assert len(called) == 1
+
+
+def test_training_and_evaluation_are_the_same_on_any_number_of_threads() -> None:
+    draw = torch.Generator().manual_seed(1)
+    pixels = torch.randint(256, (300, 1, 28, 28), dtype=torch.uint8, generator=draw)
+    data = SimpleNamespace(pixels=pixels, labels=torch.randint(3, (300,), generator=draw))
+    found = []
+    for count in (1, 2):
+        set_threads(count)
+        trainer = Trainer(network(), data, recipe=Recipe(lr=0.01), seed=0)
+        assert trainer.shares == 2
+        outcome = trainer.epoch()
+        score = evaluate(trainer.model, data)
+        found.append((outcome, score.loss, [p.clone() for p in trainer.model.parameters()]))
+    assert found[0][:2] == found[1][:2]
+    assert all(torch.equal(a, b) for a, b in zip(found[0][2], found[1][2], strict=True))
+
+
+class AcrossTheBatch(nn.Module):
+    """An image's output depends on the others, and no layer of PyTorch says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(784, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x.flatten(1))
+        return y - y.mean(dim=0)
+
+
+@pytest.mark.parametrize(
+    "model", [Noisy(), AcrossTheBatch(), nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())]
+)
+def test_what_needs_the_whole_batch_gets_it(model: nn.Module) -> None:
+    pixels = torch.randint(256, (300, 1, 28, 28), dtype=torch.uint8)
+    data = SimpleNamespace(pixels=pixels, labels=torch.arange(300) % 3)
+    assert Trainer(model, data, recipe=Recipe(lr=0.01), seed=0).shares == 1

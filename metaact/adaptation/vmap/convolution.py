@@ -113,28 +113,61 @@ class _Outputs:
             self._buffer = w.new_empty(step, filters, geometry.columns)
             self._index = iter(_split(picks.columns, step))
 
-    def take(self, weights: Tensor, patches: Tensor) -> None:
-        """Compute the next tile."""
+    def take(
+        self, weights: Tensor, patches: Tensor, *, also: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Compute the next tile, which may be the sum of two products."""
         out = next(self._tiles)
-        if self._picks is None:
-            torch.bmm(weights, patches, out=out)
-            return
-        if out.shape[0] != self._buffer.shape[0]:
+        if self._picks is not None and out.shape[0] != self._buffer.shape[0]:
             self._buffer = self._buffer[: out.shape[0]]
-        torch.bmm(weights, patches, out=self._buffer)
-        torch.gather(self._buffer, 2, next(self._index), out=out)
+        y = out if self._picks is None else self._buffer
+        torch.bmm(weights, patches, out=y)
+        if also is not None:
+            y.baddbmm_(*also)
+        if self._picks is not None:
+            torch.gather(y, 2, next(self._index), out=out)
 
     def all(self) -> Tensor:
         """Every tile."""
         return _unflat(self._y, self._out, self._images)
 
 
-def _down_folds(buffer: Tensor, strips: Tensor, geometry: Geometry) -> list[tuple[Tensor, Tensor]]:
-    """For each row of the kernel, the rows of the strips it adds to and the patches it adds."""
-    sources = geometry.patches(buffer).unbind(2)
-    return [
-        (strips[:, :, :, geometry.met_by(0, point)], source) for point, source in enumerate(sources)
-    ]
+class _Fold:
+    """The sums over all patches that a pixel is part of.
+
+    It folds down first: whole rows of the image are one run, and less is left to fold across.
+
+    Attributes:
+        all: What was added so far: [tasks, channels, height, width, images], with padding.
+    """
+
+    def __init__(self, g: Tensor, geometry: Geometry) -> None:
+        (height, width), n = geometry.size, geometry.images
+        self._geometry, step = geometry, geometry.tile(g.shape[0])
+        self.all = g.new_zeros(g.shape[0], geometry.channels, height, width, n)
+        self._tiles = iter(_split(self.all, step))
+        self._strips = g.new_empty(
+            step, geometry.channels, geometry.kernel[1], height, geometry.out[1], n
+        )
+        self._across = [geometry.met_by(1, point) for point in range(geometry.kernel[1])]
+        self._known: list[tuple[Tensor, Tensor]] = []
+        self._buffer: Tensor | None = None
+
+    def take(self, buffer: Tensor) -> None:
+        """Add the patches in the next tile's buffer, which is always the same but for its size."""
+        if buffer is not self._buffer:
+            self._buffer, self._strips = buffer, self._strips[: buffer.shape[0]]
+            sources = self._geometry.patches(buffer).unbind(2)
+            self._known = [
+                (self._strips[:, :, :, self._geometry.met_by(0, point)], source)
+                for point, source in enumerate(sources)
+            ]
+        self._strips.zero_()
+        for target, source in self._known:
+            target.add_(source)
+        image = next(self._tiles)
+        for positions, source in zip(self._across, self._strips.unbind(2), strict=True):
+            image[:, :, :, positions].add_(source)
 
 
 def _matrix(w: Tensor, b: Tensor | None) -> Tensor:
@@ -178,6 +211,11 @@ class Convolution(Function):
         """The adjoint in x, the weight gradient in w and b."""
         x, w = ctx.saved_tensors
         to_x, to_w = ctx.needs_input_grad[:2]
+        if to_x and to_w:
+            both: tuple[Tensor | None, ...] = _apply(
+                Gradients, x, w, g, ctx.geometry, ctx.bias, ctx.picks
+            )
+            return *both, None, None
         gx = _apply(Adjoint, g, w, ctx.geometry, ctx.picks) if to_x else None
         gw, gb = None, None
         if to_w:
@@ -220,31 +258,17 @@ class Adjoint(Function):
     def forward(
         ctx: Any, g: Tensor, w: Tensor, geometry: Geometry, picks: Picks | None = None
     ) -> Tensor:
-        """Fold down first: whole rows of the image are one run, and less is left to fold."""
+        """One product wᵀ · g per tile, folded."""
         _keep(ctx, g, w, geometry, picks)
-        (height, width), n = geometry.size, geometry.images
-        step = geometry.tile(g.shape[0])
+        step, fold = geometry.tile(g.shape[0]), _Fold(g, geometry)
         buffer = g.new_empty(step, geometry.rows, geometry.columns)
-        strips = g.new_empty(
-            step, geometry.channels, geometry.kernel[1], height, geometry.out[1], n
-        )
-        x = g.new_zeros(g.shape[0], geometry.channels, height, width, n)
-        folds = _down_folds(buffer, strips, geometry)
-        across = [geometry.met_by(1, point) for point in range(geometry.kernel[1])]
         transposed = _split(_matrix(w, None).transpose(1, 2), step)
-        tiles = zip(_slope_tiles(g, geometry, picks), transposed, _split(x, step), strict=True)
-        for slopes, weights, image in tiles:
-            size = image.shape[0]
-            if size != step:
-                buffer, strips = buffer[:size], strips[:size]
-                folds = _down_folds(buffer, strips, geometry)
+        for slopes, weights in zip(_slope_tiles(g, geometry, picks), transposed, strict=True):
+            if slopes.shape[0] != buffer.shape[0]:
+                buffer = buffer[: slopes.shape[0]]
             torch.bmm(weights, slopes, out=buffer)
-            strips.zero_()
-            for target, source in folds:
-                target.add_(source)
-            for positions, source in zip(across, strips.unbind(2), strict=True):
-                image[:, :, :, positions].add_(source)
-        return geometry.given_back(x)
+            fold.take(buffer)
+        return geometry.given_back(fold.all)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
@@ -284,8 +308,8 @@ class WeightGradient(Function):
         )
         for patches, slopes, out in tiles:
             torch.bmm(slopes, patches.transpose(1, 2), out=out)
-        w = wb[:, :, :rows].view(*wb.shape[:2], geometry.channels, *geometry.kernel)
-        return w, wb[:, :, rows] if biased else None
+        shape = torch.Size((*wb.shape[:2], geometry.channels, *geometry.kernel))
+        return _parted(wb, shape, rows, biased)
 
     @staticmethod
     def backward(ctx: Any, vw: Tensor, vb: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -318,3 +342,105 @@ def _convolution_and_gradient(
         outputs.take(weights, patches)
         torch.bmm(slopes, patches.transpose(1, 2), out=out_w)
     return outputs.all(), slope.view_as(w)
+
+
+class Gradients(Function):
+    """Adjoint and weight gradient at once: one buffer and one set of slopes serve both.
+
+    So do they in the derivative, where it is the last: of six products over two sets of patches.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        w: Tensor,
+        g: Tensor,
+        geometry: Geometry,
+        biased: bool,
+        picks: Picks | None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Per tile g · patches(x)ᵀ, then wᵀ · g in the place of the patches."""
+        ctx.save_for_backward(x, w, g)
+        ctx.geometry, ctx.biased, ctx.picks = geometry, biased, picks
+        step, rows, fold = geometry.tile(x.shape[0]), geometry.rows, _Fold(g, geometry)
+        wb = x.new_empty(x.shape[0], w.shape[1], rows + biased)
+        tiles = zip(
+            _patch_tiles(x, geometry, ones=biased),
+            _slope_tiles(g, geometry, picks),
+            _split(_matrix(w, None).transpose(1, 2), step),
+            _split(wb, step),
+            strict=True,
+        )
+        place = _Place(rows)
+        for patches, slopes, weights, out in tiles:
+            torch.bmm(slopes, patches.transpose(1, 2), out=out)
+            torch.bmm(weights, slopes, out=place.of(patches))
+            fold.take(place.of(patches))
+        return geometry.given_back(fold.all), *_parted(wb, w.shape, rows, biased)
+
+    @staticmethod
+    def backward(ctx: Any, vx: Tensor, vw: Tensor, vb: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The derivatives of both, added."""
+        x, w, g = ctx.saved_tensors
+        geometry, picks = ctx.geometry, ctx.picks
+        none = (None, None, None)
+        if not torch.is_grad_enabled() and all(ctx.needs_input_grad[:3]):
+            return *_second_gradients(x, w, g, vx, vw, vb, geometry, picks), *none
+        to_x, to_w, to_g = ctx.needs_input_grad[:3]
+        gx = _apply(Adjoint, g, vw, geometry, picks) if to_x else None
+        gw = _apply(WeightGradient, vx, g, geometry, False, picks)[0] if to_w else None
+        gg = None
+        if to_g:
+            gg = _apply(Convolution, vx, w, None, geometry, picks)
+            gg = gg + _apply(Convolution, x, vw, vb, geometry, picks)
+        return gx, gw, gg, *none
+
+
+class _Place:
+    """The rows of patches in their buffer, without the row of ones; made once for each buffer."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._of: tuple[Tensor, Tensor] | None = None
+
+    def of(self, buffer: Tensor) -> Tensor:
+        """The rows."""
+        if self._of is None or self._of[0] is not buffer:
+            self._of = buffer, buffer[:, : self._rows]
+        return self._of[1]
+
+
+def _parted(wb: Tensor, shape: torch.Size, rows: int, biased: bool) -> tuple[Tensor, Tensor | None]:
+    return wb[:, :, :rows].view(shape), wb[:, :, rows] if biased else None
+
+
+def _second_gradients(
+    x: Tensor,
+    w: Tensor,
+    g: Tensor,
+    vx: Tensor,
+    vw: Tensor,
+    vb: Tensor | None,
+    geometry: Geometry,
+    picks: Picks | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Those of `Gradients` in x, w and g, for incoming gradients of x, w and b."""
+    step, matrix, fold = geometry.tile(x.shape[0]), _matrix(w, None), _Fold(g, geometry)
+    outputs, gw = _Outputs(w, geometry, picks), torch.empty_like(matrix)
+    incoming, place = _matrix(vw, vb), _Place(geometry.rows)
+    tiles = zip(
+        _patch_tiles(vx, geometry),
+        _patch_tiles(x, geometry, ones=vb is not None),
+        _slope_tiles(g, geometry, picks),
+        _split(matrix, step),
+        _split(incoming, step),
+        _split(gw, step),
+        strict=True,
+    )
+    for of_v, of_x, slopes, weights, moved, out in tiles:
+        torch.bmm(slopes, of_v.transpose(1, 2), out=out)
+        outputs.take(weights, of_v, also=(moved, of_x))
+        torch.bmm(moved[:, :, : geometry.rows].transpose(1, 2), slopes, out=place.of(of_v))
+        fold.take(place.of(of_v))
+    return geometry.given_back(fold.all), gw.view_as(w), outputs.all()

@@ -312,6 +312,7 @@ class Learner:
                 "outcome": "complete",
                 "test_accuracy": sum(accuracies) / len(accuracies),
                 "best_training_accuracy": self.best,
+                "shares": self.maml.shares(self.batches(0)),
                 **counts(self.model),
             },
             scores=accuracies,
