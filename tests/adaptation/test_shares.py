@@ -18,6 +18,7 @@ from metaact.adaptation import MAML, Recipe, Trainer, evaluate, set_threads, thr
 from metaact.adaptation.episodic import maml as maml_module
 from metaact.adaptation.shares import copies, in_shares
 from metaact.errors import UsageError
+from metaact.randomness import isolated_rng
 from metaact.tasks import MetaBatch
 
 
@@ -74,20 +75,15 @@ class Noisy(nn.Module):
 
 def test_random_layers_draw_the_same_numbers_on_any_number_of_threads() -> None:
     batch = images(8)
-    torch_state = torch.get_rng_state()
-    draw = torch.Generator().manual_seed(5)
-    model = Noisy()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn(p.shape, generator=draw) * 0.1)
+    with isolated_rng("weights"):
+        model = Noisy()
     found = []
     for count in (1, 3):
         set_threads(count)
         maml = MAML(model, inner_lr=0.1, inner_steps=2, chunk_size=2)
         for _ in range(2):  # the second time it is known that the model draws
-            torch.manual_seed(11)
-            found.append(slopes(maml, batch))
-    torch.set_rng_state(torch_state)
+            with isolated_rng("layers"):
+                found.append(slopes(maml, batch))
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
@@ -210,9 +206,12 @@ class AcrossTheBatch(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "model", [Noisy(), AcrossTheBatch(), nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())]
+    "build", [Noisy, AcrossTheBatch, lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())]
 )
-def test_what_needs_the_whole_batch_gets_it(model: nn.Module) -> None:
-    pixels = torch.randint(256, (300, 1, 28, 28), dtype=torch.uint8)
+def test_what_needs_the_whole_batch_gets_it(build: Callable[[], nn.Module]) -> None:
+    draw = torch.Generator().manual_seed(1)
+    pixels = torch.randint(256, (300, 1, 28, 28), dtype=torch.uint8, generator=draw)
     data = SimpleNamespace(pixels=pixels, labels=torch.arange(300) % 3)
+    with isolated_rng("weights"):
+        model = build()
     assert Trainer(model, data, recipe=Recipe(lr=0.01), seed=0).shares == 1
