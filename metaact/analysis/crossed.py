@@ -80,7 +80,7 @@ class TwoWay:
             p = (low + high) / 2
             beyond = self._half(p / 2) > distance
             low, high = np.where(beyond, p, low), np.where(beyond, high, p)
-        return (low + high) / 2
+        return np.asarray((low + high) / 2)
 
     def p_value(self, mean: float = 0.0) -> Array:
         """Two-sided p-value of this true mean: 1 - level of the interval that just touches it."""
