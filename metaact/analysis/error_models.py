@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -66,11 +66,21 @@ def _varying(differences: Array, variation: Variation) -> OneWay | Crossed | Non
     values = variation.values(differences)
     if variation.over == "both":
         found = two_way(values)
-        return Crossed(found=found, variation=variation) if found.variance > NOTHING else None
+        if found.variance <= NOTHING:
+            return None
+        return Crossed(found=found, variation=variation, alone=_agreeing_alone(values, variation))
     mean, variance, degrees = (float(x) for x in moments(values))
     if variance <= NOTHING:
         return None
     return OneWay(mean=mean, error=math.sqrt(variance), degrees=degrees, variation=variation)
+
+
+def _agreeing_alone(differences: Array, variation: Variation) -> tuple[Agreeing, ...]:
+    """The models over seeds alone and over units alone, where those do not vary at all."""
+    readings = [replace(variation, over=over) for over in ("seeds", "units")]
+    still = [one for one in readings if np.ptp(one.values(differences)) ** 2 <= NOTHING]
+    found = (error_model(differences, one) for one in still)
+    return tuple(model for model in found if isinstance(model, Agreeing))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +109,17 @@ class OneWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossed:
-    """The two-way analysis of differences [seeds, units]."""
+    """The two-way analysis of differences [seeds, units].
+
+    Attributes:
+        found: The analysis.
+        variation: What varies.
+        alone: The models over seeds or units alone where those agree exactly: it is no narrower.
+    """
 
     found: TwoWay
     variation: Variation
+    alone: tuple[Agreeing, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -127,11 +144,11 @@ class Crossed:
             rest_term=rest / (s * u),
             degrees=(found.degrees[0] * s, found.degrees[1] * u),
         )
-        return float(grown.half_width(level))
+        return max(float(grown.half_width(level)), *(m.half_width(level) for m in self.alone), 0.0)
 
     def p_at(self, distance: float) -> float:
         """See `ErrorModel`."""
-        return float(self.found.p_at(distance))
+        return max(float(self.found.p_at(distance)), *(m.p_at(distance) for m in self.alone), 0.0)
 
     def needed(self, level: float) -> dict[str, int | None]:
         """See `ErrorModel`."""
