@@ -110,7 +110,8 @@ def family(
     if not alike or fewest < FEWEST:
         return Family(size=size, method=BONFERRONI)
     n = variation[0].n if variation[0].over == "units" else variation[0].seeds
-    correlation = (1 - 1 / n) * correlation_of_means(differences, variation[0].over)
+    ordered = sorted(differences, key=lambda d: d.tobytes())  # the same level in any order
+    correlation = (1 - 1 / n) * correlation_of_means(ordered, variation[0].over)
     np.fill_diagonal(correlation, 1.0)
     return Family(size=size, method=JOINT, smallest=smallest_p(correlation, fewest))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,9 +32,8 @@ def tuned(
 ) -> Tuned | None:
     """Every arm at the rates that were best for it on the validation part.
 
-    Some seeds choose, for all arms the same, and the others score (see `divide`). An arm's rates
-    are judged on the choosing seeds that were run at all of them. No test image or episode plays a
-    part in the choice.
+    Of the seeds that were run at every rate of every arm some choose (see `divide`); all others
+    score. No test image or episode plays a part in the choice.
 
     Args:
         study: The runs.
@@ -45,15 +44,15 @@ def tuned(
     Returns:
         None where no arm was tried at several rates or there is no validation part.
     """
-    choosing, scoring = divide(record.seed for record in study.records)
-    common = _seeds_at_every_rate(study, choosing)
+    common = _seeds_at_every_rate(study)
+    choosing, scoring = _divided(study, common)
     trials = [
         Trial(
             arm=arm.value,
             rates=dict(arm.rates),
-            validation={s: v for s, v in arm.validations.items() if s in common[arm.value]},
-            asked=len(common[arm.value]),
-            runs=len(arm.records),
+            validation={s: v for s, v in arm.validations.items() if s in choosing},
+            asked=len(choosing),
+            runs=len(common[arm.value]),
         )
         for arm in study.arms
     ]
@@ -72,11 +71,20 @@ def tuned(
         scored_on=scoring,
         learned=learned.answer(study, found, compare, among=scoring),
         budget=tried,
-        notes=[_divided(choosing, scoring), *tried.notes()],
+        notes=[_who_chose(choosing, scoring), *tried.notes()],
     )
 
 
-def _divided(choosing: Sequence[int], scoring: Sequence[int]) -> str:
+def _divided(study: Study, common: Mapping[str, set[int]]) -> tuple[list[int], list[int]]:
+    """The seeds that choose, and those that score: all others, or the same if there are none."""
+    values = [arm.value for arm in study.arms]
+    tried = [seeds for value, seeds in common.items() if values.count(value) > 1]
+    every = {record.seed for record in study.records}
+    choosing, _ = divide(set.intersection(*tried) if tried else every)
+    return choosing, sorted(every - set(choosing)) or choosing
+
+
+def _who_chose(choosing: Sequence[int], scoring: Sequence[int]) -> str:
     if choosing == scoring:
         return (
             "The one seed chose the rates and is scored at them: the best of several flatters. "
@@ -98,11 +106,11 @@ def _without_curves(arm: ArmReport) -> ArmReport:
     return replace(arm, curves={}, baseline={}, times=[], area=None)
 
 
-def _seeds_at_every_rate(study: Study, choosing: Sequence[int]) -> dict[str, set[int]]:
-    """By arm: of the seeds that choose those that were run, to their end or not, at every rate."""
+def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:
+    """By arm: the seeds that were run, to their end or not, at each of its rates."""
     found: dict[str, set[int]] = {}
     for arm in study.arms:
-        seeds = {record.seed for record in arm.records} & set(choosing)
+        seeds = {record.seed for record in arm.records}
         found[arm.value] = found.get(arm.value, seeds) & seeds
     return found
 
