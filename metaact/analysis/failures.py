@@ -17,6 +17,9 @@ from .intervals import SEEDS, seed_interval
 FAR = 0.05
 """Chance that any of an arm's seeds is called far from the others where all are alike."""
 
+LEAST = 0.05
+"""Nearer to the others than this no seed is called far: three seeds often agree by chance."""
+
 
 def failure_share(failed: int, seeds: int, *, level: float = 0.95) -> Interval:
     """Share of seeds that fail, with Clopper and Pearson's exact interval.
@@ -148,7 +151,7 @@ def far_seed(scores: Mapping[int, float]) -> int | None:
 
     Formula: Grubbs's test, as a t-test of each score against the mean of the others: its distance
     over s·sqrt(1 + 1/(n-1)), with s and n - 2 degrees of freedom from the others, at 5 % over all
-    n seeds.
+    n seeds; and no other seed within 5 points of it.
 
     Args:
         scores: By seed; of fewer than three none stands apart.
@@ -172,4 +175,5 @@ def far_seed(scores: Mapping[int, float]) -> int | None:
         distance = abs(values[i] - others.mean()) / (spread * np.sqrt(1 + 1 / (n - 1)))
         found.append((float(2 * special.stdtr(n - 2, -distance)), i))
     p, most = min(found)
-    return seeds[most] if n * p < FAR else None
+    nearest = float(np.abs(np.delete(values, most) - values[most]).min())
+    return seeds[most] if n * p < FAR and nearest >= LEAST else None

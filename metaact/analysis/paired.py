@@ -10,7 +10,6 @@ from .estimates import estimate
 from .interval import Interval
 from .variation import Variation, agreeing
 
-
 CAUTION = 5
 """How much rarer than the difference's interval those that cut it may be wrong."""
 

@@ -155,9 +155,7 @@ def test_seeds_that_agree_exactly_say_so() -> None:
     right = np.repeat(np.arange(10000)[None] < 980, 5, axis=0)
     found = estimate(right, unit=IMAGES, trials_per_unit=1, over="seeds")
     assert _ends(found) == pytest.approx(_ends(image_interval(980, 10000)))
-    assert found.varies == (
-        "test images (assuming that other training seeds agree, as these 5 do)"
-    )
+    assert found.varies == ("test images (assuming that other training seeds agree, as these 5 do)")
     assert estimate(right, unit=IMAGES, trials_per_unit=1).varies == found.varies
     other = right.copy()
     other[0, 0] = 1 - other[0, 0]

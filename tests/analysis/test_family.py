@@ -70,9 +70,11 @@ def test_verdict_and_interval_never_disagree(
         if found.p_value is not None:
             assert (found.p_value < 1 - level) == (above or below)
             assert found.p_value >= (found.p_alone or 0) * (1 - 1e-9)
-        assert (min(n for n in found.needed.values() if n is not None) == 0) == (
-            above or below
-        ) if any(n is not None for n in found.needed.values()) else not (above or below)
+        assert (
+            (min(n for n in found.needed.values() if n is not None) == 0) == (above or below)
+            if any(n is not None for n in found.needed.values())
+            else not (above or below)
+        )
         # Simultaneous intervals hold those of the questions asked alone, and one alone is both.
         alone = found.alone
         assert low <= alone.low + 1e-12
