@@ -93,9 +93,8 @@ def _needed(found: Comparison) -> str:
     if not known:
         return f"{alone}; no number of {' or '.join(found.needed)} alone would settle it"
     return (
-        f"{alone}; about {' or '.join(known)} would settle a difference of this size, in a study "
-        "whose number is fixed beforehand: adding until it shows is looking again, and makes false "
-        "alarms"
+        f"{alone}; about {' or '.join(known)} would settle a difference of this size (fix the "
+        "number beforehand: adding until it shows makes false alarms)"
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from metaact import analysis
 from metaact.analysis import Comparison
 from metaact.analysis.curves import stuck
+from metaact.analysis.wording import p_text
 from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
@@ -294,14 +295,13 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     groups = f" Not told apart: {together}." if together else ""
     if lost:
         groups += f" Without {', '.join(lost)}, of which a seed diverged: it has no rank."
-    p = "< 0.0001" if found.p_value < 1e-4 else f"= {found.p_value:.2g}"
     return Drawn(
         kind="ranks",
         figure=analysis.rank_plot(found, title=study.title if width >= WIDTH else "", width=width),
         label="Mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in order) + ".",
         caption=f"Mean rank over {found.blocks} {found.over}; 1 is best. Arms that are no further "
         f"apart than the critical difference ({found.critical_difference:.2f}) are not told apart. "
-        f"Friedman's test: p {p}.{groups}",
+        f"Friedman's test: {p_text(found.p_value, 1 - found.level)}.{groups}",
     )
 
 

@@ -190,8 +190,7 @@ SENTENCES = {
         [[0.85], [0.93], [0.87]],
         "No difference shown between arelu and relu: +1.7 points [-5.9, 9.3] (p = 0.44; 95 % "
         "interval over training seeds); about 14 more training seeds would settle a difference of "
-        "this size, in a study whose number is fixed beforehand: adding until it shows is looking "
-        "again, and makes false alarms.",
+        "this size (fix the number beforehand: adding until it shows makes false alarms).",
     ),
 }
 

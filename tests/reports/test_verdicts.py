@@ -246,7 +246,7 @@ def test_the_sentence_and_the_page_say_one_number_of_seeds(
     said = re.search(r"about ([\d,]+) more training seeds", found.sentence)
     assert said is not None
     assert f"{said[1]} training seeds" in page(document)
-    assert "fixed beforehand" in found.sentence
+    assert "fix the number beforehand" in found.sentence
 
 
 def test_one_epoch_is_singular_and_has_one_column(tmp_path: Path, synthetic: ModuleType) -> None:
