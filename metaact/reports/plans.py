@@ -11,6 +11,7 @@ from pathlib import Path
 from metaact.errors import RunError
 from metaact.experiments.evidence import Study
 from metaact.experiments.plans import Plan, plan_path, read_plan
+from metaact.settings import counted
 
 from .document import Document, PlanReport
 
@@ -54,7 +55,7 @@ def _sentence(plan: Plan, there: tuple[int, int], state: str) -> str:
         return f"{said}. Not kept: an arm has {there[1]}."
     if state == KEPT:
         return f"{said}. Kept: every arm has them, and no report was made before."
-    earlier = [f"{look.seeds} seeds ({look.when})" for look in plan.looks]
+    earlier = [f"{counted('seed')(look.seeds)} ({look.when})" for look in plan.looks]
     seen = f" at {', '.join(earlier)}" if earlier else ""
     if there[0] < plan.seeds:
         now = f"now, with {there[0]}"

@@ -64,7 +64,7 @@ def results(study: StudyReport) -> Html:
 
 def _settle(comparison: Comparison | None) -> str:
     """How much more would make this difference stand out, if it is the true one."""
-    if comparison is None or comparison.verdict != "no difference shown":
+    if comparison is None or comparison.verdict != "no difference shown" or comparison.assumes:
         return ""
     enough = [f"{roughly(count)} {name}" for name, count in comparison.needed.items() if count]
     never = [f"{name} alone cannot" for name, count in comparison.needed.items() if count is None]
