@@ -75,7 +75,8 @@ RLIABLE = {
     (0.05, 0.1, 0.8, 0.9, 0.91, 0.92, 0.93, 0.99): 0.8825,
 }
 """`rliable.metrics.aggregate_iqm` of scores [runs, 1] is `scipy.stats.trim_mean(scores, 0.25)` over
-all of them (rliable 1.2.0, which gave these numbers): by hand the mean without the ⌊n/4⌋ least and greatest."""
+all of them (rliable 1.2.0, which gave these numbers): by hand the mean without the ⌊n/4⌋ least and
+greatest."""
 
 
 @pytest.mark.parametrize("scores", RLIABLE)
