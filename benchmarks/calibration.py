@@ -19,10 +19,15 @@ import numpy as np
 from scipy import special, stats
 
 from metaact.analysis.bounds import Array, moments, student
-from metaact.analysis.comparisons import compare_pair
 from metaact.analysis.crossed import crossed_bounds, two_way
-from metaact.analysis.effects import crossed_effect_interval, effect_interval
+from metaact.analysis.error_models import error_model
+from metaact.analysis.estimates import estimate
+from metaact.analysis.failures import failure_share, with_failures
+from metaact.analysis.family import family
 from metaact.analysis.intervals import episode_bounds
+from metaact.analysis.paired import CAUTION
+from metaact.analysis.variation import what_varies
+from metaact.experiments.tuning import divide
 
 LEVEL = 0.95
 CHUNK = 500
@@ -55,6 +60,10 @@ class Case:
 
 COVERS = (0.93, 0.97)
 ALARMS = (0.0, 0.05)
+NO_PROMISE = (0.0, 1.0)
+"""Of a case that is measured to show where intervals do not hold."""
+
+SEEDS = (2, 3, 5, 10, 20)
 
 
 def rate(case: Case, repetitions: int, seed: int) -> float:
@@ -174,13 +183,86 @@ def alarms(differences: Array) -> Array:
 
     The formulas of `error_model` in one batch: with no variation at all nothing is called.
     """
+    return np.asarray(own_p(differences) < 1 - LEVEL)
+
+
+def own_p(differences: Array) -> Array:
+    """P-values of no difference for each of [n, seeds, units] or [n, values]; 1 if none varies."""
     if differences.ndim == 3:
         found = two_way(differences)
-        return np.asarray((found.p_value() < 1 - LEVEL) & (found.variance > 1e-24))
+        return np.where(found.variance > 1e-24, found.p_value(), 1.0)
     mean, variance, degrees = moments(differences)
     error = np.sqrt(np.where(variance > 1e-24, variance, 1.0))
-    p_value = 2 * special.stdtr(degrees, -np.abs(mean) / error)
-    return np.asarray((p_value < 1 - LEVEL) & (variance > 1e-24))
+    return np.where(variance > 1e-24, 2 * special.stdtr(degrees, -np.abs(mean) / error), 1.0)
+
+
+def difference_bounds(first: Array, second: Array) -> tuple[Array, Array]:
+    """Intervals of two arms' differences [n, seeds, units], cut to what the arms' own allow.
+
+    The formulas of `Difference.interval` in one batch.
+    """
+    d = first - second
+    found = two_way(d)
+    half = found.half_width(LEVEL)
+    same = np.flatnonzero(found.variance <= 1e-24)
+    if len(same):
+        variation = what_varies(d.shape[1:], unit="test images", over="both")
+        half[same] = error_model(d[same[0]], variation).half_width(LEVEL)
+    level = 1 - (1 - LEVEL) / CAUTION
+    own = [crossed_bounds(arm, trials=math.inf, level=level) for arm in (first, second)]
+    low = np.maximum(found.mean - half, np.maximum(own[0][0] - 1, -own[1][1]))
+    high = np.minimum(found.mean + half, np.minimum(own[0][1], 1 - own[1][0]))
+    return low, high
+
+
+def agreeing(seeds: int, number: int, often: float) -> Simulation:
+    """Two arms whose answers nearly all agree, in every seed: the first is right more often.
+
+    On a share `often` of the images one arm alone is right, the first on 7 of 10 of them, drawn
+    anew for every seed.
+    """
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        second = np.repeat(generator.random((n, 1, number)) < 0.6, seeds, axis=1).astype(float)
+        kind = generator.random((n, seeds, number))
+        ahead, behind = kind < 0.7 * often, kind > 1 - 0.3 * often
+        first = np.where(ahead, 1.0, second)
+        second = np.where(ahead, 0.0, second)
+        first, second = np.where(behind, 0.0, first), np.where(behind, 1.0, second)
+        return inside(difference_bounds(first, second), 0.4 * often)
+
+    return simulate
+
+
+def unlike_arms(seeds: int, spreads: tuple[float, float]) -> Simulation:
+    """The difference of two arms with logits 5 and 2.2 whose seeds spread, on 1,000 images."""
+    centres = (5.0, 2.2)
+    truth = float(
+        np.subtract(
+            *[logit_mean(c, math.hypot(s, 1.5)) for c, s in zip(centres, spreads, strict=True)]
+        )
+    )
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        unit = 1.5 * generator.standard_normal((n, 1, 1000))
+        arms = []
+        for centre, spread in zip(centres, spreads, strict=True):
+            logit = centre + unit + spread * generator.standard_normal((n, seeds, 1))
+            arms.append((generator.random((n, seeds, 1000)) < special.expit(logit)).astype(float))
+        return inside(difference_bounds(*arms), truth)
+
+    return simulate
+
+
+def skewed_seeds(seeds: int) -> Simulation:
+    """Equal arms, the seeds of one logit-normal around 99 % and wide, of the other normal."""
+    truth = logit_mean(5.0, 1.0)
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        one = special.expit(5.0 + generator.standard_normal((n, seeds)))
+        return alarms(one - truth - 0.002 * generator.standard_normal((n, seeds)))
+
+    return simulate
 
 
 def equal_answers(
@@ -244,33 +326,12 @@ def at_the_margin(seeds: int, spread: float) -> Simulation:
     def simulate(generator: np.random.Generator, n: int) -> Array:
         d = 0.02 + _normal(generator, n, seeds, 100, spread=spread, unit=0.02, rest=0.02)
         found = two_way(d)
-        halves = found.p_value(0.02) / 2, found.p_value(-0.02) / 2
-        one = np.where(found.mean < 0.02, halves[0], 1 - halves[0])
-        other = np.where(found.mean > -0.02, halves[1], 1 - halves[1])
-        return np.maximum(one, other) < 1 - LEVEL
+        return np.asarray(np.abs(found.mean) + found.half_width(LEVEL) < 0.02)
 
     return simulate
 
 
-# Effect size and probability ----------------------------------------------------------------------
-
-
-def effect(seeds: int, number: int, *, ratio: float, size: float) -> Simulation:
-    """d_z with its interval: exact over one thing, approximate over both."""
-    spread = math.sqrt(ratio * seeds * (1 + 1 / seeds) / number)
-    truth = size / math.sqrt(1 + 1 / seeds)
-
-    def simulate(generator: np.random.Generator, n: int) -> Array:
-        d = size + _normal(generator, n, seeds, number, spread=spread, unit=1, rest=1)
-        ends = [
-            effect_interval(one[0], level=LEVEL)
-            if seeds == 1
-            else crossed_effect_interval(two_way(one), one.mean(axis=0), level=LEVEL)
-            for one in d
-        ]
-        return np.array([low <= truth <= high for low, high in ends])
-
-    return simulate
+# The probability of superiority, failures, tuning, families ---------------------------------------
 
 
 def superiority(seeds: int, size: float) -> Simulation:
@@ -280,17 +341,114 @@ def superiority(seeds: int, size: float) -> Simulation:
     def simulate(generator: np.random.Generator, n: int) -> Array:
         d = size + _normal(generator, n, seeds, 100, spread=0.01, unit=0, rest=0.05)
         found = [
-            compare_pair(
-                np.clip(0.5 + one, 0, 1),
-                np.full_like(one, 0.5),
-                names=("a", "b"),
-                unit="test episodes",
-            ).probability
+            estimate((one > 0).astype(float), unit="test episodes", trials_per_unit=None)
             for one in d
         ]
         return np.array([truth in interval for interval in found])
 
     return simulate
+
+
+def failing(seeds: int, *, method: str) -> Simulation:
+    """Scores around 90 % of seeds of which one in five fails and then counts 10 %."""
+    truth = 0.8 * 0.9 + 0.2 * 0.1
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        failed = generator.random((n, seeds)) < 0.2
+        values = 0.9 + 0.01 * generator.standard_normal((n, seeds))
+        if method == "t":
+            return inside(seed_bounds(np.where(failed, 0.1, values), "t"), truth)
+        if method == "share":
+            return np.array([0.2 in failure_share(int(one.sum()), seeds) for one in failed])
+        found = [
+            with_failures(value[~one], int(one.sum()), value=0.1)
+            for value, one in zip(values, failed, strict=True)
+        ]
+        return np.array([interval is not None and truth in interval for interval in found])
+
+    return simulate
+
+
+def tuned(seeds: int, *, method: str, alarm: bool) -> Simulation:
+    """An arm at the best of four rates that are all alike, and one at a fixed rate.
+
+    Scores of a network are normal; its validation score agrees with its test score by 0.8.
+
+    Args:
+        seeds: How many, for every rate.
+        method: "same": the seeds that chose are scored; "crossed": each seed is scored at the rate
+            that all others chose; "divided": as `divide` has it.
+        alarm: Whether it is asked if the two are called different, or else whether the interval of
+            the tuned arm holds its true mean.
+    """
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        test = generator.standard_normal((n, seeds, 4))
+        validation = 0.8 * test + 0.6 * generator.standard_normal((n, seeds, 4))
+        other = generator.standard_normal((n, seeds))
+        if method == "divided":
+            choosing, scoring = divide(range(seeds))
+            rate = validation[:, choosing].mean(axis=1).argmax(axis=1)[:, None, None]
+            scores, other = np.take_along_axis(test[:, scoring], rate, 2)[..., 0], other[:, scoring]
+        elif method == "same":
+            rate = validation.mean(axis=1).argmax(axis=1)[:, None, None]
+            scores = np.take_along_axis(test, rate, 2)[..., 0]
+        else:
+            others = validation.sum(axis=1, keepdims=True) - validation
+            scores = np.take_along_axis(test, others.argmax(axis=2)[..., None], 2)[..., 0]
+        return alarms(scores - other) if alarm else ~alarms(scores)
+
+    return simulate
+
+
+def any_false(seeds: int, *, questions: str, method: str = "family") -> Simulation:
+    """Whether any statement of a family is false where all arms are equal.
+
+    Args:
+        seeds: How many.
+        questions: "four": total, learning, shape and gain of four arms; "five": five arms against
+            a sixth; with " over both" 40 episodes vary, too.
+        method: "family" as the package has it; "alone": each at 5 %; "bootstrap": max-T over
+            resampled seeds.
+    """
+    count = 4 if questions.startswith("four") else 6
+    first, second = ((0, 0, 1, 2), (3, 1, 2, 3)) if count == 4 else (range(1, 6), [0] * 5)
+    over = "both" if questions.endswith("both") else "seeds"
+    units = 40 if over == "both" else 1
+    variation = what_varies((seeds, max(units, 2)), unit="test episodes", over=over)
+
+    def simulate(generator: np.random.Generator, n: int) -> Array:
+        arms = 0.02 * generator.standard_normal((n, count, seeds, 1))
+        if units > 1:
+            arms = arms + 0.08 * generator.standard_normal((n, count, 1, units))
+            arms = arms + 0.08 * generator.standard_normal((n, count, seeds, units))
+        d = arms[:, list(first)] - arms[:, list(second)]
+        flat = d.reshape(-1, seeds, units)
+        p = own_p(flat if units > 1 else flat[..., 0]).reshape(n, -1)
+        if method == "alone":
+            return np.asarray(p.min(axis=1) < 1 - LEVEL)
+        if method == "bootstrap":
+            return np.array([max_t_bootstrap(one[..., 0], generator) for one in d])
+        shares = [[seeds - 1.0] * len(one) for one in d]
+        return np.array(
+            [
+                family(list(one), [variation] * len(one), degrees).p_value(least) < 1 - LEVEL
+                for one, degrees, least in zip(d, shares, p.min(axis=1), strict=True)
+            ]
+        )
+
+    return simulate
+
+
+def max_t_bootstrap(differences: Array, generator: np.random.Generator) -> bool:
+    """Whether the largest t of [questions, seeds] exceeds 95 % of those of resampled seeds."""
+    seeds = differences.shape[-1]
+    centred = differences - differences.mean(axis=1, keepdims=True)
+    drawn = centred[:, generator.integers(seeds, size=(999, seeds))]
+    spread = np.maximum(drawn.std(axis=-1, ddof=1), 1e-12)
+    largest = (np.abs(drawn.mean(axis=-1)) / spread).max(axis=0)
+    seen = (np.abs(differences.mean(axis=1)) / differences.std(axis=1, ddof=1)).max()
+    return bool(seen > np.quantile(largest, LEVEL))
 
 
 # The tables ---------------------------------------------------------------------------------------
@@ -304,7 +462,7 @@ def cases() -> Iterator[Case]:
     yield from _others()
 
 
-_SEED_METHODS = {"t": (2, 3, 5, 10), "wilson": (2, 3, 5, 10), "bca": (3, 5, 10, 20, 50)}
+_SEED_METHODS = {"t": SEEDS, "wilson": SEEDS, "bca": (3, 5, 10, 20, 50)}
 
 
 def _one_arm() -> Iterator[Case]:
@@ -334,15 +492,15 @@ def _one_arm() -> Iterator[Case]:
                     row=f"{method}, {label}",
                     column=f"{seeds} seeds",
                     simulate=seeds_alone(seeds, method=method, logit=logit),
-                    allowed=COVERS if kept else (0.0, 1.0),
+                    allowed=COVERS if kept else NO_PROMISE,
                     share=0.2 if method == "bca" else 1.0,
                 )
 
 
 def _many_seeds() -> Iterator[Case]:
     name = "Coverage over training seeds and test episodes or images together"
-    for seeds in (2, 3, 5, 10):
-        wide = (0.93, 0.98) if seeds == 2 else COVERS
+    for seeds in SEEDS:
+        wide = (0.93, 0.99) if seeds == 2 else (0.93, 0.975)
         for ratio in (0.0, 0.3, 1.0, 3.0, 10.0):
             yield Case(
                 table=name,
@@ -364,7 +522,7 @@ def _many_seeds() -> Iterator[Case]:
                 simulate=crossed_answers(
                     seeds, 1000, trials=1, centre=centre, seed_spread=seed_spread, unit_spread=1.5
                 ),
-                allowed=(0.93, 0.985) if seeds == 2 or "99" in label else COVERS,
+                allowed=(0.93, 1.0) if seeds < 5 or "99" in label else (0.93, 0.98),
                 share=0.4,
             )
         for label, centre in (("episodes x 25, about 99.4 %", 5.5), ("about 99.9 %", 7.3)):
@@ -375,7 +533,7 @@ def _many_seeds() -> Iterator[Case]:
                 simulate=crossed_answers(
                     seeds, 100, trials=25, centre=centre, seed_spread=0.3, unit_spread=0.8
                 ),
-                allowed=(0.93, 0.99),
+                allowed=(0.93, 1.0),
             )
 
 
@@ -383,7 +541,7 @@ def _equal_arms() -> Iterator[Case]:
     name = "Equal arms called different at the 5 % level (%)"
     spreads = {"equal seeds": (0.0, 0.0), "seeds spread alike": (0.02, 0.02)}
     spreads |= {"one arm's seeds spread 4 x": (0.005, 0.02), "the same, wide": (0.02, 0.08)}
-    for seeds in (2, 3, 5, 10):
+    for seeds in SEEDS:
         for label, pair in spreads.items():
             yield Case(
                 table=name,
@@ -429,38 +587,136 @@ def _equal_arms() -> Iterator[Case]:
 
 
 def _others() -> Iterator[Case]:
-    name = "A difference of exactly the margin called equivalent at the 5 % level (%)"
-    for seeds in (2, 3, 5, 10):
+    yield from _differences()
+    yield from _failures()
+    yield from _tuned_arms()
+    yield from _families()
+    name = "A difference of exactly the margin called equivalent (%; 2.5 is allowed)"
+    for seeds in SEEDS:
         for spread in (0.0, 0.003, 0.02):
             yield Case(
                 table=name,
                 row=f"seeds spread by {100 * spread:g} points",
                 column=f"{seeds} seeds",
                 simulate=at_the_margin(seeds, spread),
-                allowed=ALARMS if seeds > 2 else (0, 0.06),
+                allowed=(0, 0.025) if seeds > 2 else (0, 0.03),
             )
-    name = "Coverage of the effect size's and the probability's intervals"
-    for seeds in (1, 2, 3, 5, 10):
-        for size in (0.2, 1.0):
-            for ratio in (0.0, 1.0) if seeds > 1 else (0.0,):
+    name = "Coverage of the probability of superiority"
+    for seeds in SEEDS:
+        for size in (0.0, 0.08):
+            yield Case(
+                table=name,
+                row=f"mean difference {100 * size:g} points",
+                column=f"{seeds} seeds",
+                simulate=superiority(seeds, size),
+                allowed=(0.93, 1.0),
+                share=0.2,
+            )
+
+
+def _differences() -> Iterator[Case]:
+    name = "Coverage of differences over seeds and images together"
+    for seeds in SEEDS:
+        for label, often in (("1 in 1,000", 0.001), ("1 in 10,000", 0.0001)):
+            yield Case(
+                table=name,
+                row=f"seeds agree: {label} answers differ",
+                column=f"{seeds} seeds",
+                simulate=agreeing(seeds, 1000, often),
+                allowed=(0.93, 1.0) if often == 0.001 else NO_PROMISE,
+                share=0.4,
+            )
+        for label, pair in (("alike", (0.1, 0.1)), ("wide", (0.5, 1.0)), ("very wide", (1.0, 2.0))):
+            yield Case(
+                table=name,
+                row=f"about 97 and 85 %, seeds {label}",
+                column=f"{seeds} seeds",
+                simulate=unlike_arms(seeds, pair),
+                allowed=(0.92, 1.0) if label == "alike" else NO_PROMISE,
+                share=0.2,
+            )
+    name = "Equal arms called different where the seeds of one are skewed (%)"
+    for seeds in SEEDS:
+        yield Case(
+            table=name,
+            row="over seeds, one arm logit-normal around 99 %, wide",
+            column=f"{seeds} seeds",
+            simulate=skewed_seeds(seeds),
+            allowed=NO_PROMISE,
+        )
+
+
+def _failures() -> Iterator[Case]:
+    name = "Coverage where one seed in five fails"
+    rows = {
+        "t": ("t-interval of the scores, failed at 10 %", NO_PROMISE),
+        "counted": ("score with failures counted, as printed", (0.95, 1.0)),
+        "share": ("share of failures (Clopper and Pearson)", (0.95, 1.0)),
+    }
+    for seeds in SEEDS:
+        for method, (label, allowed) in rows.items():
+            yield Case(
+                table=name,
+                row=label,
+                column=f"{seeds} seeds",
+                simulate=failing(seeds, method=method),
+                allowed=allowed,
+                share=1.0 if method == "t" else 0.4,
+            )
+
+
+def _tuned_arms() -> Iterator[Case]:
+    names = {
+        True: "An arm tuned over four equal rates called different from an equal one (%)",
+        False: "Coverage of the tuned arm's score",
+    }
+    rows = {
+        "same": "the seeds that chose are scored",
+        "crossed": "each seed is scored at the rate that the others chose",
+        "divided": "a third of the seeds choose, the others are scored (as printed)",
+    }
+    for seeds in SEEDS:
+        for method, label in rows.items():
+            if method == "divided" and seeds < 3:
+                continue  # one seed is left to be scored
+            for alarm in (True, False):
+                kept = ALARMS if alarm else COVERS
                 yield Case(
-                    table=name,
-                    row=f"d_z, mean {size:g}, seeds add {ratio:g} of the rest's variance",
-                    column=f"{seeds} seeds" if seeds > 1 else "1 seed",
-                    simulate=effect(seeds, 100, ratio=ratio, size=size),
-                    allowed=(0.93, 0.985 if seeds == 2 else 0.975),
-                    share=0.3,
-                )
-        if seeds > 1:
-            for size in (0.0, 0.08):
-                yield Case(
-                    table=name,
-                    row=f"probability of superiority, mean {size:g}",
+                    table=names[alarm],
+                    row=label,
                     column=f"{seeds} seeds",
-                    simulate=superiority(seeds, size),
-                    allowed=(0.93, 0.985),
-                    share=0.2,
+                    simulate=tuned(seeds, method=method, alarm=alarm),
+                    allowed=kept if method == "divided" else NO_PROMISE,
                 )
+
+
+def _families() -> Iterator[Case]:
+    name = "Any false statement of a family where all arms are equal (%)"
+    rows = {
+        "four": "learned, or only scaled: four statements",
+        "five": "five arms against a sixth",
+        "four over both": "four statements, over seeds and episodes",
+        "five over both": "five arms against a sixth, over seeds and episodes",
+    }
+    for seeds in SEEDS:
+        for questions, label in rows.items():
+            yield Case(
+                table=name,
+                row=f"{label} (as printed)",
+                column=f"{seeds} seeds",
+                simulate=any_false(seeds, questions=questions),
+                allowed=ALARMS,
+                share=1.0 if seeds < 6 else 0.1,
+            )
+        for method, label in (("alone", "each at 5 %"), ("bootstrap", "max-T bootstrap")):
+            yield Case(
+                table=name,
+                row=f"{rows['four']}, {label}",
+                column=f"{seeds} seeds",
+                simulate=any_false(seeds, questions="four", method=method),
+                allowed=NO_PROMISE,
+                share=1.0 if method == "alone" else 0.2,
+            )
 
 
 def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -497,8 +753,9 @@ def main() -> None:
     error = 100 * math.sqrt(0.05 * 0.95 / options.repetitions)
     seconds = time.perf_counter() - start
     print(
-        f"{options.repetitions} repetitions (standard error {error:.1f}; images, BCa, effect sizes "
-        f"and probabilities a tenth to six tenths of them), seed {options.seed}, {seconds:.0f} s."
+        f"{options.repetitions} repetitions (standard error {error:.1f}; images, failures, BCa, "
+        f"families and probabilities a tenth to six tenths of them), seed {options.seed}, "
+        f"{seconds:.0f} s."
     )
 
 

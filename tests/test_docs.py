@@ -74,6 +74,8 @@ SMALL: dict[str, tuple[str, ...]] = {
 SMALL_WHERE_GIVEN = {
     ("maml", "--seeds"): "2",
     ("converge", "--seeds"): "2",
+    ("converge", "--plan-seeds"): "2",
+    ("maml", "--plan-seeds"): "2",
     ("transfer", "--seeds"): "2",
     ("table", "--seeds"): "1",
     ("figure", "--seeds"): "1",

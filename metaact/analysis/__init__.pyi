@@ -6,6 +6,11 @@ from .convergence import median_time as median_time
 from .curves import curve_band as curve_band
 from .curves import stuck as stuck
 from .estimates import estimate as estimate
+from .failures import failure_p as failure_p
+from .failures import failure_share as failure_share
+from .failures import far_seed as far_seed
+from .failures import interquartile_mean as interquartile_mean
+from .failures import with_failures as with_failures
 from .figures import Curve as Curve
 from .figures import CurvePanel as CurvePanel
 from .figures import Look as Look
@@ -51,8 +56,12 @@ __all__ = [
     "difference_text",
     "episode_sheet",
     "estimate",
+    "failure_p",
+    "failure_share",
+    "far_seed",
     "heat_grid",
     "image_interval",
+    "interquartile_mean",
     "interval_plot",
     "learning_curves",
     "looks",
@@ -66,4 +75,5 @@ __all__ = [
     "stuck",
     "trajectories",
     "wilson",
+    "with_failures",
 ]

@@ -16,37 +16,38 @@ class Comparison:
     Attributes:
         first: Name of the first arm.
         second: Name of the second, the reference.
-        interval: First minus second, with its interval (not corrected for several comparisons).
-        p_value: Two-sided p-value of no difference: 1 - level of the interval that touches 0.
-        p_holm: The same, corrected by Holm over all comparisons that were made together.
-        effect: Cohen's d_z: mean over standard deviation of the differences of what varies (of
-            the units, averaged over seeds, if both vary); None where all are equal and not 0.
-        effect_interval: Its interval; None where the differences are all equal.
+        interval: First minus second, with the simultaneous interval from which the verdict is
+            read: all intervals of the family hold their truths together at its level.
+        alone: The same difference with the interval of this question if it had been the only one.
+        p_value: Two-sided p-value of no difference in the family: 1 - level of the simultaneous
+            interval that touches 0; None for one seed, which says nothing about another.
+        p_alone: The same of the question asked alone.
         probability: Probability that first scores higher than second on one new draw, ties half.
         needed: For each thing that varies, how many more of it would settle a difference of this
-            size (the interval excludes 0 in about half of all repetitions); None: no number would.
-        p_equivalence: p-value of a difference of at least the margin, corrected by Holm over all
-            comparisons; None without a margin.
+            size (the simultaneous interval excludes 0 in about half of all repetitions); None: no
+            number would.
         verdict: "better", "worse", "no difference shown" or "equivalent".
         sentence: The verdict with its figures.
         margin: Differences below it do not matter to the user; None if none was set.
-        compared: How many comparisons the corrections are over.
+        compared: How many comparisons are in the family.
+        corrected: How they were corrected together: "alone", "Bonferroni" or "multivariate t".
+        assumes: What is assumed of seeds that were not run, a sentence; "" for nothing.
     """
 
     first: str
     second: str
     interval: Interval
-    p_value: float
-    p_holm: float
-    effect: float | None
-    effect_interval: tuple[float, float] | None
+    alone: Interval
+    p_value: float | None
+    p_alone: float | None
     probability: Interval
     needed: dict[str, int | None]
-    p_equivalence: float | None
     verdict: str
     sentence: str
     margin: float | None = None
     compared: int = 1
+    corrected: str = "alone"
+    assumes: str = ""
 
     def __str__(self) -> str:
         return self.sentence
@@ -59,11 +60,11 @@ class Comparison:
     @property
     def summary(self) -> str:
         """The figures alone: "+4.7 points [1.1, 8.3], p = 0.02"."""
-        return f"{difference_text(self.interval)}, {p_text(self.p_holm, 1 - self.interval.level)}"
+        figures = difference_text(self.interval)
+        if self.p_value is None:
+            return figures
+        return f"{figures}, {p_text(self.p_value, 1 - self.interval.level)}"
 
     def as_json(self) -> dict[str, Any]:
         """All fields as what JSON knows."""
-        found = asdict(self)
-        if self.effect_interval is not None:
-            found["effect_interval"] = list(self.effect_interval)
-        return found
+        return asdict(self)

@@ -1,4 +1,4 @@
-"""One arm against another, alone or together with other pairs: difference, effect, verdict."""
+"""One arm against another, alone or in a family of questions: difference, probability, verdict."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metaact.errors import UsageError, check_rate
+from metaact.errors import UsageError, check_int, check_rate
 
-from ._holm import holm
 from .bounds import NOTHING, Array, accuracies, check_level
 from .comparison import Comparison
-from .crossed import two_way
-from .effects import crossed_effect_interval, effect_interval
-from .error_models import error_model
 from .estimates import estimate
-from .paired import spread_values, summarise
-from .variation import Variation, what_varies
-from .verdicts import sentence, verdict
+from .family import Family, family
+from .paired import Difference, difference
+from .variation import what_varies
+from .verdicts import assumption, sentence, verdict
 
 Pair: TypeAlias = tuple[str, str]
 
@@ -35,6 +32,7 @@ def compare_pair(
     level: float = 0.95,
     margin: float | None = None,
     replacement: bool | None = None,
+    trials_per_unit: int | None = None,
 ) -> Comparison:
     """Compare two arms on the same seeds and units.
 
@@ -47,6 +45,7 @@ def compare_pair(
         level: Confidence level; the verdict allows false alarms in 1 - level of all cases.
         margin: Differences below it, in 0..1, do not matter; None judges no equivalence.
         replacement: Whether episodes were drawn with replacement; only told in `varies`.
+        trials_per_unit: Answers in one unit (see `estimate`); None counts each unit as one.
 
     Raises:
         UsageError: If the shapes differ, the values are no accuracies, or nothing varies.
@@ -54,8 +53,8 @@ def compare_pair(
     Examples:
         >>> first, second = [[0.9, 0.8, 0.9, 0.7]], [[0.6, 0.6, 0.5, 0.6]]
         >>> print(compare_pair(first, second, names=("arelu", "relu"), unit="test episodes"))
-        arelu is better than relu by 25.0 points [4.5, 45.5] (p = 0.03; over test episodes, one \
-training seed).
+        arelu is better than relu by 25.0 points [4.5, 45.5] (95 % interval over test episodes, \
+one training seed; another seed may differ).
     """
     return compare_pairs(
         [(names, first, second)],
@@ -64,6 +63,7 @@ training seed).
         level=level,
         margin=margin,
         replacement=replacement,
+        trials_per_unit=trials_per_unit,
     )[0]
 
 
@@ -75,11 +75,13 @@ def compare_pairs(
     level: float = 0.95,
     margin: float | None = None,
     replacement: bool | None = None,
+    trials_per_unit: int | None = None,
+    aligned: bool = True,
 ) -> list[Comparison]:
-    """Compare pairs of arms, each pair on its own seeds and units, corrected together.
+    """Compare pairs of arms, each pair on its own seeds and units, as one family of questions.
 
-    Holm's correction is made over the p-values of no difference, and separately over those of a
-    difference of at least the margin.
+    Every verdict, equivalence included, is read off the simultaneous interval of its pair (see
+    `family`): above 0 better, below it worse, within the margin equivalent.
 
     Args:
         cases: Names (first, second), and both matrices [seeds, units].
@@ -88,6 +90,8 @@ def compare_pairs(
         level: Confidence level.
         margin: Differences that do not matter.
         replacement: Whether episodes were drawn with replacement.
+        trials_per_unit: Answers in one unit.
+        aligned: Whether the rows of all cases are the same seeds; then their correlation counts.
 
     Returns:
         One per case, in their order.
@@ -104,20 +108,23 @@ def compare_pairs(
     check_level(level)
     if margin is not None:
         check_rate("margin", margin, maximum=1, why="a difference of accuracies in 0..1")
-    found = []
+    if trials_per_unit is not None:
+        check_int("trials_per_unit", trials_per_unit, minimum=1)
+    made: list[Difference] = []
     for names, first, second in cases:
         a, b = _pair(names, first, second)
         variation = what_varies(a.shape, unit=unit, over=over, replacement=replacement)
-        found.append(_compared(a, b, names, variation, level, margin, replacement))
-    adjusted = holm([c.p_value for c in found])
-    equivalent = holm([c.p_equivalence for c in found if c.p_equivalence is not None])
-    judged = []
-    for index, (comparison, p_holm) in enumerate(zip(found, adjusted, strict=True)):
-        p_equivalence = equivalent[index] if margin is not None else None
-        whole = replace(comparison, p_holm=p_holm, p_equivalence=p_equivalence, compared=len(found))
-        word = verdict(whole.mean, p_holm, p_equivalence, level=level)
-        judged.append(replace(whole, verdict=word, sentence=sentence(replace(whole, verdict=word))))
-    return judged
+        made.append(difference(a, b, variation, trials=trials_per_unit))
+    together = family(
+        [d.values for d in made],
+        [d.variation for d in made],
+        [d.model.degrees for d in made],
+        aligned=aligned,
+    )
+    return [
+        _compared(names, d, together, level=level, margin=margin, replacement=replacement)
+        for (names, _, _), d in zip(cases, made, strict=True)
+    ]
 
 
 def _pair(names: Pair, first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
@@ -131,27 +138,25 @@ def _pair(names: Pair, first: ArrayLike, second: ArrayLike) -> tuple[Array, Arra
 
 
 def _compared(
-    a: Array,
-    b: Array,
     names: Pair,
-    variation: Variation,
+    found: Difference,
+    together: Family,
+    *,
     level: float,
     margin: float | None,
     replacement: bool | None,
 ) -> Comparison:
-    """All but the corrections and the verdict."""
-    d = a - b
-    base = summarise(d, variation, level=level)
-    wins = np.where(np.abs(d) <= NOTHING**0.5, 0.5, d > 0)
-    equivalence = None if margin is None else error_model(d, variation).p_equivalence(margin)
-    return Comparison(
+    variation, model, own = found.variation, found.model, together.own_level(level)
+    interval = found.interval(own, named=level)
+    p_alone = model.p_at(abs(model.mean))
+    wins = np.where(np.abs(found.values) <= NOTHING**0.5, 0.5, found.values > 0)
+    whole = Comparison(
         first=names[0],
         second=names[1],
-        interval=base.interval,
-        p_value=base.p_value,
-        p_holm=base.p_value,
-        effect=base.effect,
-        effect_interval=_effect_interval(d, variation, level),
+        interval=interval,
+        alone=found.interval(level, named=level),
+        p_value=_beside(together.p_value(p_alone), 0 not in interval, 1 - level),
+        p_alone=p_alone,
         probability=estimate(
             wins,
             unit=variation.unit,
@@ -160,18 +165,20 @@ def _compared(
             replacement=replacement,
             level=level,
         ),
-        needed=base.needed,
-        p_equivalence=equivalence,
-        verdict="",
+        needed=model.needed(own),
+        verdict=verdict(interval, margin),
         sentence="",
         margin=margin,
+        compared=together.size,
+        corrected=together.method,
+        assumes=assumption(variation.seeds, level) if found.agrees else "",
     )
+    if variation.seeds == 1:
+        whole = replace(whole, p_value=None, p_alone=None)
+    return replace(whole, sentence=sentence(whole))
 
 
-def _effect_interval(d: Array, variation: Variation, level: float) -> tuple[float, float] | None:
-    values = spread_values(d, variation)
-    if float(values.var()) <= NOTHING:
-        return None
-    if variation.over == "both":
-        return crossed_effect_interval(two_way(d), values, level=level)
-    return effect_interval(values, level=level)
+def _beside(p: float, shown: bool, threshold: float) -> float:
+    """The p-value on its interval's side of the threshold, whatever rounding does there."""
+    below = float(np.nextafter(threshold, 0))
+    return min(p, below) if shown else max(p, threshold)

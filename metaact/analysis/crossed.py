@@ -12,48 +12,57 @@ from .bounds import NOTHING, Array, moments, proportion_bounds
 from .intervals import episode_bounds
 
 SHARE_POWER = 4 / 3
-"""Exponent of the shares in `TwoWay.quantile`: with 3 seeds the smallest coverage of a 95 %
-interval is then 95.0 % and the largest 96.8 %; smaller ones cover more, larger ones less."""
+"""Exponent of the shares in `TwoWay.half_width`: without the two floors the smallest coverage of a
+95 % interval with 3 seeds is then 95.0 %, the largest 96.8 %; smaller ones cover more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoWay:
     """Two-way random-effects analysis of variance of a matrix [..., seeds, episodes].
 
-    Formula: value = mean + seed + episode + rest; the mean squares MS of the three terms give the
-    variance of the grand mean as (MS_seed + max(MS_episode - MS_rest, 0)) / (seeds·episodes).
+    Formula: value = mean + seed + episode + rest. With the mean squares MS of the three terms and
+    N = seeds·episodes, the variance of the grand mean is estimated as
+    max(MS_seed, MS_rest)/N + max(MS_episode - MS_rest, 0)/N. Even seeds that do not differ at all
+    make MS_seed as large as MS_rest on average: one that came out smaller, as where two seeds
+    happen to agree, is chance, and is not taken for accuracy.
 
     Attributes:
         mean: Grand mean [...].
-        seed_term: First summand of the variance (seeds, and the rest) [...].
-        episode_term: Second summand (what episodes add to it) [...].
-        rest_term: MS_rest / (seeds·episodes) [...].
-        degrees: Degrees of freedom of the two summands: seeds - 1, and [...].
+        seed_term: MS_seed/N: the variance of the mean over seeds alone [...].
+        unit_term: MS_episode/N: the variance of the mean over episodes alone [...].
+        rest_term: MS_rest/N [...].
+        degrees: Degrees of freedom of seed_term and unit_term (see `moments`), each [...].
     """
 
     mean: Array
     seed_term: Array
-    episode_term: Array
+    unit_term: Array
     rest_term: Array
-    degrees: tuple[int, Array]
+    degrees: tuple[Array, Array]
+
+    @property
+    def episode_term(self) -> Array:
+        """What episodes add to the variance of the mean [...]."""
+        return np.maximum(self.unit_term - self.rest_term, 0)
 
     @property
     def variance(self) -> Array:
         """Variance of the grand mean [...]."""
-        return self.seed_term + self.episode_term
+        return np.maximum(self.seed_term, self.rest_term) + self.episode_term
 
-    def quantile(self, level: float) -> Array:
-        """Student's quantiles of the two terms, combined by how much each adds to the variance.
+    def half_width(self, level: float) -> Array:
+        """Half the width of the interval; never less than over seeds, or over episodes, alone.
 
-        Formula: q² = z² + sum over both terms of (t² - z²)·share^(4/3), with z the normal quantile
-        and t Student's at the term's own degrees of freedom.
+        Formula: the largest of q·sqrt(variance), t·sqrt(seed_term) and t·sqrt(unit_term). With z
+        the normal quantile and t Student's at a term's own degrees of freedom, q² = z² + sum over
+        both terms of (t² - z²)·share^(4/3), where the shares are those of MS_seed/N and of
+        `episode_term` in the variance.
 
         Deviation: Satterthwaite's single t is the usual choice, and covers 86 to 92 % instead of
         95 % for 2 or 3 seeds that differ (simulated), because a small seed term then also claims
         many degrees of freedom. Cochran and Cox's mean of the two quantiles, weighted by the
         shares, covers up to 97 % with 3 seeds; Welch's expansion (exponent 2) down to 94.2 %. The
-        exponent between them covers 95.0 to 96.8 % with 3 seeds whatever the shares, and 95.0 to
-        96.0 % with 5.
+        exponent is one between them.
 
         References:
             B. L. Welch, "The generalization of 'Student's' problem when several different
@@ -61,34 +70,37 @@ class TwoWay:
             W. G. Cochran and G. M. Cox, "Experimental Designs", 2nd edition, Wiley, 1957,
             section 4.14.
         """
-        return self._combined(0.5 - level / 2)
+        return self._half(np.asarray(0.5 - level / 2))
+
+    def p_at(self, distance: ArrayLike) -> Array:
+        """1 - level of the interval whose half-width is this distance."""
+        distance = np.asarray(distance, dtype=np.float64)
+        low, high = np.zeros_like(distance), np.ones_like(distance)
+        for _ in range(60):  # bisection on p: the half-width falls as p grows
+            p = (low + high) / 2
+            beyond = self._half(p / 2) > distance
+            low, high = np.where(beyond, p, low), np.where(beyond, high, p)
+        return np.asarray((low + high) / 2)
 
     def p_value(self, mean: float = 0.0) -> Array:
         """Two-sided p-value of this true mean: 1 - level of the interval that just touches it."""
-        error = np.sqrt(np.where(self.variance > NOTHING, self.variance, 1.0))
-        ratio = np.abs(self.mean - mean) / error
-        low, high = np.zeros_like(ratio), np.ones_like(ratio)
-        for _ in range(60):  # bisection on p: the quantile falls as p grows
-            p = (low + high) / 2
-            beyond = self._combined(p / 2) > ratio
-            low, high = np.where(beyond, p, low), np.where(beyond, high, p)
-        return (low + high) / 2
+        return self.p_at(np.abs(self.mean - mean))
 
-    def _combined(self, tail: ArrayLike) -> Array:
-        """The quantile that is exceeded on each side with probability `tail`."""
-        seen = self.variance > NOTHING
-        total = np.where(seen, self.variance, 1.0)
-        normal = _upper(np.inf, tail) ** 2
-        of_seeds, of_episodes = (_upper(degrees, tail) ** 2 for degrees in self.degrees)
-        seeds, episodes = (
+    def _half(self, tail: Array) -> Array:
+        """The half-width that is exceeded on each side with probability `tail`."""
+        normal = upper(np.inf, tail) ** 2
+        of_seeds, of_units = (upper(degrees, tail) ** 2 for degrees in self.degrees)
+        total = np.where(self.variance > NOTHING, self.variance, 1.0)
+        seeds, units = (
             (term / total) ** SHARE_POWER for term in (self.seed_term, self.episode_term)
         )
-        squared = normal + seeds * (of_seeds - normal) + episodes * (of_episodes - normal)
-        return np.sqrt(np.where(seen, squared, of_seeds))
+        squared = normal + seeds * (of_seeds - normal) + units * (of_units - normal)
+        alone = np.maximum(of_seeds * self.seed_term, of_units * self.unit_term)
+        return np.asarray(np.sqrt(np.maximum(squared * self.variance, alone)))
 
 
-def _upper(degrees: ArrayLike, tail: ArrayLike) -> Array:
-    """Student's quantile that is exceeded with probability `tail`."""
+def upper(degrees: ArrayLike, tail: ArrayLike) -> Array:
+    """Student's quantile that is exceeded with probability `tail`; infinite degrees: the normal."""
     degrees, tail = (np.asarray(x, dtype=np.float64) for x in (degrees, tail))
     if not np.isfinite(degrees).all():
         return -np.asarray(special.ndtri(tail))
@@ -98,18 +110,19 @@ def _upper(degrees: ArrayLike, tail: ArrayLike) -> Array:
 def two_way(matrix: Array) -> TwoWay:
     """Analyse a matrix [..., seeds, episodes] with at least two of each."""
     seeds, episodes = matrix.shape[-2:]
-    cells = seeds * episodes
     by_seed, by_episode = matrix.mean(axis=-1), matrix.mean(axis=-2)
-    mean = by_seed.mean(axis=-1)
-    rest = matrix - by_seed[..., :, None] - by_episode[..., None, :] + mean[..., None, None]
-    rest_term = (rest**2).sum(axis=(-1, -2)) / ((seeds - 1) * (episodes - 1)) / cells
-    _, episode_variance, degrees = moments(by_episode)
+    rest = matrix - by_seed[..., :, None]
+    rest -= by_episode[..., None, :]
+    rest += by_seed.mean(axis=-1)[..., None, None]
+    squares = np.einsum("...ij,...ij->...", rest, rest)
+    mean, seed_variance, seed_degrees = moments(by_seed)
+    _, unit_variance, unit_degrees = moments(by_episode)
     return TwoWay(
         mean=mean,
-        seed_term=by_seed.var(axis=-1, ddof=1) / seeds,
-        episode_term=np.maximum(episode_variance - rest_term, 0),
-        rest_term=rest_term,
-        degrees=(seeds - 1, degrees),
+        seed_term=seed_variance,
+        unit_term=unit_variance,
+        rest_term=squares / ((seeds - 1) * (episodes - 1)) / (seeds * episodes),
+        degrees=(seed_degrees, unit_degrees),
     )
 
 
@@ -133,10 +146,13 @@ def crossed_bounds(matrix: Array, *, trials: float, level: float) -> tuple[Array
     if episodes == 1:  # one episode: only the seeds can be seen to vary
         return episode_bounds(matrix[..., 0], trials=trials, level=level)
     found = two_way(matrix)
+    variance = found.variance
+    seen = variance > NOTHING
+    quantile = found.half_width(level) / np.sqrt(np.where(seen, variance, 1.0))
     return proportion_bounds(
         found.mean,
-        found.variance,
-        found.quantile(level),
+        variance,
+        np.where(seen, quantile, 1.0),  # without any variance it is not used
         clusters=episodes,
         trials=seeds * episodes * trials,
         level=level,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from scipy import special
 
-from .bounds import NOTHING, Array, moments, student, wilson_bounds
+from .bounds import NOTHING, Array, moments, student
 from .crossed import TwoWay, two_way
 from .intervals import SEEDS
 from .variation import Variation
@@ -25,31 +25,62 @@ class ErrorModel(Protocol):
     def mean(self) -> float:
         """The observed mean."""
 
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the part of its error that has fewest."""
+
     def half_width(self, level: float) -> float:
-        """Half the width of its interval, before it is cut to [-1, 1]."""
+        """Half the width of its interval, before it is cut to what is possible."""
 
-    def p_value(self) -> float:
-        """Two-sided p-value of a true mean of 0."""
-
-    def p_equivalence(self, margin: float) -> float:
-        """p-value of a true mean outside (-margin, margin): the larger of two one-sided ones."""
+    def p_at(self, distance: float) -> float:
+        """1 - level of the interval whose half-width is this distance."""
 
     def needed(self, level: float) -> dict[str, int | None]:
         """How many more of each thing that varies would let the interval exclude 0."""
 
 
-def error_model(differences: Array, variation: Variation) -> ErrorModel:
-    """Choose the model for differences [seeds, units] with at least two of what varies."""
+def error_model(differences: Array, variation: Variation, *, grain: float = 1.0) -> ErrorModel:
+    """Choose the model for differences [seeds, units] with at least two of what varies.
+
+    Args:
+        differences: First minus second.
+        variation: What varies.
+        grain: By how much one differing answer moves one of them: 1 over the answers in a unit.
+    """
+    found = _varying(differences, variation)
+    if found is not None:
+        return found
+    nudged = differences.copy()
+    nudged[0, 0] += grain
+    inner = _varying(nudged, variation)
+    assert inner is not None  # one value of at least two is another now
+    return Agreeing(
+        mean=float(differences.mean()),
+        shift=grain / differences.size,
+        inner=inner,
+        names=tuple(inner.needed(0.5)),
+    )
+
+
+def _varying(differences: Array, variation: Variation) -> OneWay | Crossed | None:
     values = variation.values(differences)
     if variation.over == "both":
         found = two_way(values)
-        if found.variance > NOTHING:
-            return Crossed(found=found, variation=variation)
-        return AllEqual(mean=float(values.mean()), n=variation.seeds, names=(SEEDS, variation.unit))
+        if found.variance <= NOTHING:
+            return None
+        return Crossed(found=found, variation=variation, alone=_agreeing_alone(values, variation))
     mean, variance, degrees = (float(x) for x in moments(values))
     if variance <= NOTHING:
-        return AllEqual(mean=mean, n=len(values), names=(variation.name,))
+        return None
     return OneWay(mean=mean, error=math.sqrt(variance), degrees=degrees, variation=variation)
+
+
+def _agreeing_alone(differences: Array, variation: Variation) -> tuple[Agreeing, ...]:
+    """The models over seeds alone and over units alone, where those do not vary at all."""
+    readings = [replace(variation, over=over) for over in ("seeds", "units")]
+    still = [one for one in readings if np.ptp(one.values(differences)) ** 2 <= NOTHING]
+    found = (error_model(differences, one) for one in still)
+    return tuple(model for model in found if isinstance(model, Agreeing))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +97,9 @@ class OneWay:
         grown = (self.variation.n + more) / self.variation.n
         return float(student(self.degrees * grown, level)) * self.error / math.sqrt(grown)
 
-    def p_value(self, mean: float = 0.0) -> float:
-        """Two-sided p-value of this true mean."""
-        return float(2 * special.stdtr(self.degrees, -abs(self.mean - mean) / self.error))
-
-    def p_equivalence(self, margin: float) -> float:
+    def p_at(self, distance: float) -> float:
         """See `ErrorModel`."""
-        return _two_one_sided(self.mean, margin, self.p_value)
+        return float(2 * special.stdtr(self.degrees, -distance / self.error))
 
     def needed(self, level: float) -> dict[str, int | None]:
         """See `ErrorModel`."""
@@ -82,37 +109,46 @@ class OneWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossed:
-    """The two-way analysis of differences [seeds, units]."""
+    """The two-way analysis of differences [seeds, units].
+
+    Attributes:
+        found: The analysis.
+        variation: What varies.
+        alone: The models over seeds or units alone where those agree exactly: it is no narrower.
+    """
 
     found: TwoWay
     variation: Variation
+    alone: tuple[Agreeing, ...] = ()
 
     @property
     def mean(self) -> float:
         """The observed mean."""
         return float(self.found.mean)
 
+    @property
+    def degrees(self) -> float:
+        """See `ErrorModel`."""
+        return min(float(degrees) for degrees in self.found.degrees)
+
     def half_width(self, level: float, more_seeds: int = 0, more_units: int = 0) -> float:
         """Half-width with more seeds or units and the same components of variance."""
         seeds, units = self.variation.seeds, self.variation.units
         s, u = (seeds + more_seeds) / seeds, (units + more_units) / units
-        rest = np.minimum(self.found.rest_term, self.found.seed_term)
+        found = self.found
+        rest = found.rest_term
         grown = TwoWay(
-            mean=self.found.mean,
-            seed_term=(self.found.seed_term - rest) / s + rest / (s * u),
-            episode_term=self.found.episode_term / u,
+            mean=found.mean,
+            seed_term=_grown(found.seed_term, rest, own=s, other=u),
+            unit_term=_grown(found.unit_term, rest, own=u, other=s),
             rest_term=rest / (s * u),
-            degrees=(seeds + more_seeds - 1, self.found.degrees[1] * u),
+            degrees=(found.degrees[0] * s, found.degrees[1] * u),
         )
-        return float(grown.quantile(level)) * math.sqrt(float(grown.variance))
+        return max(float(grown.half_width(level)), *(m.half_width(level) for m in self.alone), 0.0)
 
-    def p_value(self, mean: float = 0.0) -> float:
-        """Two-sided p-value of this true mean."""
-        return float(self.found.p_value(mean))
-
-    def p_equivalence(self, margin: float) -> float:
+    def p_at(self, distance: float) -> float:
         """See `ErrorModel`."""
-        return _two_one_sided(self.mean, margin, self.p_value)
+        return max(float(self.found.p_at(distance)), *(m.p_at(distance) for m in self.alone), 0.0)
 
     def needed(self, level: float) -> dict[str, int | None]:
         """See `ErrorModel`."""
@@ -123,46 +159,47 @@ class Crossed:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllEqual:
-    """n differences that are all equal: only the share of pairs that could deviate is bounded.
+def _grown(term: Array, rest: Array, *, own: float, other: float) -> Array:
+    """A term with more of its own things and of the others: only the rest in it shrinks by both."""
+    shared = np.minimum(rest, term)
+    return np.asarray((term - shared) / own + shared / (own * other))
 
-    Of n pairs none deviates, so at most Wilson's upper bound of 0 in n would, by at most 1.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreeing:
+    """Differences that are all equal: as uncertain as if one answer had come out otherwise.
+
+    Formula: half-width = shift + half-width of the same differences with one answer turned, which
+    is the end of the interval that they would have had.
+
+    Attributes:
+        mean: What they are all equal to.
+        shift: By how much one answer moves the mean.
+        inner: The model of the differences with one answer turned.
+        names: The things that vary.
     """
 
     mean: float
-    n: int
+    shift: float
+    inner: OneWay | Crossed
     names: tuple[str, ...]
 
+    @property
+    def degrees(self) -> float:
+        """See `ErrorModel`."""
+        return self.inner.degrees
+
     def half_width(self, level: float) -> float:
-        """Upper bound of the share that could deviate."""
-        return float(wilson_bounds(0.0, self.n, student(np.inf, level))[1])
+        """See `ErrorModel`."""
+        return self.shift + self.inner.half_width(level)
 
-    def p_value(self) -> float:
-        """That of a sign test in which all n are on one side; 1 for differences of 0."""
-        return 1.0 if abs(self.mean) <= NOTHING else 2 * 0.5**self.n
-
-    def p_equivalence(self, margin: float) -> float:
-        """Chance that none of n deviates if as many do as bring the mean to the margin."""
-        return float((1 - max(0.0, margin - abs(self.mean))) ** self.n)
+    def p_at(self, distance: float) -> float:
+        """See `ErrorModel`."""
+        return 1.0 if distance <= self.shift else self.inner.p_at(distance - self.shift)
 
     def needed(self, level: float) -> dict[str, int | None]:
         """See `ErrorModel`."""
         return dict.fromkeys(self.names, 0 if self.half_width(level) < abs(self.mean) else None)
-
-
-def _two_one_sided(mean: float, margin: float, p_value: Callable[[float], float]) -> float:
-    """The larger p-value of "at least the margin" and "at most minus the margin".
-
-    References:
-        D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power
-        approach", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
-    """
-    halves = p_value(margin) / 2, p_value(-margin) / 2
-    return max(
-        halves[0] if mean < margin else 1 - halves[0],
-        halves[1] if mean > -margin else 1 - halves[1],
-    )
 
 
 def _more(effect: float, half_width: Callable[[int], float]) -> int | None:

@@ -14,7 +14,7 @@ from .bounds import NOTHING, Array, accuracies, check_level, student, wilson_bou
 from .crossed import crossed_bounds, two_way
 from .interval import Interval
 from .intervals import IMAGES, episode_bounds
-from .variation import Variation, by_seed, what_varies
+from .variation import Variation, agreeing, by_seed, what_varies
 
 METHODS = ("auto", "t", "bca", "wilson")
 FEWEST_FOR_BCA = 20
@@ -41,12 +41,12 @@ def estimate(
     | `over` | what varies | "auto" |
     | --- | --- | --- |
     | "units" | new test episodes or images for these trained networks | "wilson" |
-    | "seeds" | newly trained networks on the same test set | "t" |
-    | "both" | both, crossed | "wilson" |
+    | "seeds" | newly trained networks on the same test set | "wilson" |
+    | "both" | both, crossed; never narrower than either alone | "wilson" |
 
     | `method` | ends of the interval |
     | --- | --- |
-    | "t" | mean ± t·standard error, cut to [0, 1]; for "both" see `TwoWay.quantile` |
+    | "t" | mean ± t·standard error, cut to [0, 1]; for "both" see `TwoWay.half_width` |
     | "wilson" | Wilson's for the effective number of trials mean(1-mean)/error², with t in place \
 of the normal quantile; just Wilson's where all values are 0 or 1 |
     | "bca" | bias-corrected and accelerated bootstrap of the mean; not for "both" |
@@ -96,11 +96,11 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
         trials = check_int("trials_per_unit", trials_per_unit, minimum=1)
     found = what_varies(array.shape, unit=unit, over=over, replacement=replacement)
     if method == "auto":
-        method = "t" if found.over == "seeds" else "wilson"
+        method = "wilson"
     low, high = _bounds(array, found, method=method, trials=trials, level=level, seed=seed)
     mean, varies = float(array.mean()), found.varies
-    if found.over == "seeds" and _equal(by_seed(array)):
-        varies = f"{found.unit} (all training seeds agree exactly)"
+    if found.over != "units" and _seeds_agree(array, found):
+        varies = agreeing(found)
     return Interval(
         mean=mean,
         low=min(float(low), mean),  # by rounding an end may pass the mean it touches
@@ -136,13 +136,20 @@ def _bounds(
     return episode_bounds(values, trials=trials * others, level=level)
 
 
+def _seeds_agree(array: Array, found: Variation) -> bool:
+    """Whether seeds show no variation at all: not in their means, or over both in no unit."""
+    if found.over == "seeds":
+        return _equal(by_seed(array))
+    return _equal(array - array[:1])
+
+
 def _equal(values: Array) -> bool:
     return float(np.ptp(values)) ** 2 <= NOTHING
 
 
 def _crossed_error(array: Array, level: float) -> tuple[float, float]:
     found = two_way(array)
-    return float(found.mean), float(found.quantile(level)) * math.sqrt(float(found.variance))
+    return float(found.mean), float(found.half_width(level))
 
 
 def _symmetric(mean: float, half: float) -> tuple[float, float]:

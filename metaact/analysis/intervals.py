@@ -124,6 +124,6 @@ def _agreeing_seeds(mean: float, seeds: int, trials: int | None, level: float) -
         high=float(high),
         level=level,
         n=n,
-        varies=f"{what} (all training seeds agree exactly)",
+        varies=f"{what} (assuming that other training seeds agree, as these {seeds} do)",
         seeds=seeds,
     )

@@ -1,72 +1,97 @@
-"""The difference of two arms that met the same episodes or images and seeds."""
+"""Intervals of the difference of two arms that met the same episodes or images and seeds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from .bounds import NOTHING, Array
-from .error_models import ErrorModel, error_model
+from .error_models import Agreeing, ErrorModel, error_model
+from .estimates import estimate
 from .interval import Interval
-from .variation import Variation, by_seed, by_unit
+from .variation import Variation, agreeing
+
+CAUTION = 5
+"""How much rarer than the difference's interval those that cut it may be wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Difference:
     """By how much one arm beats another where both met the same episodes and seeds.
 
     Attributes:
-        interval: First arm minus second, with its interval.
-        p_value: Two-sided p-value of no difference, not corrected for several comparisons.
-        effect: Cohen's d_z: mean over standard deviation of the differences of what varies (of
-            the units, averaged over seeds, if both vary); None where all are equal and not 0.
-        needed: For each thing that varies, how many more of it would let an interval of this
-            difference exclude 0, all else unchanged: 0 if it does already, None if no number
-            would. At exactly this number it does in about half of all repetitions.
+        first: Accuracies of the first arm [seeds, units].
+        second: Those of the other.
+        variation: What varies.
+        model: What is known of the true mean of first - second.
+        trials: Answers in a unit; None if unknown.
     """
 
-    interval: Interval
-    p_value: float
-    effect: float | None
-    needed: dict[str, int | None]
+    first: Array
+    second: Array
+    variation: Variation
+    model: ErrorModel
+    trials: int | None
+
+    @property
+    def values(self) -> Array:
+        """First minus second."""
+        return self.first - self.second
+
+    @property
+    def agrees(self) -> bool:
+        """Whether several seeds all gave exactly the same difference."""
+        if self.variation.seeds < 2 or self.variation.over == "units":
+            return False
+        alike = bool((self.values == self.values[:1]).all())
+        return alike or isinstance(self.model, Agreeing)
+
+    def interval(self, level: float, *, named: float) -> Interval:
+        """Mean ± half-width of the model, cut to what the arms' own intervals allow.
+
+        A difference cannot reach from the lower end of one arm further than to 100 %, nor from its
+        upper end further than to 0: beside an arm at 95 % none can be -100 or +80 points. The arms'
+        ends for it are made with a fifth of the chance of error, so that the cut costs no coverage
+        (simulated). It never reaches 0, so it decides nothing about a difference of 0.
+
+        Args:
+            level: The level at which it is made.
+            named: The level at which it holds, together with the others of its family.
+        """
+        mean, half = self.model.mean, self.model.half_width(level)
+        mean = 0.0 if abs(mean) <= NOTHING**0.5 else mean  # rounding is no difference
+        cautious = 1 - (1 - level) / CAUTION
+        first, second = (self._own(arm, cautious) for arm in (self.first, self.second))
+        low = max(mean - half, first.low - 1, -second.high)
+        high = min(mean + half, first.high, 1 - second.low)
+        return Interval(
+            mean=mean,
+            low=min(low, mean),
+            high=max(high, mean),
+            level=named,
+            n=self.variation.n,
+            varies=agreeing(self.variation) if self.agrees else self.variation.varies,
+            seeds=self.variation.seeds,
+        )
+
+    def _own(self, arm: Array, level: float) -> Interval:
+        return estimate(
+            arm,
+            unit=self.variation.unit,
+            trials_per_unit=self.trials,
+            over=self.variation.over,
+            method="wilson",
+            level=level,
+        )
 
 
-def summarise(differences: Array, variation: Variation, *, level: float) -> Difference:
-    """Interval, p-value, effect and what is needed, for differences [seeds, units].
+def difference(
+    first: Array, second: Array, variation: Variation, *, trials: int | None
+) -> Difference:
+    """Pair two arms.
 
     Formula: with d the differences, over one thing that varies: mean ± t·s/sqrt(n), where t has
     the degrees of freedom that the skewness of d leaves (see `moments`); over both: the two-way
-    analysis of variance of `two_way`, on d.
+    analysis of variance of `two_way`, on d; where all are equal, see `Agreeing`.
     """
-    model = error_model(differences, variation)
-    return Difference(
-        interval=difference_interval(model, variation, level=level),
-        p_value=model.p_value(),
-        effect=_effect(spread_values(differences, variation)),
-        needed=model.needed(level),
-    )
-
-
-def difference_interval(model: ErrorModel, variation: Variation, *, level: float) -> Interval:
-    """The model's interval, cut to [-1, 1]."""
-    mean, half = model.mean, model.half_width(level)
-    return Interval(
-        mean=mean,
-        low=max(-1.0, mean - half),
-        high=min(1.0, mean + half),
-        level=level,
-        n=variation.n,
-        varies=variation.varies,
-        seeds=variation.seeds,
-    )
-
-
-def spread_values(differences: Array, variation: Variation) -> Array:
-    """The differences whose spread an effect is measured in: per seed, or per unit over seeds."""
-    return by_seed(differences) if variation.over == "seeds" else by_unit(differences)
-
-
-def _effect(d: Array) -> float | None:
-    mean, spread = float(d.mean()), float(d.std(ddof=1))
-    if spread**2 > NOTHING:
-        return mean / spread
-    return 0.0 if abs(mean) <= NOTHING else None
+    model = error_model(first - second, variation, grain=1 / (trials or 1))
+    return Difference(first=first, second=second, variation=variation, model=model, trials=trials)

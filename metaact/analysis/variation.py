@@ -94,5 +94,11 @@ def what_varies(
     return Variation(over=over, unit=unit, varies=varies, seeds=seeds, units=units)
 
 
+def agreeing(variation: Variation) -> str:
+    """What an interval is over where all seeds agree: the units, and an assumption on seeds."""
+    thing = variation.unit if variation.units > 1 else SEEDS
+    return f"{thing} (assuming that other training seeds agree, as these {variation.seeds} do)"
+
+
 _WITH = "drawn with replacement, so new episodes of the same test images"
 _WITHOUT = "drawn without replacement, so no test image is in two"

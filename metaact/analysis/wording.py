@@ -1,9 +1,10 @@
-"""Differences and p-values as people write them."""
+"""Differences, p-values and counts as people write them, the same everywhere."""
 
 from __future__ import annotations
 
 import math
 
+from .bounds import NOTHING
 from .interval import Interval, decimals
 
 
@@ -13,36 +14,62 @@ def difference_text(interval: Interval, *, size: bool = False) -> str:
     Args:
         interval: Of the difference, in -1..1.
         size: Drop the sign: for "worse by 4.7 points [1.1, 8.3]".
+
+    Examples:
+        >>> print(difference_text(Interval(mean=1e-30, low=-3e-4, high=3e-4, n=9, varies="x")))
+        0.0 points [-0.03, 0.03]
     """
-    mean, low, high = (100 * x for x in (interval.mean, interval.low, interval.high))
-    if size and mean < 0:
-        mean, low, high = -mean, -high, -low
-    digits = decimals((interval.high - interval.low) * 50)
+    ends = [0.0 if abs(x) <= NOTHING**0.5 else 100 * x for x in _ends(interval)]
+    mean, low, high = (-ends[0], -ends[2], -ends[1]) if size and ends[0] < 0 else ends
+    digits = decimals((high - low) / 2)
     while digits < 4 and any(x and not round(x, digits) for x in (low, high)):
         digits += 1  # an end that is not 0 shows on which side of it it lies
-    # Adding 0 turns a rounded -0.0 into 0.0.
-    mean, low, high = (round(x, digits) + 0.0 for x in (mean, low, high))
-    sign = "" if size else "+" if mean >= 0 else ""
-    return f"{sign}{mean:.{digits}f} points [{low:.{digits}f}, {high:.{digits}f}]"
+    sign = "" if size or not round(mean, digits) else "+"
+    if not round(mean, digits):
+        return f"0.0 points [{low:z.{digits}f}, {high:z.{digits}f}]"
+    return f"{mean:{sign}.{digits}f} points [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.mean, interval.low, interval.high
 
 
 def p_text(p: float, threshold: float = 0.05) -> str:
-    """A p-value with one digit, or as many as keep it on its side of the threshold.
+    """A p-value with its relation: "p = 0.02".
 
     Examples:
-        >>> p_text(0.0234), p_text(0.0497), p_text(3e-7), p_text(1.0)
-        ('p = 0.02', 'p = 0.0497', 'p < 0.0001', 'p = 1')
-        >>> p_text(0.0483, 1 - 0.95)
-        'p = 0.048'
+        >>> p_text(0.0234), p_text(3e-7), p_text(1.0)
+        ('p = 0.023', 'p < 0.0001', 'p = 1')
+    """
+    figure = p_figure(p, threshold)
+    return f"p < {figure[1:]}" if figure.startswith("<") else f"p = {figure}"
+
+
+def p_figure(p: float, threshold: float = 0.05) -> str:
+    """A p-value with two digits, or as many as keep it on its side of the threshold.
+
+    Examples:
+        >>> p_figure(0.0496), p_figure(0.0504), p_figure(0.0483, 1 - 0.95), p_figure(3e-294)
+        ('0.0496', '0.0504', '0.048', '<0.0001')
     """
     if p < 1e-4:
-        return "p < 0.0001"
-    for digits in range(1, 6):
-        shown = f"{p:.{digits}g}"
-        apart = not math.isclose(float(shown), threshold)  # 1 - 0.95 is not quite 0.05
-        if (float(shown) < threshold) == (p < threshold) and apart:
-            break
-    return f"p = {float(shown):g}"
+        return "<0.0001"
+    for digits in range(2, 8):
+        shown = float(f"{p:.{digits}g}")
+        apart = not math.isclose(shown, threshold)  # 1 - 0.95 is not quite 0.05
+        if ((shown < threshold) == (p < threshold) and apart) or digits == 7:
+            return f"{shown:.{digits}g}" if shown < 1 else "1"
+    raise AssertionError  # the last number of digits returns
+
+
+def roughly(number: int) -> str:
+    """A count with two leading digits: what a rough extrapolation is worth.
+
+    Examples:
+        >>> roughly(7), roughly(479), roughly(12345)
+        ('7', '480', '12,000')
+    """
+    return f"{int(float(f'{number:.2g}')):,}"
 
 
 def points_text(value: float) -> str:

@@ -144,7 +144,17 @@ def read_and_compare(
     name_left_out(evidence)
     if not evidence.studies:
         raise Failure("no complete run is left to compare; see what was left out above.", 1)
-    return reports.compare(evidence, **reading)
+    document = reports.compare(evidence, **reading)
+    name_looks(document)
+    return document
+
+
+def name_looks(document: Document) -> None:
+    """Record reports that come before the planned seeds; one line on stderr where that fails."""
+    from metaact import reports
+
+    for line in reports.note_looks(document):
+        click.echo(f"metaact: {line}", err=True)
 
 
 def name_left_out(evidence: Evidence) -> None:

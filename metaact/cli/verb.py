@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from metaact.errors import UsageError, check_choice
 from metaact.experiments.experiment import Experiment
@@ -17,7 +18,7 @@ from .base import Command, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
 from .output import conclude
 from .parameters import Grid, Several
-from .reading_options import by_option, reading_of, reading_options
+from .reading_options import by_option, name_looks, reading_of, reading_options
 from .sweeping import do_all, sweep_options
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
         by_option(
             "The setting whose values are the arms; give that setting several values: --by model "
             "--model mnist-conv,conv4. Several values of any other setting make several studies."
-        )
+        ),
+        click.Option(
+            ["--plan-seeds"],
+            type=int,
+            help="Write into the store, before the first run, that every arm gets so many seeds; "
+            "every later report says whether that was kept, or looked at early. Without --seeds "
+            "they are all run.",
+        ),
     ]
     if experiment.rates:
         found.append(
@@ -63,7 +71,8 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
                 type=Grid(),
                 help=f"Rates to tune every arm over, as in {example}: each combination with each "
                 f"seed, the same for all arms. The values of {names} are the shared rate and join "
-                "the grid. Each arm's best is chosen on the validation part.",
+                "the grid. Each arm's best is chosen on the validation part by a third of the "
+                "seeds; the others score it.",
             )
         )
     if "activation" in by_name(experiment.config):
@@ -90,13 +99,16 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
+    planned = given.pop("plan_seeds", None)
+    if planned is not None and _is_default("seeds"):
+        given["seeds"] = planned
     configs = configs_of(experiment, given, by=by, tune=tune)
     starts = {name: given.get(name) or () for name in ("alphas", "betas")}
     reading = reading_of(given)
     device = pick_device(given["device"])
 
     from metaact import reports
-    from metaact.experiments import arms, study
+    from metaact.experiments import arms, plans, study
 
     chosen = arms.canonical(configs, **starts)
     if controls:
@@ -112,9 +124,18 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     if tune is not None:
         protocol = getattr(configs[0], "protocol", "held-out")
         refuse_without_validation(protocol, validated=ready.validated)
+    if planned is not None and not (given["dry_run"] or given["list_commands"]):
+        plans.plan_seeds(ready, planned, by=by)
     outcome = do_all(ready, given)
     document = reports.answer(outcome, by=by, **reading)
+    name_looks(document)
     conclude(document, out / "figures", as_json=given["as_json"])
+
+
+def _is_default(name: str) -> bool:
+    """Whether an option has its default, because no one gave it."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.DEFAULT
 
 
 def configs_of(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, defaults, shown, text_of
+from metaact.settings import Role, counted, defaults, shown, text_of
 
 from .experiment import Experiment, Measure
 
@@ -222,7 +222,7 @@ def read_record(
     length = run.length or 0
     if at is not None and at > length:
         raise RunError(
-            f"`{run.directory}` has {length} {measure.axis.name}s, and is asked for at "
+            f"`{run.directory}` has {counted(measure.axis.name)(length)}, and is asked for at "
             f"{measure.axis.name} {at}."
         )
     place = length if at is None else at

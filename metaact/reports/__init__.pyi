@@ -7,6 +7,7 @@ from ._gather import gather as gather
 from .document import ArmReport as ArmReport
 from .document import Document as Document
 from .document import StudyReport as StudyReport
+from .plans import note_looks as note_looks
 from .render import page as page
 from .render import text as text
 
@@ -19,6 +20,7 @@ __all__ = [
     "answer",
     "compare",
     "gather",
+    "note_looks",
     "page",
     "pictures",
     "text",

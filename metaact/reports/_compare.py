@@ -17,7 +17,7 @@ from metaact.experiments.evidence import Arm, Array, Study
 from metaact.experiments.experiment import Column
 from metaact.experiments.words import title
 
-from . import curves, describe, learned, paper, tuning
+from . import curves, describe, failures, learned, paper, plans, tuning
 from ._gather import Evidence
 from .document import ArmReport, Curve, Document, Optimism, Ranking, Score, StudyReport
 
@@ -136,6 +136,7 @@ class _Comparing:
         reference = self._reference()
         pairs = [(a.name, b) for a in study.arms if (b := self._other(a, reference))]
         comparisons = self.compare(pairs)
+        failed = failures.tests(study, pairs)
         at_one = learned.at_one_rate(study)
         columns = {arm.name: self._columns(arm) for arm in study.arms}
         arms = [self._arm(arm, columns[arm.name]) for arm in study.arms]
@@ -143,10 +144,12 @@ class _Comparing:
             *describe.notes(study, over=options.over),
             *describe.uncompared(study, pairs, [(c.first, c.second) for c in comparisons]),
             *filter(None, [learned.why_not(study, at_one)]),
-            *_varies(arms),
+            *failures.notes(arms),
         ]
         if options.reference not in (None, reference):
             notes.append(f"No arm here is {options.reference}: compared with {reference}.")
+        plan = plans.report(study)
+        notes += [plan.sentence] if plan else []
         provenance = describe.data(study)
         found = [r.run.about.get("command") for r in study.records]
         return StudyReport(
@@ -163,7 +166,9 @@ class _Comparing:
             arms=arms,
             reference=reference,
             comparisons=comparisons,
-            tuned=tuning.tuned(study, reference, self.compare),
+            tuned=tuning.tuned(
+                study, reference, self.compare, lambda arm: self._arm(arm, self._columns(arm))
+            ),
             sensitivity=tuning.sensitivity(study, lambda arm: self._interval(arm, options.over)),
             ranks=self._ranks(),
             learned=learned.answer(study, at_one, self.compare),
@@ -174,6 +179,9 @@ class _Comparing:
             ),
             examples=describe.examples(study),
             commands=merged([command for command in found if command], by=study.by),
+            level=options.level,
+            failures=failed,
+            plan=plan,
         )
 
     def _reference(self) -> str:
@@ -190,30 +198,44 @@ class _Comparing:
         return same[0].name if same and same[0] is not arm else None
 
     def compare(
-        self, pairs: Sequence[learned.Pair], seeds: Sequence[int] | None = None
+        self, pairs: Sequence[learned.Pair], among: Sequence[int] | None = None
     ) -> list[analysis.Comparison]:
-        """Paired comparisons on the seeds that both arms have, or on the given, all corrected.
+        """Paired comparisons, one family, each on the seeds that both arms have.
 
         A pair with fewer than two scores to compare has none.
+
+        Args:
+            pairs: Names of both arms.
+            among: The seeds that may count; None for all.
         """
         per_unit = self.study.per_unit
         cases: list[tuple[learned.Pair, Array, Array]] = []
+        rows: list[list[int]] = []
         for first, second in pairs:
             a, b = self.study.arm(first), self.study.arm(second)
-            shared = [seed for seed in a.seeds if seed in b.seeds] if seeds is None else seeds
+            shared = [seed for seed in a.seeds if seed in b.seeds]
+            shared = [seed for seed in shared if among is None or seed in among]
             if not shared:
                 continue
             one, other = (self._better(arm.matrix(shared, per_unit=per_unit)) for arm in (a, b))
             if one.size > 1:
                 cases.append(((first, second), one, other))
+                rows.append(shared)
         found = analysis.compare_pairs(
             cases,
             unit=self.study.measure.unit,
             over=self.options.over if per_unit else "seeds",
             level=self.options.level,
             margin=self.options.margin,
+            replacement=self.study.measure.replacement,
+            trials_per_unit=self._trials(per_unit),
+            aligned=all(row == rows[0] for row in rows),
         )
         return [self._with_losses(comparison) for comparison in found]
+
+    def _trials(self, per_unit: bool) -> int | None:
+        """Answers behind one score of a matrix; None where that is not known."""
+        return self.study.trials_per_unit if per_unit else self.study.measure.units or None
 
     def _better(self, scores: Array) -> Array:
         """Scores turned so that a higher one is better."""
@@ -241,8 +263,9 @@ class _Comparing:
         return replace(found, sentence=sentence)
 
     def _arm(self, arm: Arm, columns: Sequence[Column]) -> ArmReport:
-        study = self.study
+        study, level = self.study, self.options.level
         results = [record.result for record in arm.records]
+        by_seed = {r.seed: r.score for r in arm.scored if r.score is not None}
         parameters = results[0].get("parameters")
         return ArmReport(
             name=arm.name,
@@ -254,23 +277,33 @@ class _Comparing:
             parameters=None if parameters is None else int(parameters),
             score=self._interval(arm, self.options.over),
             intervals={over: self._interval(arm, over) for over in OVER},
-            by_seed={r.seed: r.score for r in arm.scored if r.score is not None},
+            by_seed=by_seed,
             validation=tuning.validation(arm),
             columns={column.name: self._column(column.scores) for column in columns},
             paper=self._optimism(arm),
-            curves=curves.curves(study, arm),
+            curves=curves.curves(study, arm, level=level),
             baseline=self._baseline(arm),
-            area=curves.area(study, arm),
+            area=curves.area(study, arm, level=level),
             times=curves.times(study, arm, self.options.thresholds),
             attention=curves.attention(study, arm),
             stuck_alpha=sum(int(result.get("stuck_alpha", 0)) for result in results),
             attention_layers=int(results[0].get("attention_layers", 0)),
+            failure_share=analysis.failure_share(len(arm.failed), len(arm.records), level=level),
+            counted=analysis.with_failures(
+                list(by_seed.values()), len(arm.failed), value=study.measure.failed, level=level
+            ),
+            interquartile=analysis.interquartile_mean(
+                [*by_seed.values(), *[study.measure.failed] * len(arm.failed)]
+            ),
+            far=analysis.far_seed(by_seed),
         )
 
     def _baseline(self, arm: Arm) -> dict[str, Curve]:
         """The curves of the arm's baseline, where it has one."""
         base = self.baseline.like(arm) if self.baseline else None
-        return curves.curves(self.baseline, base) if self.baseline and base else {}
+        if not self.baseline or not base:
+            return {}
+        return curves.curves(self.baseline, base, level=self.options.level)
 
     def _columns(self, arm: Arm) -> list[Column]:
         """More scores of an arm: the experiment's own, and at earlier places."""
@@ -320,7 +353,7 @@ class _Comparing:
         return analysis.estimate(
             matrix,
             unit=measure.unit,
-            trials_per_unit=self.study.trials_per_unit if per_unit else measure.units or None,
+            trials_per_unit=self._trials(per_unit),
             over=over,
             method=options.method if over == options.over else "auto",
             replacement=measure.replacement,
@@ -378,8 +411,3 @@ class _Comparing:
             matrices, over=over, unit=study.measure.unit, level=options.level
         )
         return Ranking(found=found, left_out=[arm.name for arm in study.arms if arm.failed])
-
-
-def _varies(arms: Sequence[ArmReport]) -> list[str]:
-    found = dict.fromkeys(arm.score.varies for arm in arms if arm.score)
-    return [f"Intervals over {' / '.join(found)}."] if found else []

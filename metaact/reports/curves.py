@@ -21,7 +21,7 @@ def watchable(study: Study) -> tuple[str, ...]:
     return measure.validation, trained, "train_loss"
 
 
-def curves(study: Study, arm: Arm) -> dict[str, Curve]:
+def curves(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, Curve]:
     """Mean and band over seeds of everything recorded along the way, by name.
 
     A point at which any seed has no value has none: a mean over the survivors would flatter.
@@ -35,7 +35,7 @@ def curves(study: Study, arm: Arm) -> dict[str, Curve]:
             continue
         scored = name.endswith(study.measure.name) and None not in (low_bound, high_bound)
         bounds = (float(low_bound or 0), float(high_bound or 0)) if scored else None
-        mean, low, high = analysis.curve_band(values, bounds=bounds)
+        mean, low, high = analysis.curve_band(values, level=level, bounds=bounds)
         found[name] = Curve(
             x=x.tolist(),
             x_name=study.measure.axis.name,
@@ -59,7 +59,7 @@ def watched(study: Study) -> str | None:
     return None
 
 
-def area(study: Study, arm: Arm) -> analysis.Interval | None:
+def area(study: Study, arm: Arm, *, level: float = 0.95) -> analysis.Interval | None:
     """Area under the watched curve as a mean score, with its interval over seeds.
 
     None if a seed failed or there is one seed only of which nothing could vary.
@@ -73,11 +73,16 @@ def area(study: Study, arm: Arm) -> analysis.Interval | None:
         if len(series) < 2:
             return None
         areas.append(analysis.area_under_curve(list(series), list(series.values())))
-    return analysis.seed_interval(areas)
+    return analysis.seed_interval(areas, level=level)
 
 
 def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:
-    """When each seed first reached a score; those that did not are censored at their end."""
+    """When each seed first reached a score; those that did not are censored at the planned end.
+
+    A seed that diverged or failed is one of them, even where it had been there before: it leaves no
+    network with that score. Censored where it diverged it would count as one of which nothing is
+    known, and the seeds that are left would make the arm look faster.
+    """
     name = watched(study)
     if name is None:
         return []
@@ -88,8 +93,9 @@ def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:
         for record in arm.records:
             series = _series(record, name)
             there = (x for x, v in series.items() if (v >= threshold if better else v <= threshold))
-            reached.append(next(there, None))
-            ends.append(max(series, default=0.0))
+            reached.append(None if record.failed else next(there, None))
+            planned = record.run.length if record.at is None else record.at
+            ends.append(float(planned or max(series, default=0.0)))
         found.append(
             Time(
                 threshold=threshold,

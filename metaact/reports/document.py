@@ -59,7 +59,7 @@ class Time:
         threshold: The score.
         curve: The figure that was watched.
         by_seed: When each seed reached it; None for those that did not.
-        censored_at: The earliest end of a seed's curve.
+        censored_at: The earliest planned end of a seed: a seed that diverged never got there.
         median: Median over seeds by Kaplan and Meier; None where half never got there.
     """
 
@@ -163,6 +163,10 @@ class ArmReport:
         attention: α and β of each layer over training.
         stuck_alpha: Layers whose α has no gradient any more, over all seeds.
         attention_layers: Layers that have an α, in one network.
+        failure_share: Share of seeds that failed, with an exact interval; None without a run.
+        counted: Mean score over all seeds, failed ones at the measure's value for a failure.
+        interquartile: Mean of the middle half of all seeds, failed ones counted likewise.
+        far: The seed whose score lies far from the others'; None if there is none.
     """
 
     name: str
@@ -185,6 +189,56 @@ class ArmReport:
     attention: dict[str, Layer] = field(default_factory=dict)
     stuck_alpha: int = 0
     attention_layers: int = 0
+    failure_share: Interval | None = None
+    counted: Interval | None = None
+    interquartile: float | None = None
+    far: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureTest:
+    """Whether two arms fail equally often, on the seeds that both ran.
+
+    Attributes:
+        first: The first arm.
+        second: The second.
+        seeds: How many seeds both ran.
+        only_first: On how many of them the first alone failed.
+        only_second: On how many the second alone.
+        p_value: Exact (McNemar), times the number of comparisons made together.
+        compared: That number.
+    """
+
+    first: str
+    second: str
+    seeds: int
+    only_first: int
+    only_second: int
+    p_value: float
+    compared: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What was planned before the first run of a study, and what became of it.
+
+    Attributes:
+        file: Where the plan is kept.
+        seeds: Planned number of seeds of every arm.
+        made: When, as in "2026-11-26 14:05".
+        there: Fewest and most seeds that an arm has.
+        looks: Earlier reports that came before all planned seeds were there: seeds and when.
+        state: "kept", "looked at early" or "not kept" (there are more seeds than planned).
+        sentence: The same for a reader.
+    """
+
+    file: str
+    seeds: int
+    made: str
+    there: tuple[int, int]
+    looks: list[tuple[int, str]]
+    state: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +284,9 @@ class Tuned:
     Attributes:
         chosen: Name of the arm at its best rates, by value.
         comparisons: With the reference at its own best rates.
+        arms: The arms at those rates, on the seeds that score them.
+        chosen_on: Seeds that chose the rates.
+        scored_on: Seeds that score them: others, unless there is only one.
         learned: The answer to "learned, or only scaled?" there.
         budget: What was tried.
         notes: What a reader must know.
@@ -237,6 +294,9 @@ class Tuned:
 
     chosen: dict[str, str]
     comparisons: list[Comparison]
+    arms: list[ArmReport]
+    chosen_on: list[int]
+    scored_on: list[int]
     learned: Learned | None
     budget: Budget
     notes: list[str]
@@ -323,6 +383,10 @@ class StudyReport:
         column_notes: What further columns are, a sentence each.
         examples: Pictures of what is tested on.
         commands: Command lines that make these runs.
+        level: Confidence level of everything in it.
+        failures: For each arm and the reference whether they fail equally often; empty where no
+            seed failed.
+        plan: What was planned before the first run; None without a plan.
     """
 
     id: str
@@ -347,6 +411,9 @@ class StudyReport:
     column_notes: list[str]
     examples: list[Picture]
     commands: list[str]
+    level: float = 0.95
+    failures: list[FailureTest] = field(default_factory=list)
+    plan: PlanReport | None = None
 
     def arm(self, name: str) -> ArmReport:
         """The arm of that name."""

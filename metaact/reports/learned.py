@@ -6,7 +6,8 @@ baseline whose initialisation passes on as much as A₀ does:
     A - B = (A - A₀) + (A₀ - B*) + (B* - B)
              learning    shape       gain
 
-Every part is a paired comparison of two arms on the same seeds and tests.
+Every part is a paired comparison of two arms on the same seeds and tests, and all four statements
+are one family: their intervals hold together.
 """
 
 from __future__ import annotations
@@ -74,36 +75,38 @@ def _suits_all(arms: Sequence[Arm], sign: int) -> tuple[int, int, float]:
 def answer(
     study: Study,
     names: Mapping[str, str],
-    compare: Callable[[Sequence[Pair], Sequence[int]], Sequence[Comparison]],
+    compare: Callable[..., Sequence[Comparison]],
+    *,
+    among: Sequence[int] | None = None,
 ) -> Learned | None:
     """Take the difference apart, and say what is left of "learned".
 
-    All parts are compared on the seeds that all arms in them have, so that they add up. The total
-    is tested first and alone; its parts are corrected together, and explain only a total that is
-    shown. So the chance of any false statement stays at 1 - level.
+    All parts are compared on the seeds that all arms in them have, so that they add up. Total and
+    parts are corrected together: the chance that any of the statements is false is 1 - level.
+    Where nothing could be learned the runs are no evidence on learning, and that part is left out.
 
     Args:
         study: The runs.
         names: Name of the arm of each activation: at one shared rate, or each at its own.
-        compare: Compares pairs of arms on given seeds, corrected over all pairs.
+        compare: Compares pairs of arms among given seeds, corrected over all pairs.
+        among: The seeds that may count; None for all.
 
     Returns:
         The question's part of the document; None where it cannot be answered (see `why_not`).
     """
     there = {a: name for a, name in names.items() if study.arm(name).scored}
     asked = dict(pairs(there))
-    seeds = _shared_seeds(study, asked)
-    total = [name for name in asked if name == "total"]
-    parts = [name for name in asked if name != "total"]
-    made = [
-        *compare([asked[n] for n in total], seeds),
-        *compare([asked[n] for n in parts], seeds),
-    ]
-    if not parts or len(made) < len(asked):
+    if not asked:
         return None
-    found = dict(zip([*total, *parts], made, strict=True))
+    seeds = [s for s in _shared_seeds(study, asked) if among is None or s in among]
     first = asked["learning"][0]
     second = asked.get("total", (first, None))[1]
+    if _fixed(study, first):
+        del asked["learning"]
+    made = compare(list(asked.values()), among=seeds)
+    if not asked or len(made) < len(asked):
+        return None
+    found = dict(zip(asked, made, strict=True))
     return Learned(
         first=first,
         second=second,
@@ -111,7 +114,7 @@ def answer(
         parts=[
             Part(name=name, sentence=_sentence(name, c), difference=c) for name, c in found.items()
         ],
-        answer=_on_seeds(study, asked, seeds) + _answer(first, second, found),
+        answer=_on_seeds(study, asked, seeds, among) + _answer(first, second, found),
         parameters=curves.parameters(study.arm(first)),
     )
 
@@ -131,7 +134,25 @@ def why_not(study: Study, names: Mapping[str, str]) -> str | None:
         )
     if not _shared_seeds(study, asked):
         return "Learned, or only scaled? No answer: the arms have no seed in common."
+    if _fixed(study, asked["learning"][0]) and len(asked) == 1:
+        return f"Learned, or only scaled? No answer: {_kept(asked['learning'][0])}."
     return None
+
+
+def _fixed(study: Study, name: str) -> bool:
+    """Whether the parameters of an arm stayed at their start in every run: nothing was learned."""
+    if study.settings.get("freeze_activations"):
+        return True
+    layers = curves.attention(study, study.arm(name)).values()
+    rows = [row for layer in layers for part in (layer.alpha, layer.beta) for row in part]
+    return any(len(row) > 1 for row in rows) and all(len(set(row)) == 1 for row in rows)
+
+
+def _kept(name: str) -> str:
+    return (
+        f"the parameters of {name} were kept at their start, so nothing could be learned and these "
+        "runs say nothing of learning"
+    )
 
 
 def _shared_seeds(study: Study, asked: Mapping[str, Pair]) -> list[int]:
@@ -139,10 +160,12 @@ def _shared_seeds(study: Study, asked: Mapping[str, Pair]) -> list[int]:
     return sorted(set.intersection(*(set(arm.seeds) for arm in arms))) if arms else []
 
 
-def _on_seeds(study: Study, asked: Mapping[str, Pair], seeds: Sequence[int]) -> str:
+def _on_seeds(
+    study: Study, asked: Mapping[str, Pair], seeds: Sequence[int], among: Sequence[int] | None
+) -> str:
     """What a reader must know before the answer, where seeds were lost; else ""."""
     arms = [study.arm(name) for pair in asked.values() for name in pair]
-    every = {record.seed for arm in arms for record in arm.records}
+    every = {r.seed for arm in arms for r in arm.records if among is None or r.seed in among}
     if set(seeds) == every:
         return ""
     shown = ", ".join(str(seed) for seed in seeds)
@@ -172,34 +195,50 @@ def _sentence(name: str, found: Comparison) -> str:
 
 
 def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> str:
-    learning = found["learning"]
-    said = {
+    said = _kept(first)
+    if "learning" in found:
+        learning = found["learning"]
+        said = f"{_learning(first, learning)} ({learning.summary})"
+    if second is None:
+        return f"{said[0].upper()}{said[1:]}."
+    total = found["total"]
+    if total.verdict == "no difference shown":
+        return (
+            f"No advantage of {first} over {second} is shown ({total.summary}), so there is none "
+            f"to explain; {said}."
+        )
+    if total.verdict == "equivalent":
+        way = "better" if total.mean > 0 else "worse"
+        lead = f"{first} is {way} than {second} by less than the margin"
+        if 0 in total.interval:
+            lead = f"{first} and {second} are equivalent within the margin"
+        return f"{lead} ({total.summary}), so there is nothing that matters to explain; {said}."
+    return (
+        f"{first} is {total.verdict} than {second} ({total.summary}); {said}, and "
+        f"{_because(total, found)}."
+    )
+
+
+def _learning(first: str, learning: Comparison) -> str:
+    """What is said of learning, by its verdict."""
+    if learning.verdict == "equivalent" and 0 not in learning.interval:
+        way = "helps" if learning.mean > 0 else "hurts"
+        return f"learning {first}'s parameters {way} by less than the margin"
+    return {
         "better": f"learning {first}'s parameters helps",
         "worse": f"learning {first}'s parameters hurts",
         "equivalent": f"learning {first}'s parameters changes nothing beyond the margin",
         "no difference shown": f"learning {first}'s parameters is not shown to matter",
     }[learning.verdict]
-    if second is None:
-        return f"{said[0].upper()}{said[1:]} ({learning.summary})."
-    total = found["total"]
-    if total.verdict in ("no difference shown", "equivalent"):
-        return (
-            f"No advantage of {first} over {second} is shown ({total.summary}), so there is none "
-            f"to explain; {said} ({learning.summary})."
-        )
-    return (
-        f"Asked alone, {first} is {total.verdict} than {second} ({total.summary}); {said} "
-        f"({learning.summary}), and {_because(total, found)}."
-    )
 
 
 def _because(total: Comparison, found: Mapping[str, Comparison]) -> str:
     """Which of the other parts are shown, in the total's direction and against it."""
     others = [name for name in found if name not in ("total", "learning")]
-    for_it = [_CAUSE[n] for n in others if found[n].verdict == total.verdict]
     opposite = "worse" if total.verdict == "better" else "better"
+    for_it = [_CAUSE[n] for n in others if found[n].verdict == total.verdict]
     against = [_CAUSE[n] for n in others if found[n].verdict == opposite]
-    because = "no other part is shown alone"
+    because = "no other part is shown to matter"
     if for_it:
         because = f"what is shown to matter is {' and '.join(for_it)}"
     if against:

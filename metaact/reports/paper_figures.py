@@ -14,6 +14,7 @@ import numpy as np
 from metaact import analysis, paper
 from metaact.analysis import CurvePanel
 from metaact.experiments.paper.figures import FIGURE_2_START, PaperFigure
+from metaact.settings import counted
 
 from . import pictures
 from .document import ArmReport, Curve, Document
@@ -64,7 +65,9 @@ def _panel(
     percent = name == "test_accuracy"
     curves = {arm.value: _whole(arm.curves[name]) for arm in arms if name in arm.curves}
     marks = {arm.value: _published(arm, optimizer) for arm in arms if percent and rings}
-    lost = [f"{arm.value} {len(arm.failed)} seeds diverged" for arm in arms if arm.failed]
+    lost = [
+        f"{arm.value} {counted('seed')(len(arm.failed))} diverged" for arm in arms if arm.failed
+    ]
     title += f"; {', '.join(lost)}" if lost else ""
     return CurvePanel(title=title, curves=curves, marks=marks, percent=percent)
 

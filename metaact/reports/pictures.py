@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaact import analysis
+from metaact.analysis import Comparison
 from metaact.analysis.curves import stuck
+from metaact.analysis.wording import p_text
 from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
@@ -157,7 +159,7 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         kind="learning-curves",
         figure=figure,
         label=f"Learning curves: {what} against {axis} of {', '.join(curves)}.",
-        caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves)} "
+        caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves, study.level)} "
         f"The dotted line is guessing.{scale}{gone}{rest}",
     )
 
@@ -171,14 +173,14 @@ def _arrays(curve: Curve) -> analysis.Curve:
     return curve.x, np.array(curve.mean, dtype=np.float64), low, high
 
 
-def _band(curves: Mapping[str, Curve]) -> str:
+def _band(curves: Mapping[str, Curve], level: float) -> str:
     seeds = sorted({curve.seeds for curve in curves.values()})
     if all(curve.low is None for curve in curves.values()):
         return "No band: one seed an arm."
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
-        f"Bands are 95 % intervals of the mean over {count} training seeds; a point at which a "
-        "seed has no value is left out."
+        f"Bands are {100 * level:g} % intervals of the mean over {count} training seeds; a point "
+        "at which a seed has no value is left out."
     )
 
 
@@ -197,9 +199,10 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         return None
     rest = ""
     if len(found) > MOST_ARMS:
-        rest = f" Of {len(found)} comparisons the {MOST_ARMS} with the smallest p are drawn."
-        found = sorted(found, key=lambda c: c.p_holm)[:MOST_ARMS]
+        rest = f" Of {len(found)} comparisons the {MOST_ARMS} that stand out most are drawn."
+        found = sorted(found, key=_standing_out, reverse=True)[:MOST_ARMS]
     varies = " / ".join(dict.fromkeys(c.interval.varies for c in found))
+    together = "simultaneous " if found[0].compared > 1 else ""
     figure = analysis.interval_plot(
         {c.first: c.interval for c in found},
         xlabel=f"difference to {study.reference} in points",
@@ -216,10 +219,14 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         + "; ".join(f"{c.first} {c.verdict}" for c in found)
         + ".",
         caption=f"Difference in test {study.measure.name} to {study.reference}, in points, with "
-        f"{100 * found[0].interval.level:g} % intervals over {varies}, not corrected for their "
-        "number. Filled: the verdict after Holm's correction is better, worse or equivalent; open: "
-        f"no difference shown.{rest}",
+        f"{together}{100 * study.level:g} % intervals over {varies}. Filled: the verdict, which is "
+        f"read off them, is better, worse or equivalent; open: no difference shown.{rest}",
     )
+
+
+def _standing_out(found: Comparison) -> float:
+    """How far a difference lies from 0, in widths of its interval."""
+    return abs(found.mean) / (found.interval.high - found.interval.low)
 
 
 def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
@@ -275,7 +282,7 @@ def _against_rate(
 def _over(study: StudyReport) -> str:
     """What the intervals of a study's scores are over."""
     varies = " / ".join(dict.fromkeys(arm.score.varies for arm in study.arms if arm.score))
-    return f"Bands are intervals over {varies}." if varies else ""
+    return f"Bands are {100 * study.level:g} % intervals over {varies}." if varies else ""
 
 
 def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
@@ -288,14 +295,13 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     groups = f" Not told apart: {together}." if together else ""
     if lost:
         groups += f" Without {', '.join(lost)}, of which a seed diverged: it has no rank."
-    p = "< 0.0001" if found.p_value < 1e-4 else f"= {found.p_value:.2g}"
     return Drawn(
         kind="ranks",
         figure=analysis.rank_plot(found, title=study.title if width >= WIDTH else "", width=width),
         label="Mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in order) + ".",
         caption=f"Mean rank over {found.blocks} {found.over}; 1 is best. Arms that are no further "
         f"apart than the critical difference ({found.critical_difference:.2f}) are not told apart. "
-        f"Friedman's test: p {p}.{groups}",
+        f"Friedman's test: {p_text(found.p_value, 1 - found.level)}.{groups}",
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from metaact.analysis import Comparison, Interval
 from metaact.experiments.evidence import Arm, Study
-from metaact.experiments.tuning import Trial, budget, choose
+from metaact.experiments.tuning import Trial, budget, choose, divide
+from metaact.settings import spans
 
 from . import learned
-from .document import Point, Sensitivity, Tuned
+from .document import ArmReport, Point, Sensitivity, Tuned
 
 
 def validation(arm: Arm) -> float | None:
@@ -23,28 +25,34 @@ def validation(arm: Arm) -> float | None:
 
 
 def tuned(
-    study: Study, reference: str, compare: Callable[..., Sequence[Comparison]]
+    study: Study,
+    reference: str,
+    compare: Callable[..., Sequence[Comparison]],
+    report: Callable[[Arm], ArmReport],
 ) -> Tuned | None:
     """Every arm at the rates that were best for it on the validation part.
 
-    An arm is judged on the seeds that were run at all of its rates. No test image or episode plays
-    a part in the choice.
+    Of the seeds that were run at every rate of every arm some choose (see `divide`); all others
+    score. No test image or episode plays a part in the choice.
 
     Args:
         study: The runs.
         reference: The arm that the others are compared with.
-        compare: Compares pairs of arms (on given seeds, or those both have), corrected together.
+        compare: Compares pairs of arms on the given seeds, corrected together.
+        report: What is told of an arm.
 
     Returns:
         None where no arm was tried at several rates or there is no validation part.
     """
     common = _seeds_at_every_rate(study)
+    choosing, scoring = _divided(study, common)
     trials = [
         Trial(
             arm=arm.value,
             rates=dict(arm.rates),
-            validation={s: v for s, v in arm.validations.items() if s in common[arm.value]},
-            asked=len(common[arm.value]),
+            validation={s: v for s, v in arm.validations.items() if s in choosing},
+            asked=len(choosing),
+            runs=len(common[arm.value]),
         )
         for arm in study.arms
     ]
@@ -54,13 +62,48 @@ def tuned(
         return None
     found = {c.arm: study.arms[c.index].name for c in choices if c.index is not None}
     pairs = [(name, found[reference]) for arm, name in found.items() if arm != reference]
+    arms = [_on_seeds(study.arm(name), scoring) for name in found.values()]
     return Tuned(
         chosen=found,
-        comparisons=list(compare(pairs)) if reference in found else [],
-        learned=learned.answer(study, found, compare),
+        comparisons=list(compare(pairs, among=scoring)) if reference in found else [],
+        arms=[_without_curves(report(arm)) for arm in arms if arm.records],
+        chosen_on=choosing,
+        scored_on=scoring,
+        learned=learned.answer(study, found, compare, among=scoring),
         budget=tried,
-        notes=tried.notes(),
+        notes=[_who_chose(choosing, scoring), *tried.notes()],
     )
+
+
+def _divided(study: Study, common: Mapping[str, set[int]]) -> tuple[list[int], list[int]]:
+    """The seeds that choose, and those that score: all others, or the same if there are none."""
+    values = [arm.value for arm in study.arms]
+    tried = [seeds for value, seeds in common.items() if values.count(value) > 1]
+    every = {record.seed for record in study.records}
+    choosing, _ = divide(set.intersection(*tried) if tried else every)
+    return choosing, sorted(every - set(choosing)) or choosing
+
+
+def _who_chose(choosing: Sequence[int], scoring: Sequence[int]) -> str:
+    if choosing == scoring:
+        return (
+            "The one seed chose the rates and is scored at them: the best of several flatters. "
+            "With two seeds or more, some choose and others score."
+        )
+    names = ["seed " if len(seeds) == 1 else "seeds " for seeds in (choosing, scoring)]
+    return (
+        f"The rates were chosen by {names[0]}{spans(choosing)} and are scored on "
+        f"{names[1]}{spans(scoring)}: a network that is good by luck in both would flatter."
+    )
+
+
+def _on_seeds(arm: Arm, seeds: Sequence[int]) -> Arm:
+    return replace(arm, records=tuple(r for r in arm.records if r.seed in seeds))
+
+
+def _without_curves(arm: ArmReport) -> ArmReport:
+    """What the table needs: the curves are those of the whole arm."""
+    return replace(arm, curves={}, baseline={}, times=[], area=None)
 
 
 def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:

@@ -68,9 +68,20 @@ def test_the_batch_is_the_public_function(shape: tuple[int, ...]) -> None:
     generator = np.random.default_rng(2)
     first = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5
     second = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5 + 0.008
-    called = [paired(a, b).p_value < 0.05 for a, b in zip(first, second, strict=True)]
+    called = [0 not in paired(a, b).interval for a, b in zip(first, second, strict=True)]
     assert calibration.alarms(first - second).tolist() == called
     assert 0 < sum(called) < 60
+
+
+def test_differences_in_a_batch_are_those_of_the_public_function() -> None:
+    generator = np.random.default_rng(3)
+    first = (generator.random((12, 3, 50)) < generator.random((12, 3, 1))).astype(float)
+    second = (generator.random((12, 3, 50)) < 0.95).astype(float)
+    first[0] = second[0]
+    low, high = calibration.difference_bounds(first, second)
+    for i in range(12):
+        found = paired(first[i], second[i]).interval
+        assert (low[i], high[i]) == pytest.approx((found.low, found.high), abs=1e-9)
 
 
 def test_a_seed_gives_the_same_table_and_another_another() -> None:

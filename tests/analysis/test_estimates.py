@@ -37,7 +37,10 @@ def test_auto_is_the_interval_of_each_kind() -> None:
     crossed = [float(end) for end in crossed_bounds(matrix, trials=25, level=0.95)]
     assert list(_ends(both)) == pytest.approx(crossed)
     seeds = estimate(matrix, over="seeds", **kind)
-    assert _ends(seeds) == pytest.approx(_ends(seed_interval(matrix.mean(axis=1))))
+    by_seed = [float(end) for end in episode_bounds(matrix.mean(axis=1), trials=1e9, level=0.95)]
+    assert list(_ends(seeds)) == pytest.approx(by_seed)
+    by_t = estimate(matrix, over="seeds", method="t", **kind)
+    assert _ends(by_t) == pytest.approx(_ends(seed_interval(matrix.mean(axis=1))))
     one = estimate(matrix[:1], over="units", **kind)
     assert _ends(one) == episode_bounds(matrix[0], trials=25, level=0.95)
     assert (both.n, seeds.n, one.n) == (200, 3, 200)
@@ -152,7 +155,12 @@ def test_seeds_that_agree_exactly_say_so() -> None:
     right = np.repeat(np.arange(10000)[None] < 980, 5, axis=0)
     found = estimate(right, unit=IMAGES, trials_per_unit=1, over="seeds")
     assert _ends(found) == pytest.approx(_ends(image_interval(980, 10000)))
-    assert found.varies == "test images (all training seeds agree exactly)"
+    assert found.varies == ("test images (assuming that other training seeds agree, as these 5 do)")
+    assert estimate(right, unit=IMAGES, trials_per_unit=1).varies == found.varies
+    other = right.copy()
+    other[0, 0] = 1 - other[0, 0]
+    varies = estimate(other, unit=IMAGES, trials_per_unit=1).varies
+    assert varies == "training seeds and test images"
 
 
 def test_many_images_and_seeds_take_milliseconds() -> None:
@@ -175,3 +183,17 @@ def test_refusals() -> None:
         estimate([0.5], unit=IMAGES, trials_per_unit=1)
     with pytest.raises(UsageError, match="level"):
         estimate([[0.5]], unit=IMAGES, trials_per_unit=1, level=95)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize("spread", [0.0, 0.003, 0.1])
+def test_over_both_is_never_narrower_than_over_one(seeds: int, spread: float) -> None:
+    for key in range(20):
+        generator = np.random.default_rng([seeds, key])
+        easy = generator.beta(12, 4, (1, 60)) + spread * generator.standard_normal((seeds, 1))
+        matrix = generator.binomial(25, np.clip(easy, 0, 1)) / 25
+        widths = {
+            over: (i := estimate(matrix, unit=EPISODES, trials_per_unit=25, over=over)).high - i.low
+            for over in ("both", "units", "seeds")
+        }
+        assert widths["both"] >= max(widths["units"], widths["seeds"]) - 1e-12

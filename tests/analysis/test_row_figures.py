@@ -94,7 +94,7 @@ def test_differences_that_hold_0_are_hollow() -> None:
     faces = [line.get_markerfacecolor() for line in _points(axes)]
     assert faces[:2] == ["white", "white"]
     assert "white" not in faces[2:]
-    assert axes.texts[0].get_text() == "+0.0 points [-3.0, 3.0]"
+    assert axes.texts[0].get_text() == "0.0 points [-3.0, 3.0]"
     assert "white" not in [p.get_markerfacecolor() for p in _points(_intervals(7.2, 18).axes[0])]
 
 

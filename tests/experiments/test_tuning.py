@@ -32,6 +32,7 @@ def trial(
         rates=dict(rates),
         validation=dict(enumerate(validation)),
         asked=len(validation) if asked is None else asked,
+        runs=len(validation) if asked is None else asked,
     )
 
 
@@ -129,7 +130,7 @@ def test_a_seed_that_diverged_or_is_missing_disqualifies_its_rate() -> None:
     found = budget(trials, [first, second])
     assert found is not None
     assert found.without == ("b",)
-    assert "At no rate all seeds are there: b." in found.notes()
+    assert "At no rate all seeds that choose are there: b." in found.notes()
 
 
 def test_of_equal_ones_the_smaller_rate_in_any_order() -> None:

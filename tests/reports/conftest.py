@@ -48,16 +48,15 @@ def comparison(first: str, second: str, mean: float, half: float, verdict: str) 
         first=first,
         second=second,
         interval=interval(mean, half),
-        p_value=0.002,
-        p_holm=0.006,
-        effect=0.8,
-        effect_interval=(0.1, 1.5),
+        alone=interval(mean, 0.8 * half),
+        p_value=0.006,
+        p_alone=0.002,
         probability=interval(0.7, 0.2),
         needed={"training seeds": 4, "test episodes": None},
-        p_equivalence=None,
         verdict=verdict,
         sentence=f"{first} against {second}: {verdict} ({summary}).",
         compared=3,
+        corrected="Bonferroni",
     )
 
 
@@ -198,6 +197,9 @@ def _tuned(names: list[str], learned: Learned) -> Tuned:
     return Tuned(
         chosen={"relu": names[1], "arelu": names[2]},
         comparisons=[comparison(names[2], names[1], 0.06, 0.05, "better")],
+        arms=[],
+        chosen_on=[0],
+        scored_on=[1, 2],
         learned=replace(learned, answer="At its own best rate arelu is better than relu."),
         budget=budget,
         notes=["Every activation was tried at 2 settings of its rates."],
@@ -214,6 +216,7 @@ def maml() -> StudyReport:
         comparison(names[5], names[0], -0.06, 0.02, "worse"),
     ]
     learned = _learned(names, shared[0])
+    tuned = _tuned(names, learned)
     ranks = Ranks(
         mean_ranks={names[2]: 1.6, names[4]: 1.7, names[5]: 2.9, names[0]: 3.8},
         blocks=600,
@@ -258,7 +261,7 @@ def maml() -> StudyReport:
         arms=arms,
         reference="relu",
         comparisons=shared,
-        tuned=_tuned(names, learned),
+        tuned=replace(tuned, arms=[arms[1], arms[2]]),
         sensitivity=Sensitivity(rate="inner_lr", lines=lines),
         ranks=Ranking(found=ranks, left_out=[names[3]]),
         learned=learned,

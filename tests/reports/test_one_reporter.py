@@ -50,6 +50,7 @@ def by_name(document: dict[str, Any]) -> list[dict[str, Any]]:
         if study["tuned"]:
             study["tuned"]["comparisons"].sort(key=lambda comparison: comparison["first"])
             study["tuned"]["notes"].sort()
+            study["tuned"]["arms"].sort(key=lambda arm: arm["name"])
     return list(studies)
 
 

@@ -23,12 +23,15 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 
 def selected(study: Study, arm: Arm) -> Selected | None:
-    """The best test epoch, beside that of the epoch best on validation, or the last."""
+    """The best test epoch, beside that of the epoch best on validation, or the last.
+
+    None where there is one epoch: nothing is selected, and both figures would be its score.
+    """
     measure, bests, honest, validated = study.measure, {}, [], True
     for record in arm.scored:
         place = measure.axis.place
         whole = [m for m in record.seen if place(m) >= 1 and place(m) == int(place(m))]
-        if not whole:
+        if len(whole) < 2:
             return None
         tests = [m[measure.test] for m in whole]
         watched = [m.get(measure.validation) for m in whole]

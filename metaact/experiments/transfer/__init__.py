@@ -79,7 +79,7 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     known = {seed: value for seed, value in starts.items() if value is not None}
     if known:
         note = "Never fine-tuned: the pre-trained network on the target as it is."
-        if study.settings.get("keeps_head") is False:
+        if any(record.run.config.get("keeps_head") is False for record in arm.records):
             note = "Never fine-tuned: the pre-trained network with a new, random head."
         found.append(Column(name=NEVER_TUNED, scores=known, note=note))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metaact.experiments import declared
@@ -67,14 +68,18 @@ class TransferConfig(declared.TrainingConfig):
         """Which of the paper's two readings of table 2 this is, in words."""
         if self.protocol == "paper-text":
             return (
-                f"text: pre-trained for {_numbers(self.epochs)} epochs, then fine-tuned for "
+                f"text: pre-trained for {_epochs(self.epochs)}, then fine-tuned for "
                 f"{self.text_epochs}"
             )
         return (
-            f"caption: pre-trained for {self.pretrain_epochs} epochs, then fine-tuned for "
+            f"caption: pre-trained for {_epochs([self.pretrain_epochs])}, then fine-tuned for "
             f"{_numbers(self.epochs)}"
         )
 
 
-def _numbers(values: tuple[int, ...]) -> str:
+def _epochs(values: Sequence[int]) -> str:
+    return f"{_numbers(values)} epoch{'' if list(values) == [1] else 's'}"
+
+
+def _numbers(values: Sequence[int]) -> str:
     return ", ".join(str(value) for value in values)

@@ -21,6 +21,7 @@ from metaact.experiments.networks import recipe, run_name
 from metaact.experiments.supervised import Learner, together, train_together
 from metaact.randomness import derived_seed
 from metaact.runs import Run
+from metaact.settings import counted
 
 from . import measure
 from .config import TransferConfig
@@ -125,7 +126,7 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         **shared.target_identity,
     }
     stem = f"{Path(config.source).stem}-{Path(config.target).stem}"
-    what = f"from {stage.pretrained} epochs at {config.pretrain_lr:g}"
+    what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
     if not stage.pretrained:
         # What was never pre-trained does not depend on how others were.
         for name in ("source", "pretrain_lr", "source_train_sha256", "keeps_head"):

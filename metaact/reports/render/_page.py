@@ -143,13 +143,16 @@ def _terms(document: Document) -> Html:
     sentences = [
         f"Intervals are at {100 * document.level:g} %, over {over}; each says what varies. "
         f"Kind: {document.method}, seed of the bootstrap {document.seed}.",
-        "Differences are paired: the same seeds and the same frozen test for both arms. P values "
-        "are two-sided and corrected by Holm over the comparisons of one table.",
+        "Differences are paired: the same seeds and the same frozen test for both arms. Their "
+        f"intervals hold all together at {100 * document.level:g} % over the questions of one "
+        "table, and verdicts and two-sided p-values are read off them; beside them stands the "
+        "interval of each question if it had been asked alone.",
         f"“No difference shown” is not “equal”. {within}",
-        "Effect is the mean difference over its standard deviation. P(better) is the probability "
-        "that the arm scores higher than the reference on one new draw, ties counted half.",
+        "P(better) is the probability that the arm scores higher than the reference on one new "
+        "draw, ties counted half.",
         "“More, to settle it” is how much more would be needed if the difference that was found "
-        "is the true one.",
+        "is the true one, in a new study whose number is fixed beforehand: adding seeds until "
+        "something shows is looking again, and makes false alarms.",
     ]
     return fold("How to read the figures", items(sentences), class_="terms")
 

@@ -25,6 +25,7 @@ def study_section(study: StudyReport, context: Context) -> Html:
     measure = study.measure.name
     parts = [
         ("Results", _results),
+        ("Failed seeds", _failures),
         (f"Each {arm} at its own best rate", _tuned),
         (f"{measure.capitalize()} against the rate", _rates),
         ("Learned, or only scaled?", _learned),
@@ -91,6 +92,10 @@ def _results(study: StudyReport, context: Context) -> Html:
             tables.readings(study),
         ]
     )
+
+
+def _failures(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.failures(study))
 
 
 def _tuned(study: StudyReport, context: Context) -> Html:

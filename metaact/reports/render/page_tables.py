@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from metaact.analysis import Comparison
+from metaact.analysis.wording import roughly
 from metaact.reports.document import Learned, StudyReport, Time
+from metaact.settings import counted
 
 from . import study_tables
 from .page_html import Content, Html, element, fold, items, markup, minus, table
@@ -62,9 +64,9 @@ def results(study: StudyReport) -> Html:
 
 def _settle(comparison: Comparison | None) -> str:
     """How much more would make this difference stand out, if it is the true one."""
-    if comparison is None or comparison.verdict != "no difference shown":
+    if comparison is None or comparison.verdict != "no difference shown" or comparison.assumes:
         return ""
-    enough = [f"{count} {name}" for name, count in comparison.needed.items() if count]
+    enough = [f"{roughly(count)} {name}" for name, count in comparison.needed.items() if count]
     never = [f"{name} alone cannot" for name, count in comparison.needed.items() if count is None]
     return "; ".join([" or ".join(enough), *never] if enough else never)
 
@@ -85,7 +87,8 @@ def readings(study: StudyReport) -> Html:
     columns = [name for name in names.values() if any(row.get(name) for row in rows)]
     if len(columns) < 2:
         return Html("")
-    caption = "The same means with intervals over what could be drawn anew"
+    level = study_tables.percents(study.level)
+    caption = f"The same means with {level} intervals over what could be drawn anew"
     shown = table(["arm", *columns], rows, caption=caption)
     return fold("Intervals over each source of variation", shown)
 
@@ -95,13 +98,13 @@ def speed(study: StudyReport) -> Html:
     found = study_tables.speed(study)
     if not found.rows:
         return Html("")
-    step = study.measure.axis.name
+    steps = counted(study.measure.axis.name)
     missed = [
         f"{arm.name}: {100 * time.threshold:g} % not reached by {_missed(time)} within "
-        f"{time.censored_at:g} {step}s."
+        f"{steps(time.censored_at)}."
         for arm in study.arms
         for time in arm.times
-        if None in time.by_seed
+        if None in time.by_seed and time.censored_at
     ]
     censored = items(missed, class_="notes")
     if len(missed) > 6:

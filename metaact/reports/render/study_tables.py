@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metaact.analysis import Comparison, Interval, difference_text
-from metaact.reports.document import ArmReport, Learned, Parameter, StudyReport, Time
+from metaact.analysis.wording import p_figure
+from metaact.reports.document import (
+    ArmReport,
+    FailureTest,
+    Learned,
+    Parameter,
+    StudyReport,
+    Time,
+)
 from metaact.settings import in_words
 
 Row = dict[str, str]
@@ -35,7 +43,7 @@ class StudyTable:
 
 def study_tables(study: StudyReport) -> list[StudyTable]:
     """All tables of one study of the document; those without rows are left out."""
-    makers = (scores, tuned, rates, learned, learned_at_best, optimism, speed)
+    makers = (scores, failures, tuned, rates, learned, learned_at_best, optimism, speed)
     return [table for make in makers if (table := make(study)).rows]
 
 
@@ -53,10 +61,83 @@ def scores(study: StudyReport) -> StudyTable:
         arms = sorted(arms, key=height, reverse=True)
     rows = [_row(study, arm, study.comparisons) for arm in arms]
     sentences = [comparison.sentence for comparison in study.comparisons]
-    notes = [*study.notes, *study.column_notes, *study.data_notes]
+    notes = [
+        *_levels(study, arms),
+        *family(study, study.comparisons),
+        *study.notes,
+        *study.column_notes,
+        *study.data_notes,
+    ]
     if study.measure.sign < 0:
         notes.append("A lower score is better; a positive difference is for the arm.")
     return _table(study, study.title, rows, notes, sentences)
+
+
+def _levels(study: StudyReport, arms: Sequence[ArmReport]) -> list[str]:
+    """The level of the intervals of scores, and what they are over."""
+    found = dict.fromkeys(arm.score.varies for arm in arms if arm.score)
+    return [f"{percents(study.level)} intervals over {' / '.join(found)}."] if found else []
+
+
+def family(study: StudyReport, found: Sequence[Comparison]) -> list[str]:
+    """How differences and verdicts of one table are to be read."""
+    if not found:
+        return []
+    level, most = percents(study.level), max(found, key=lambda c: c.compared)
+    notes = [f"Differences: {level} intervals, from which the verdicts are read."]
+    if most.compared > 1:
+        notes = [
+            f"Differences: simultaneous {level} intervals of {most.compared} questions "
+            f"({most.corrected}), which hold all together and from which the verdicts are read; p "
+            f"likewise. Asked alone: the {level} interval of a question if it had been the only "
+            "one."
+        ]
+    if all(comparison.p_value is None for comparison in found):
+        notes.append("No p-values: one seed says nothing about another.")
+    assumed = dict.fromkeys(c.assumes for c in found if c.assumes)
+    return [*notes, *assumed]
+
+
+def failures(study: StudyReport) -> StudyTable:
+    """How often seeds fail, and scores that count it; no rows where none did or stands apart."""
+    title = "Failed seeds, and scores that do not hang on single seeds"
+    measure, tests = study.measure, {test.first: test for test in study.failures}
+    if not any(arm.failed or arm.far is not None for arm in study.arms):
+        return _table(study, title, [], [])
+    counted_as = f"{measure.name}, failed at {100 * measure.failed:g} %"
+    rows = []
+    for arm in study.arms:
+        row = {
+            "arm": arm.name,
+            "failed": f"{len(arm.failed)} of {len(arm.runs)}",
+            "share": interval(arm.failure_share),
+            counted_as: interval(arm.counted),
+            "interquartile mean": percent(arm.interquartile),
+        }
+        if arm.name in tests:
+            row |= _failure_cells(tests[arm.name], 1 - study.level)
+        rows.append(row)
+    level = percents(study.level)
+    notes = [
+        f"Share of seeds that failed or diverged: exact {level} interval (Clopper and Pearson). "
+        f"The second score counts them at {100 * measure.failed:g} %; its {level} interval allows "
+        "for how many fail. Interquartile mean: of the middle half of all seeds.",
+    ]
+    if tests:
+        notes.append(
+            "Only here, only there: seeds on which just this arm, or just the reference, failed; "
+            "p: exact (McNemar), over all these tests. Differences and verdicts above leave failed "
+            "seeds out."
+        )
+    return _table(study, title, rows, notes)
+
+
+def _failure_cells(found: FailureTest, threshold: float) -> Row:
+    return {
+        "only here": str(found.only_first),
+        "only there": str(found.only_second),
+        "p (exact)": p_value(found.p_value, threshold),
+    }
 
 
 def tuned(study: StudyReport) -> StudyTable:
@@ -65,9 +146,10 @@ def tuned(study: StudyReport) -> StudyTable:
     if study.tuned is None:
         return _table(study, title, [], [])
     found = study.tuned
-    rows = [_row(study, study.arm(name), found.comparisons) for name in found.chosen.values()]
+    rows = [_row(study, arm, found.comparisons) for arm in found.arms]
     sentences = [comparison.sentence for comparison in found.comparisons]
-    return _table(study, title, rows, found.notes, sentences)
+    notes = [*found.notes, *_levels(study, found.arms), *family(study, found.comparisons)]
+    return _table(study, title, rows, notes, sentences)
 
 
 def rates(study: StudyReport) -> StudyTable:
@@ -87,7 +169,7 @@ def rates(study: StudyReport) -> StudyTable:
             row[in_words(found.rate, point.rate)] = f"{text} *" if best else text
         rows.append(row)
     notes = ["*: this arm's best on validation."] if chosen else []
-    return _table(study, title, rows, notes)
+    return _table(study, title, rows, [*_levels(study, study.arms), *notes])
 
 
 def learned(study: StudyReport) -> StudyTable:
@@ -108,19 +190,14 @@ def _learned(study: StudyReport, found: Learned | None, title: str) -> StudyTabl
         {
             "part": part.name,
             "arms": f"{part.difference.first} − {part.difference.second}",
-            "difference": difference(part.difference),
-            "p (Holm)": p_value(part.difference.p_holm),
+            **_difference_cells(part.difference),
             "verdict": verdict(part.difference),
         }
         for part in found.parts
     ]
-    notes = [found.answer, *_movement(found.first, found.parameters)]
-    if found.second:
-        notes.append(
-            "The total is tested first and alone; its parts are corrected together and explain "
-            "only a total that is shown."
-        )
-    return _table(study, title, rows, notes)
+    asked = [part.difference for part in found.parts]
+    movement = _movement(found.first, found.parameters)
+    return _table(study, title, rows, [found.answer, *movement, *family(study, asked)])
 
 
 def _movement(name: str, parameters: Mapping[str, Mapping[str, Parameter]]) -> list[str]:
@@ -169,8 +246,9 @@ def speed(study: StudyReport) -> StudyTable:
     curve = next((time.curve for arm in study.arms for time in arm.times), study.measure.test)
     notes = [
         f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s. Time: median over seeds "
-        "(Kaplan-Meier); a seed that never gets there is censored at its end. Area: mean height of "
-        "the curve."
+        "(Kaplan-Meier); a seed that never gets there, or diverges, is censored at its planned "
+        f"end. Area: mean height of the curve, {percents(study.level)} interval over training "
+        "seeds."
     ]
     return _table(study, "How fast", rows, notes)
 
@@ -184,14 +262,24 @@ def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) 
         row["stuck α"] = f"{arm.stuck_alpha}/{arm.attention_layers * len(arm.runs)}"
     found = next((c for c in comparisons if c.first == arm.name), None)
     if found:
+        lost = bool(arm.failed or study.arm(found.second).failed)
         row |= {
-            "difference": difference(found),
-            "p (Holm)": p_value(found.p_holm),
-            "effect d": "" if found.effect is None else f"{found.effect:+z.2f}",
+            **_difference_cells(found),
             "P(better)": percent(found.probability.mean),
-            "verdict": verdict(found),
+            "verdict": verdict(found, lost=lost),
         }
     return row
+
+
+def _difference_cells(found: Comparison) -> Row:
+    """The difference with its simultaneous interval, the one asked alone, and p."""
+    alone = difference_text(found.alone).replace(" points", "").partition(" ")[2]
+    cells = {"difference": difference(found)}
+    if found.compared > 1:
+        cells["asked alone"] = alone
+    if found.p_value is not None:
+        cells["p"] = p_value(found.p_value, 1 - found.interval.level)
+    return cells
 
 
 def _learns(arm: ArmReport) -> bool:
@@ -199,13 +287,20 @@ def _learns(arm: ArmReport) -> bool:
     return bool(arm.attention)
 
 
-def verdict(comparison: Comparison) -> str:
-    """The verdict; one that rests on a single training seed says so."""
-    alone = " (one seed)" if comparison.interval.seeds == 1 else ""
-    return f"{comparison.verdict}{alone}"
+def verdict(comparison: Comparison, *, lost: bool = False) -> str:
+    """The verdict, with what it rests on: one seed, an assumption, the seeds that did not fail.
+
+    Args:
+        comparison: The comparison.
+        lost: Whether a seed of an arm failed.
+    """
+    notes = ["one seed"] if comparison.interval.seeds == 1 else []
+    notes += ["if other seeds agree"] if comparison.assumes else []
+    notes += ["without failed seeds"] if lost else []
+    return f"{comparison.verdict} ({', '.join(notes)})" if notes else comparison.verdict
 
 
-_LAST = ("stuck α", "difference", "p (Holm)", "effect d", "P(better)", "verdict")
+_LAST = ("stuck α", "difference", "asked alone", "p", "P(better)", "verdict")
 """Headings that stand at the right, whatever columns an arm has."""
 
 
@@ -238,9 +333,14 @@ def difference(comparison: Comparison) -> str:
     return difference_text(comparison.interval).replace(" points", "")
 
 
-def p_value(p: float) -> str:
-    """A p-value with two digits that never reads as 0."""
-    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
+def p_value(p: float, threshold: float) -> str:
+    """A p-value that never reads as 0, nor as on the other side of the threshold."""
+    return p_figure(p, threshold)
+
+
+def percents(level: float) -> str:
+    """A level in percent: "95 %"."""
+    return f"{100 * level:g} %"
 
 
 def percent(value: float | None) -> str:
@@ -252,6 +352,6 @@ def duration(time: Time) -> str:
     """A median time, and how many seeds never got there."""
     missed = sum(first is None for first in time.by_seed)
     if missed == len(time.by_seed):
-        return f"not within {time.censored_at:g}"
+        return f"not within {time.censored_at:g}" if time.censored_at else "–"
     shown = f">{time.censored_at:g}" if time.median is None else f"{time.median:.3g}"
     return f"{shown} ({missed} of {len(time.by_seed)} not)" if missed else shown

@@ -115,10 +115,12 @@ def _tex(text: str) -> str:
 
 
 _FIELDS = (
-    *("study", "experiment", "title", "arm", "value", "seeds", "failed"),
+    *("study", "experiment", "title", "arm", "value", "seeds", "failed", "level"),
     *("score", "low", "high", "varies", "validation"),
-    *("reference", "difference", "difference_low", "difference_high", "p_value", "p_holm"),
-    *("effect", "probability", "verdict"),
+    *("failed_share", "failed_low", "failed_high", "score_counting_failed"),
+    *("counting_failed_low", "counting_failed_high", "interquartile_mean"),
+    *("reference", "difference", "difference_low", "difference_high", "difference_varies"),
+    *("alone_low", "alone_high", "p_value", "p_alone", "compared", "probability", "verdict"),
 )
 
 
@@ -142,8 +144,17 @@ def _record(study: StudyReport, arm: ArmReport) -> dict[str, object]:
         "value": arm.value,
         "seeds": len(arm.seeds),
         "failed": len(arm.failed),
+        "level": study.level,
         "validation": arm.validation,
+        "interquartile_mean": arm.interquartile,
     }
+    if arm.failure_share:
+        share = arm.failure_share
+        record |= {"failed_share": share.mean, "failed_low": share.low, "failed_high": share.high}
+    if arm.counted:
+        record["score_counting_failed"] = arm.counted.mean
+        record["counting_failed_low"] = arm.counted.low
+        record["counting_failed_high"] = arm.counted.high
     if arm.score:
         score = arm.score
         record |= {"score": score.mean, "low": score.low, "high": score.high}
@@ -155,10 +166,13 @@ def _record(study: StudyReport, arm: ArmReport) -> dict[str, object]:
             "difference": found.interval.mean,
             "difference_low": found.interval.low,
             "difference_high": found.interval.high,
+            "difference_varies": found.interval.varies,
+            "alone_low": found.alone.low,
+            "alone_high": found.alone.high,
             "p_value": found.p_value,
-            "p_holm": found.p_holm,
-            "effect": found.effect,
+            "p_alone": found.p_alone,
+            "compared": found.compared,
             "probability": found.probability.mean,
-            "verdict": verdict(found),
+            "verdict": verdict(found, lost=bool(arm.failed or study.arm(found.second).failed)),
         }
     return record

@@ -1,0 +1,173 @@
+"""A plan of how many seeds a study gets, written into its store before the first run. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaact.errors import RunError, UsageError, check_int
+from metaact.runs import RunStore
+from metaact.runs.atomic import make_folder, write_atomically
+
+from .evidence import shared_settings
+from .experiment import Experiment
+
+if TYPE_CHECKING:
+    from .study import Ready
+
+FOLDER = "plans"
+"""Folder of a store with the plans of its studies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A report that was made before all planned seeds were there.
+
+    Attributes:
+        seeds: How many there were then.
+        when: As in "2026-11-26 14:05".
+    """
+
+    seeds: int
+    when: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many seeds every arm of a study gets.
+
+    Attributes:
+        path: Where it is kept.
+        study: Experiment, question and settings of the study, for who reads the file.
+        seeds: That number.
+        made: When it was written.
+        looks: Reports before all of them were there.
+    """
+
+    path: Path
+    study: Mapping[str, Any] = field(repr=False)
+    seeds: int
+    made: str
+    looks: tuple[Look, ...] = ()
+
+    def write(self) -> None:
+        """Keep it.
+
+        Raises:
+            RunError: If the store cannot be written.
+        """
+        looks = [{"seeds": look.seeds, "when": look.when} for look in self.looks]
+        document = {"seeds": self.seeds, "made": self.made, "looks": looks, "study": self.study}
+        make_folder(self.path.parent)
+        write_atomically(self.path, f"{json.dumps(document, indent=2)}\n".encode())
+
+    def looked_at(self, seeds: int) -> Plan:
+        """The same with a report at so few seeds, once for each number of them."""
+        if any(look.seeds == seeds for look in self.looks):
+            return self
+        return replace(self, looks=(*self.looks, Look(seeds=seeds, when=_now())))
+
+
+def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
+    """Write the plan of every study of a comparison, before its first run.
+
+    Args:
+        ready: The comparison.
+        seeds: Seeds of every arm.
+        by: The setting whose values are the arms.
+
+    Raises:
+        UsageError: If a study has runs already and no plan, or another plan, or more seeds are
+            asked for than are planned.
+    """
+    check_int("plan_seeds", seeds, minimum=2, why="one seed says nothing about another")
+    asked = len({config.seed for config in ready.configs})
+    check_int("seeds", asked, minimum=1, maximum=seeds, why="no more than are planned")
+    store = ready.library.store
+    for path, study in _studies(ready, by).items():
+        known = read_plan(path)
+        if known is not None and known.seeds != seeds:
+            raise UsageError(
+                f"`plan_seeds` must be {known.seeds}, as planned {known.made} (a plan that is "
+                f"changed fixes nothing); got {seeds}."
+            )
+        if known is None:
+            _refuse_after_runs(store, ready.experiment, path, by, seeds)
+            Plan(path=path, study=study, seeds=seeds, made=_now()).write()
+
+
+def read_plan(path: Path) -> Plan | None:
+    """A plan; None if there is none.
+
+    Args:
+        path: See `plan_path`.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        looks = tuple(Look(seeds=int(k["seeds"]), when=str(k["when"])) for k in found["looks"])
+        return Plan(
+            path=path,
+            study=found["study"],
+            seeds=int(found["seeds"]),
+            made=str(found["made"]),
+            looks=looks,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({error}); delete it, and "
+            "say so where you report the study."
+        ) from error
+
+
+def plan_path(
+    store: Path, experiment: Experiment, config: Mapping[str, Any], *, by: str = "activation"
+) -> Path:
+    """Where the plan of a run's study is kept.
+
+    Args:
+        store: The store's folder.
+        experiment: What it is a run of.
+        config: What names the run.
+        by: The setting whose values are the arms.
+    """
+    text = json.dumps([by, shared_settings(experiment, config, by=by)], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return store / FOLDER / f"{experiment.name}-{digest}.json"
+
+
+def _studies(ready: Ready, by: str) -> dict[Path, dict[str, Any]]:
+    """Each study that holds evidence, by where its plan is kept."""
+    experiment, found = ready.experiment, {}
+    for job in ready.jobs:
+        if job.planned.kind == experiment.name:
+            config = dict(job.planned.identity)
+            path = plan_path(ready.library.store.path, experiment, config, by=by)
+            shared = shared_settings(experiment, config, by=by)
+            found[path] = {"experiment": experiment.name, "by": by, "settings": shared}
+    return found
+
+
+def _refuse_after_runs(
+    store: RunStore, experiment: Experiment, path: Path, by: str, seeds: int
+) -> None:
+    runs = [run for run in store.scan(experiment.name, records=False).runs if by in run.config]
+    there = [r for r in runs if plan_path(store.path, experiment, r.config, by=by) == path]
+    if there:
+        raise UsageError(
+            "`plan_seeds` must be given before the first run of a study (a plan made after a look "
+            f"fixes nothing, and {len(there)} of its runs are in {store.path}); got {seeds}."
+        )
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,80 @@
+"""A plan of how many seeds, kept beside the runs: what was fixed before the first, and kept or not.
+
+To look, and to add seeds where nothing is shown yet, makes false alarms. A plan that is written
+before the first run shows every later reader whether the number was fixed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metaact.errors import RunError
+from metaact.experiments.evidence import Study
+from metaact.experiments.plans import Plan, plan_path, read_plan
+from metaact.settings import counted
+
+from .document import Document, PlanReport
+
+KEPT, EARLY, NOT_KEPT = "kept", "looked at early", "not kept"
+
+
+def report(study: Study) -> PlanReport | None:
+    """What was planned for a study, and whether it was kept; None without a plan."""
+    found = _plan(study)
+    if found is None:
+        return None
+    counts = [len(arm.records) for arm in study.arms]
+    there = min(counts), max(counts)
+    looks = [(look.seeds, look.when) for look in found.looks]
+    if there[1] > found.seeds:
+        state = NOT_KEPT
+    else:
+        state = EARLY if looks or there[0] < found.seeds else KEPT
+    return PlanReport(
+        file=str(found.path),
+        seeds=found.seeds,
+        made=found.made,
+        there=there,
+        looks=looks,
+        state=state,
+        sentence=_sentence(found, there, state),
+    )
+
+
+def _plan(study: Study) -> Plan | None:
+    paths = dict.fromkeys(
+        plan_path(r.run.directory.parent.parent, study.experiment, r.run.config, by=study.by)
+        for r in study.records
+    )
+    return next((plan for path in paths if (plan := read_plan(path)) is not None), None)
+
+
+def _sentence(plan: Plan, there: tuple[int, int], state: str) -> str:
+    said = f"Planned before the first run ({plan.made}): {plan.seeds} seeds an arm"
+    if state == NOT_KEPT:
+        return f"{said}. Not kept: an arm has {there[1]}."
+    if state == KEPT:
+        return f"{said}. Kept: every arm has them, and no report was made before."
+    earlier = [f"{counted('seed')(look.seeds)} ({look.when})" for look in plan.looks]
+    seen = f" at {', '.join(earlier)}" if earlier else ""
+    if there[0] < plan.seeds:
+        now = f"now, with {there[0]}"
+        return f"{said}. Looked at early:{seen}{' and ' if seen else ' '}{now}."
+    return f"{said}. Looked at early:{seen}; every arm has them by now."
+
+
+def note_looks(document: Document) -> list[str]:
+    """Record that a study was reported before its planned seeds were there.
+
+    Returns:
+        A line for each look that could not be recorded.
+    """
+    lines = []
+    for found in (study.plan for study in document.studies if study.plan):
+        kept = read_plan(Path(found.file))
+        if kept is not None and found.there[0] < kept.seeds:
+            try:
+                kept.looked_at(found.there[0]).write()
+            except RunError as error:
+                lines.append(f"this early look is not recorded: {error}")
+    return lines
