@@ -13,11 +13,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
+from metaact.adaptation.stateless import differentiable_kernels
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 from .learn2learn import learn2learn
 from .loop import loop
-from .problem import Batch, Engine, Outcome, Problem, adapted_names
+from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch
 from .scoring import joined
 from .stateful import check_modules
 from .vectorised import vectorised
@@ -130,6 +131,7 @@ class MAML:
         """Names of the parameters that the inner loop changes."""
         return self._problem.adapted
 
+    @differentiable_kernels()
     def evaluate(self, batch: Batch, *, inner_steps: int | None = None) -> Evaluation:
         """Adapt to every task and return the mean query loss, differentiable, and accuracies.
 
@@ -167,6 +169,7 @@ class MAML:
         loss, accuracy = _mean(outcomes)
         return Evaluation(_Known.apply(loss, totals, *trained), accuracy)
 
+    @differentiable_kernels()
     def backward(self, batch: Batch) -> Evaluation:
         """Add the gradient of the mean query loss to the parameters' `.grad`, chunk by chunk.
 
@@ -188,6 +191,7 @@ class MAML:
                 outcomes.append(Outcome(outcome.losses.detach(), outcome.accuracies))
         return _mean(outcomes)
 
+    @differentiable_kernels()
     def test(self, batch: Batch, inner_steps: int | None = None) -> Tensor:
         """Accuracies [tasks] with the model in eval mode and no graph kept.
 
@@ -210,15 +214,7 @@ class MAML:
 
     def _checked(self, batch: Batch, inner_steps: int | None) -> int:
         check_modules(self.model)
-        if len(batch) == 0:
-            raise UsageError("`batch` must hold at least one task; got none.")
-        wanted = next(self.model.parameters())
-        for name, images in (("support", batch.support), ("query", batch.query)):
-            if (images.dtype, images.device) != (wanted.dtype, wanted.device):
-                raise UsageError(
-                    f"`batch.{name}` must be {wanted.dtype} on {wanted.device}, as the model is; "
-                    f"got {images.dtype} on {images.device}."
-                )
+        check_batch(batch, like=next(self.model.parameters()))
         if inner_steps is None:
             return self._inner_steps
         return check_int("inner_steps", inner_steps, minimum=0)
