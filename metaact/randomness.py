@@ -1,11 +1,13 @@
-"""Seeds derived from what they are for, and PyTorch's global stream, seeded and restored."""
+"""Seeds derived from what they are for, and the global streams, seeded and restored."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -22,12 +24,28 @@ def derived_seed(*parts: int | str) -> int:
 
 @contextmanager
 def isolated_rng(*parts: int | str) -> Iterator[None]:
-    """Seed the global generators from `parts` inside, and restore them after.
+    """Seed the global generators of PyTorch, NumPy and Python inside, and restore them after.
 
-    RReLU and dropout can only draw from the global stream. Seeding it anew for every iteration or
-    epoch makes a resumed run draw what the uninterrupted one would have drawn.
+    RReLU and dropout can only draw from the global stream, and a user's own activation may draw
+    from any. Seeding them anew for every iteration, epoch and evaluation makes a resumed run draw
+    what the uninterrupted one would have drawn.
     """
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derived_seed(*parts))
+    with preserved_rng():
+        seed = derived_seed(*parts)
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002  # the global stream is what is seeded
+        random.seed(seed)
         yield
+
+
+@contextmanager
+def preserved_rng() -> Iterator[None]:
+    """Put the global generators of PyTorch, NumPy and Python back after what happens inside."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

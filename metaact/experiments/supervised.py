@@ -17,6 +17,7 @@ from metaact.adaptation import (
     stacks_by_default,
 )
 from metaact.errors import check_int
+from metaact.randomness import isolated_rng
 from metaact.runs import finite, pack_bits
 
 from .declared import TrainingConfig
@@ -110,7 +111,8 @@ class Learner:
         if train_loss is not None:
             record["train_loss"] = train_loss
         for name, images in self.evaluate_on.items():
-            score = evaluate(self.trainer.model, images)
+            with isolated_rng(name, self.trainer.seed, epochs, step or 0):
+                score = evaluate(self.trainer.model, images)
             record |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
             if name == "test" and (step is None or epochs == step == 0):
                 record[RIGHT] = pack_bits(score.right.numpy())

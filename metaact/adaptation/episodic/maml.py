@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
 from metaact.adaptation.stateless import differentiable_kernels
-from metaact.errors import UsageError, check_choice, check_int, check_rate
+from metaact.errors import check_choice, check_int, check_rate
 
 from .learn2learn import learn2learn
 from .loop import loop

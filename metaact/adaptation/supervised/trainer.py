@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metaact.adaptation.stateless import logits_of
+from metaact.errors import UsageError
 from metaact.randomness import derived_seed, isolated_rng
 
 from .optimizers import Recipe, make_optimizer
@@ -135,7 +137,7 @@ class Trainer:
 
     def _step(self, indices: Tensor) -> Tensor:
         images, labels = batch(self.images, indices, like=next(self.model.parameters()))
-        loss = functional.cross_entropy(self.model(images), labels)
+        loss = functional.cross_entropy(_logits(self.model, images), labels)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
@@ -205,11 +207,22 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
         everything = torch.arange(len(images.labels), device=images.labels.device)
         for indices in torch.split(everything, EVALUATION_BATCH):
             inputs, labels = batch(images, indices, like=like)
-            logits = model(inputs)
+            logits = _logits(model, inputs)
             loss += functional.cross_entropy(logits, labels, reduction="sum")
             right.append(logits.argmax(dim=1) == labels)
     model.train(was_training)
     return Score(loss=float(loss) / len(images.labels), right=torch.cat(right).cpu())
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    """What a model makes of images [batch, ...], if it is logits [batch, classes]."""
+    logits = logits_of(model(images))
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise UsageError(
+            f"`model` must give logits [{len(images)}, classes] for {len(images)} images; got "
+            f"{list(logits.shape)}."
+        )
+    return logits
 
 
 def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:
