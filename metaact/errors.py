@@ -131,6 +131,24 @@ def check_choice(name: str, value: str, choices: Iterable[str], *, why: str = ""
     raise UsageError(f"`{name}` must be {allowed}{reason}; got {value!r}.{hint}")
 
 
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
+"""Control characters, those that turn the direction of writing, and what is no character at all."""
+
+
+def visible(text: str) -> str:
+    r"""A text that a terminal can only show: what it would obey, or cannot encode, is escaped.
+
+    File names and notes come from strangers. Line breaks and tabs stay.
+
+    Examples:
+        >>> print(visible("a\x1b[31mb\udcff"))
+        a\x1b[31mb\udcff
+    """
+    return _UNSEEN.sub(lambda m: ascii(m[0])[1:-1], text)
+
+
 @contextmanager
 def renamed(**names: str) -> Iterator[None]:
     """Let a `UsageError` from inside name its arguments as the caller's are called.

@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 
 from metaact.experiments.maml.config import MamlConfig
+from metaact.settings import by_name
 
 from .base import Command, FileStem, data_root_option
 from .output import echo_json
+
+_HOLD_OUT = by_name(MamlConfig)["hold_out"]
 
 
 @click.group()
@@ -54,6 +57,11 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
 @click.option("--shots", type=int, default=MamlConfig().shots, show_default=True, help="Support.")
 @click.option("--queries", type=int, default=5, show_default=True, help="Query images per class.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which episode to draw.")
+@click.option(
+    "--hold-out",
+    type=click.Choice(_HOLD_OUT.choices),
+    help=f"{_HOLD_OUT.help} [default: {_HOLD_OUT.unset}]",
+)
 def show(
     name: str,
     data_root: Path | None,
@@ -62,13 +70,21 @@ def show(
     shots: int,
     queries: int,
     seed: int,
+    hold_out: str | None,
 ) -> None:
     """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
     from .data_sets import pictures
 
     target = out or Path(Path(name).stem)
     for path in pictures(
-        name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed
+        name,
+        data_root,
+        target,
+        ways=ways,
+        shots=shots,
+        queries=queries,
+        seed=seed,
+        hold_out=hold_out,
     ):
         click.echo(path)
 

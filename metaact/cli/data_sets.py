@@ -77,6 +77,7 @@ def pictures(
     shots: int,
     queries: int,
     seed: int,
+    hold_out: str | None = None,
 ) -> list[Path]:
     """Draw a contact sheet of the training part and one episode of the test part.
 
@@ -88,6 +89,7 @@ def pictures(
         shots: Support images per class.
         queries: Query images per class.
         seed: Which episode.
+        hold_out: What the test part holds out; None for what suits the data set.
 
     Returns:
         The files written.
@@ -98,7 +100,7 @@ def pictures(
         RunError: If the pictures cannot be written.
     """
     with renamed(dataset="name"):
-        split = tasks.split(name, root=root)
+        split = tasks.split(name, root=root, hold_out=hold_out)
     train, test = split.train, split.test
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0

@@ -62,9 +62,10 @@ class MamlConfig(Config):
     shots: int = count(1, "Support images per class.", role="data", words="{}-shot", always=True)
     hold_out: str | None = setting(
         None,
-        "What the test part holds out of training: whole classes, or images of the same classes.",
+        "What the test part holds out of training: whole classes, images of the same classes, or "
+        "whole groups of classes (alphabets) of your own data.",
         role="data",
-        choices=("classes", "images"),
+        choices=("classes", "images", "groups"),
         unset="depends on the data set",
         words="held-out {}",
         always=True,

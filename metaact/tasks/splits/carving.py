@@ -158,6 +158,20 @@ def check_enough_classes(images: Images, validation: int | None) -> None:
         )
 
 
+def check_enough_groups(images: Images, validation: int | None) -> None:
+    """Refuse to hold out whole groups of a set that has too few.
+
+    Raises:
+        DataError: If train, validation (unless 0) and test cannot each have a group.
+    """
+    needed, found = 2 if validation == 0 else 3, len(set(images.class_groups))
+    if found < needed:
+        raise DataError(
+            f"{images.provenance.dataset} must have at least {needed} groups of classes to hold "
+            f"whole groups out (folders group/class, or `class_groups` of a pack); got {found}."
+        )
+
+
 def check_class_count(name: str, count: int, classes: int) -> int:
     """Refuse a validation part that leaves nothing to train on.
 
