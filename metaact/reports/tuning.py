@@ -53,10 +53,11 @@ def tuned(
     if tried is None or all(choice.index is None for choice in choices):
         return None
     found = {c.arm: study.arms[c.index].name for c in choices if c.index is not None}
-    pairs = [(name, found[reference]) for arm, name in found.items() if arm != reference]
+    other = found.get(reference)  # None: at no rate all of its seeds are there, as the notes say
+    pairs = [(name, other) for name in found.values() if other is not None and name != other]
     return Tuned(
         chosen=found,
-        comparisons=list(compare(pairs)) if reference in found else [],
+        comparisons=list(compare(pairs)) if pairs else [],
         learned=learned.answer(study, found, compare),
         budget=tried,
         notes=tried.notes(),
