@@ -115,7 +115,7 @@ def test_a_damaged_run_is_told_and_the_others_are_made(
     outcome = experiments.run(CONVERGE, [small, other], tmp_path)
     ((label, reason),) = outcome.report.failed
     assert label == "arelu sgd lr 0.01 seed 0"
-    assert "holds no epoch" in reason
+    assert "metrics.jsonl` is damaged (it was changed after the end of the run)" in reason
     assert [run.config["activation"] for run in outcome.report.done] == ["relu"]
     document = reports.answer(outcome)
     assert [arm.name for study in document.studies for arm in study.arms] == ["relu"]
