@@ -14,6 +14,7 @@ from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
 from .figures import curve_panels as curve_panels
 from .figures import episode_sheet as episode_sheet
+from .figures import file_name as file_name
 from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
@@ -51,6 +52,7 @@ __all__ = [
     "difference_text",
     "episode_sheet",
     "estimate",
+    "file_name",
     "heat_grid",
     "image_interval",
     "interval_plot",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .base import Command
-from .output import echo_json
+from .output import echo, echo_json
 from .reading_options import read_and_compare, store_params
 
 
@@ -43,7 +43,7 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         "markdown": text.markdown,
         None: text.plain,
     }[form]
-    click.echo(render(document))
+    echo(render(document))
 
 
 compare.params = [*store_params(), *compare.params]

@@ -10,7 +10,7 @@ from metaact.experiments.maml.config import MamlConfig
 from metaact.settings import by_name
 
 from .base import Command, FileStem, data_root_option
-from .output import echo_json
+from .output import echo, echo_json
 
 _HOLD_OUT = by_name(MamlConfig)["hold_out"]
 
@@ -33,7 +33,7 @@ def list_(data_root: Path | None, as_json: bool) -> None:
         echo_json(rows)
     else:
         names = ("name", "classes", "images", "size", "kind", "here", "what")
-        click.echo(render_table([Column(name) for name in names], rows))
+        echo(render_table([Column(name) for name in names], rows))
 
 
 @data.command("get", cls=Command)
@@ -43,7 +43,7 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
     from .data_sets import fetch
 
     for one in name:
-        click.echo(fetch(one, data_root))
+        echo(fetch(one, data_root))
 
 
 @data.command("show", cls=Command)
@@ -73,9 +73,11 @@ def show(
     hold_out: str | None,
 ) -> None:
     """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
+    from metaact.analysis import file_name
+
     from .data_sets import pictures
 
-    target = out or Path(Path(name).stem)
+    target = out or Path(file_name(Path(name).stem))
     for path in pictures(
         name,
         data_root,
@@ -86,7 +88,7 @@ def show(
         seed=seed,
         hold_out=hold_out,
     ):
-        click.echo(path)
+        echo(path)
 
 
 for command in (list_, get, show):

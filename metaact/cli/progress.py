@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from metaact.errors import visible
+
+from .output import echo
 
 if TYPE_CHECKING:
     from metaact.experiments.study import Outcome, Ready
@@ -44,7 +46,7 @@ def progress(
         needless, which does not count toward the speed. `say(line)` prints a line above it.
     """
     if not sys.stderr.isatty():
-        yield (lambda n: None), (lambda line: click.echo(line, err=True))
+        yield (lambda n: None), (lambda line: echo(line, err=True))
         return
     from tqdm import tqdm
 
@@ -60,6 +62,6 @@ def progress(
             bar.refresh()
 
         def say(line: str) -> None:
-            bar.write(line, file=sys.stderr)
+            bar.write(visible(line), file=sys.stderr)
 
         yield tick, say

@@ -11,6 +11,7 @@ import click
 from metaact.errors import check_int, check_rate
 
 from .base import Failure
+from .output import echo
 from .parameters import Names, Several
 
 if TYPE_CHECKING:
@@ -150,4 +151,4 @@ def read_and_compare(
 def name_left_out(evidence: Evidence) -> None:
     """One line on stderr for each directory that is not averaged in."""
     for item in evidence.left_out:
-        click.echo(f"metaact: left out {item.directory}: {item.why}", err=True)
+        echo(f"metaact: left out {item.directory}: {item.why}", err=True)

@@ -10,6 +10,7 @@ import click
 from metaact.errors import check_int
 
 from .base import Command
+from .output import echo
 from .reading_options import read_and_compare, store_params
 
 SUFFIXES = (".html", ".htm")
@@ -72,7 +73,7 @@ def report(
 
     content = page(document, title=title, pictures=pictures)
     write_atomically(output, content.encode("utf-8", "replace"))
-    click.echo(output)
+    echo(output)
 
 
 report.params = [*store_params(), *report.params]

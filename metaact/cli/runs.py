@@ -13,7 +13,7 @@ from metaact.errors import MetaactError, check_choice
 from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
-from .output import complain, echo_json
+from .output import complain, echo, echo_json
 from .parameters import Folder, Names
 from .run_choice import dependents, find_runs, read_store
 
@@ -94,9 +94,9 @@ def list_(
         echo_json(store_list.summary(chosen))
     elif not chosen:
         where = ", ".join(str(place) for place in places)
-        click.echo(f"no runs in {where}" + (" match." if entries else "."))
+        echo(f"no runs in {where}" + (" match." if entries else "."))
     else:
-        click.echo((store_list.run_table if each else store_list.group_table)(chosen))
+        echo((store_list.run_table if each else store_list.group_table)(chosen))
     _name_damaged(chosen, all_of_them=each or statuses["damaged"])
 
 
@@ -111,10 +111,10 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
     """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
-        click.echo(f"metaact: damaged: {entry.why}", err=True)
+        echo(f"metaact: damaged: {entry.why}", err=True)
     if not all_of_them and len(damaged) > MOST_COMPLAINTS:
         more = len(damaged) - MOST_COMPLAINTS
-        click.echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
+        echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
 
 
 @runs.command("show", cls=Command)
@@ -138,7 +138,7 @@ def show(run: str, out: Path, as_json: bool) -> None:
     if as_json:
         echo_json(run_page.document(entry, dependents=needed_by))
     else:
-        click.echo(run_page.page(entry, dependents=needed_by))
+        echo(run_page.page(entry, dependents=needed_by))
 
 
 @runs.command("rm", cls=Command)
@@ -199,7 +199,7 @@ def _remove(entries: Sequence[Entry], yes: bool) -> None:
             others[store] = read_store(store, name="run")
         needed += bool(dependents(entry, others[store]))
     if needed:
-        click.echo(
+        echo(
             f"metaact: other runs start from {needed} of these: they are made again when the same "
             "command is given.",
             err=True,
@@ -223,10 +223,10 @@ def _do(
     from metaact.reports.store_list import group_table, run_table, size_in_words
 
     if not entries:
-        click.echo("nothing to remove.")
+        echo("nothing to remove.")
         return
     each = len(entries) <= MOST_LINES
-    click.echo((run_table if each else group_table)(entries), err=True)
+    echo((run_table if each else group_table)(entries), err=True)
     question = f"remove {what} ({size_in_words(size)})?"
     if not yes:
         if not sys.stdin.isatty():
@@ -240,7 +240,7 @@ def _do(
         except MetaactError as error:
             complaints.append(str(error))
     if gone:
-        click.echo(f"removed {what if not complaints else _count(gone)}.")
+        echo(f"removed {what if not complaints else _count(gone)}.")
     complain(complaints)
 
 

@@ -15,7 +15,7 @@ from metaact.settings import by_name, text_of
 
 from .base import Command, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
-from .output import conclude
+from .output import conclude, echo
 from .parameters import Grid, Several
 from .progress import do_all
 from .reading_options import by_option, reading_of, reading_options
@@ -176,7 +176,7 @@ def _with_controls(configs: Sequence[Any]) -> list[Any]:
 
     found, without = with_controls(configs)
     if without:
-        click.echo(
+        echo(
             f"note: no control for {', '.join(without)} (arelu and relu have one); compared as "
             "they are.",
             err=True,

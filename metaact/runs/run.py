@@ -282,7 +282,7 @@ class Run:
         """
         self._require_lock()
         if (self.directory / RESULT).exists():
-            self.result()  # one that was changed is no unfinished run: to go on would seal the change
+            self.result()  # to go on with one that was changed would seal the change
             raise RunError(f"`{self.directory}` is complete; read it with `result()`.")
         self.check_config()
         now = {key: plain(environment[key], key) for key in environment}
@@ -377,8 +377,8 @@ class Run:
         self._flush()
         write_atomically(self.directory / SCORES, lines)
         files: dict[str, Json] = {name: _digest(self.directory / name) for name in SEALED}
-        sealed = {**content, SEAL: {"sha256": _hash(content), "files": files}}
-        write_atomically(self.directory / RESULT, document(sealed))
+        seal: dict[str, Json] = {"sha256": _hash(content), "files": files}
+        write_atomically(self.directory / RESULT, document({**content, SEAL: seal}))
 
     def _check_sealed(self, seal: Mapping[str, Any], names: Iterable[str]) -> None:
         files = seal["files"]

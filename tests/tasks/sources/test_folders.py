@@ -121,7 +121,7 @@ def test_folders_without_images_or_missing_are_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     (empty / "a").mkdir(parents=True)
     with pytest.raises(
-        DataError, match=r"holds no images in class folders; .*empty/<class>/<image>\.png"
+        DataError, match=r"no images in class folders; .*empty/<class>/<image>\.png"
     ):
         read_folder(empty)
     Image.new("L", (4, 4)).save(empty / "loose.png")
