@@ -11,6 +11,9 @@ from click.types import BoolParamType, FloatParamType, IntParamType
 
 from .parameters import Grid, LayerRates, Names, Several
 
+FILE = "metaact.config"
+"""Where a command keeps the name of its config file."""
+
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Take the file's values as defaults; options given on the command line win.
@@ -37,6 +40,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
             continue
         raise click.BadParameter(f"{value}: {problem}.", ctx, param)
     ctx.default_map = taken
+    ctx.meta[FILE] = value
 
 
 def _names(options: list[click.Parameter]) -> list[str]:

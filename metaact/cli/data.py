@@ -11,6 +11,7 @@ from metaact.settings import by_name
 
 from .base import Command, FileStem, data_root_option
 from .output import echo, echo_json
+from .parameters import Place
 
 _HOLD_OUT = by_name(MamlConfig)["hold_out"]
 
@@ -40,14 +41,15 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 @click.argument("name", nargs=-1, required=True, metavar="NAME...")
 def get(name: tuple[str, ...], data_root: Path | None) -> None:
     """Download or draw the data sets NAME... into the data root, pack and check them."""
-    from .data_sets import fetch
+    from .data_sets import check_known, fetch
 
+    check_known(name)
     for one in name:
         echo(fetch(one, data_root))
 
 
 @data.command("show", cls=Command)
-@click.argument("name")
+@click.argument("name", type=Place())
 @click.option(
     "--out",
     type=FileStem(),

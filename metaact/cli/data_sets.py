@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +39,17 @@ def _size(dataset: tasks.Dataset) -> str:
     return f"{dataset.size}x{dataset.size}" + ("x3" if dataset.channels == 3 else "")
 
 
+def check_known(names: Sequence[str]) -> None:
+    """Refuse unknown names before anything is fetched.
+
+    Raises:
+        UsageError: If a name is unknown.
+    """
+    with renamed(dataset="name"):
+        for name in names:
+            tasks.find_dataset(name)
+
+
 def fetch(name: str, root: Path | None = None) -> str:
     """Fetch a data set into the data root, verify its split, and say what it holds.
 
@@ -52,8 +64,8 @@ def fetch(name: str, root: Path | None = None) -> str:
         UsageError: If the name is unknown.
         DataError: If the data cannot be had or are damaged.
     """
-    with renamed(dataset="name"):
-        dataset = tasks.find_dataset(name)
+    check_known([name])
+    dataset = tasks.find_dataset(name)
     split = tasks.split(name, root=root)
     parts = ", ".join(
         f"{part} {len(images):,} images of {images.classes} classes"

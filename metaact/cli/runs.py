@@ -14,7 +14,8 @@ from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
 from .output import complain, echo, echo_json
-from .parameters import Folder, Names
+from .parameters import Folder, Names, Place
+from .reading_options import check_begun
 from .run_choice import dependents, find_runs, read_store
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def list_(
         metaact runs list experiments/a experiments/b --kind maml --activation arelu
     """  # noqa: D301
     places = stores or (Path("runs"),)
+    check_begun(places)
     entries = [e for place in places for e in read_store(place, name="stores")]
     if kind is not None and entries:
         check_choice("kind", kind, sorted({e.kind for e in entries}), why="kinds in this store")
@@ -118,7 +120,7 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
 
 
 @runs.command("show", cls=Command)
-@click.argument("run")
+@click.argument("run", type=Place())
 @_out
 @_json
 def show(run: str, out: Path, as_json: bool) -> None:
@@ -142,7 +144,7 @@ def show(run: str, out: Path, as_json: bool) -> None:
 
 
 @runs.command("rm", cls=Command)
-@click.argument("run", nargs=-1, metavar="[RUN]...")
+@click.argument("run", nargs=-1, type=Place(), metavar="[RUN]...")
 @_out
 @_status_options
 @click.option(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from metaact.errors import UsageError, check_choice
 from metaact.experiments.experiment import Experiment
@@ -87,6 +88,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
+    _refuse_some_arguments(experiment)
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
     configs = configs_of(experiment, given, by=by, tune=tune)
@@ -114,6 +116,23 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     outcome = do_all(ready)
     document = reports.answer(outcome, by=by, **reading)
     conclude(document, out / "figures", as_json=given["as_json"])
+
+
+def _refuse_some_arguments(experiment: Experiment) -> None:
+    """Refuse some of the arguments without the others: what was meant for these?"""
+    ctx = click.get_current_context()
+    left = [
+        name
+        for name in experiment.arguments
+        if ctx.get_parameter_source(name) is ParameterSource.DEFAULT
+    ]
+    if left and len(left) < len(experiment.arguments):
+        known = by_name(experiment.config)
+        defaults = " ".join(str(known[name].default) for name in experiment.arguments)
+        raise UsageError(
+            f"`{left[0]}` must be given with the others, or none of them (then they are "
+            f"{defaults}); got none."
+        )
 
 
 def configs_of(

@@ -74,12 +74,12 @@ def split(
         check_int("validation", validation, minimum=0)
     if is_path(dataset):
         pool = _own(Path(dataset).expanduser(), size, channels)
-        given = split_given(str(dataset), pool, hold_out, validation)
-        if given is not None:
-            return given
-        if hold_out != "groups":
-            check_groups(str(dataset), pool)
-        return split_pool(str(dataset), pool, hold_out or "classes", validation)
+        try:
+            return _divided(str(dataset), pool, hold_out, validation)
+        except DataError as error:
+            if str(dataset) in str(error):
+                raise
+            raise DataError(f"{dataset}: {error}") from error
     if size is not None or channels is not None:
         raise UsageError(
             "`size` and `channels` must be left out (only a folder of images can be "
@@ -97,6 +97,16 @@ def split(
     if held_out == "images":
         return split_images(entry.name, train, test, validation)
     return split_classes(entry.name, train, test, validation)
+
+
+def _divided(dataset: str, pool: Images, hold_out: str | None, validation: int | None) -> Split:
+    """A pool of the user's own, by its own parts or by ours."""
+    given = split_given(dataset, pool, hold_out, validation)
+    if given is not None:
+        return given
+    if hold_out != "groups":
+        check_groups(dataset, pool)
+    return split_pool(dataset, pool, hold_out or "classes", validation)
 
 
 def check_shares_classes(name: str, dataset: str | Path) -> None:

@@ -152,9 +152,10 @@ def check_enough_classes(images: Images, validation: int | None) -> None:
     """
     needed = 2 if validation == 0 else 3
     if images.classes < needed:
+        instead = " Hold out images instead (`hold_out` 'images')." if images.classes > 1 else ""
         raise DataError(
             f"{images.provenance.dataset} must have at least {needed} classes to hold classes out; "
-            f"got {images.classes}. Hold out images instead (`hold_out` 'images')."
+            f"got {images.classes}.{instead}"
         )
 
 
