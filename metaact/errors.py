@@ -151,6 +151,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda m: ascii(m[0])[1:-1], text)
 
 
+def one_line(name: str) -> str:
+    """A stranger's name in a sentence: visible, and without line breaks."""
+    return visible(" ".join(name.split()))
+
+
 @contextmanager
 def renamed(**names: str) -> Iterator[None]:
     """Let a `UsageError` from inside name its arguments as the caller's are called.

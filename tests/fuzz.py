@@ -186,25 +186,22 @@ def _mutate_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> None:
     """Change one array, or what it is called, half of the time."""
     name = rng.choice(sorted(arrays))
     array = arrays[name]
+    other = rng.choice(("x_train", "train_images", "é", "=1"))
+    kind = rng.choice(("U9", "f4", "i1", "u8", "c8", "?"))
+    facts = rng.choice(("[]", "{", '{"sha256": 1}', "null"))
     changes: list[Callable[[], object]] = [
         lambda: arrays.pop(name),
-        lambda: arrays.update(
-            {name: array.astype(rng.choice(("U9", "f4", "i1", "u8", "c8", "?")))}
-        ),
+        lambda: arrays.update({name: array.astype(kind)}),
         lambda: arrays.update({name: array[..., None]}),
         lambda: arrays.update({name: array[:0]}),
-        lambda: arrays.update(
-            {rng.choice(("x_train", "train_images", "é", "=1")): arrays.pop(name)}
-        ),
-        lambda: arrays.update(
-            provenance=np.array(rng.choice(("[]", "{", '{"sha256": 1}', "null")))
-        ),
+        lambda: arrays.update({other: arrays.pop(name)}),
+        lambda: arrays.update(provenance=np.array(facts)),
         lambda: arrays.update(class_names=np.array(["\ud800", *"bcdef"])),
         lambda: arrays.update(class_groups=np.array(["train", "test", "a", "b", "c", "d"])),
         lambda: arrays.update(labels=np.array([2**63 - 1] * 24)),
     ]
     if rng.random() < 0.5:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, IndexError):
             rng.choice(changes)()
 
 

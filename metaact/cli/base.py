@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from metaact.errors import MetaactError, UsageError, check_int, renamed
 
 from .config_file import FILE, read_config
+from .parameters import File
 from .parameters import FileStem as FileStem
 from .parameters import Folder as Folder
 from .parameters import LayerRates as LayerRates
@@ -120,7 +121,7 @@ def common_options() -> list[click.Option]:
         ),
         click.Option(
             ["--config"],
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            type=File(),
             callback=read_config,
             is_eager=True,
             expose_value=False,

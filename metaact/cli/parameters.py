@@ -135,6 +135,17 @@ class Place(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
         return _fitting(self, str(value), param, ctx)
 
 
+class File(click.Path):
+    """A file that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse what no system takes for a path, and what is no file."""
+        return Path(super().convert(_path_text(self, value, param, ctx), param, ctx))
+
+
 class Runs(click.Path):
     """A folder of runs, or a run."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from metaact.errors import DataError, UsageError, check_int, visible
+from metaact.errors import DataError, UsageError, check_int, one_line
 from metaact.tasks._images import Images, Provenance
 
 _DEPTHS = (8, 10, 12, 14, 16)
@@ -63,14 +63,14 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
     classes = dict(sorted(found.classes.items()))
     if not classes:
         raise DataError(
-            f"{path} holds no images in class folders; it must hold one folder per class with "
+            f"{_named(path)} holds no images in class folders; it must hold one folder per class with "
             f"images in it ({path.name}/<class>/<image>.png){found.left_out('; left out: ')}."
         )
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
     reader = _Reader(size, channels)
     # tqdm draws on stderr, and only on a terminal when `disable` is None.
-    described = f"reading {visible(path.name)}"
+    described = f"reading {one_line(path.name)}"
     progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
     pixels = [reader.read(file) for file, _ in progress]
     for index, array in reader.deep_again([file for file, _ in files]):
@@ -111,21 +111,25 @@ class _Found:
         return before + ", ".join(told) if told else ""
 
 
+def _named(path: Path) -> str:
+    return one_line(str(path))
+
+
 def _counted(names: Sequence[str], what: str, how: str) -> str:
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    shown = ", ".join(map(one_line, names[:3])) + (", ..." if len(names) > 3 else "")
     how = how.replace("that are no images", "that is no image") if len(names) == 1 else how
     return f"{len(names)} {what}{'' if len(names) == 1 else 's'} {how} ({shown})"
 
 
 def _look(root: Path, folder: Path, found: _Found, *, depth: int) -> bool:
     """Sort the files of a folder and of those in it; whether there are images among them."""
+    name = folder.relative_to(root).as_posix()
     if depth > _DEEPEST:
         raise DataError(
             f"{root} must hold class folders at most {_DEEPEST} levels deep (a link in it may "
-            f"lead back to it); got {folder.relative_to(root)}."
+            f"lead back to it); got {one_line(name)}."
         )
     places = sorted(place for place in folder.iterdir() if not place.name.startswith("."))
-    name = folder.relative_to(root).as_posix()
     images = []
     for place in places:
         if place.is_dir():
@@ -151,7 +155,7 @@ def _check_depths(path: Path, classes: Iterable[str]) -> None:
     for name in classes:
         depths.setdefault(name.count("/"), name)
     if len(depths) > 1:
-        (_, first), (_, second), *_ = sorted(depths.items())
+        first, second = (one_line(name) for _, name in sorted(depths.items())[:2])
         raise DataError(
             f"{path} must hold its class folders at one depth (else it is open which folders are "
             f"classes and which are groups of them); {first} and {second} both hold images."
@@ -262,16 +266,16 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
     except Exception as e:
         reason = " ".join(str(e).replace(str(file), "it").split()) or type(e).__name__
         raise DataError(
-            f"{file} cannot be read as an image ({reason}); repair it or take it out of the folder."
+            f"{_named(file)} cannot be read as an image ({reason}); repair it or take it out of the folder."
         ) from e
     if upright.mode == "F":
         raise DataError(
-            f"{file} must hold whole numbers (floating-point values have no white); save it with "
+            f"{_named(file)} must hold whole numbers (floating-point values have no white); save it with "
             "8 or 16 bits."
         )
     if ";16" in raw and not _is_deep(upright) and _brightest(upright) < 64:
         raise DataError(
-            f"{file} holds colours of 16 bits of which only the lower are used, and Pillow reads "
+            f"{_named(file)} holds colours of 16 bits of which only the lower are used, and Pillow reads "
             "the upper 8; save it with 8 bits."
         )
     if upright.has_transparency_data:
@@ -289,7 +293,7 @@ def _deep_values(file: Path, image: Image.Image) -> NDArray[np.int64]:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() >= 2**16:
         raise DataError(
-            f"{file} must hold values in 0..65535; got {values.min()} to {values.max()}: save it "
+            f"{_named(file)} must hold values in 0..65535; got {values.min()} to {values.max()}: save it "
             "with 8 or 16 bits."
         )
     return values
