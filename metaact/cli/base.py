@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from metaact.errors import MetaactError, UsageError, check_int, renamed
 
-from .config_file import FILE, read_config
+from .config_file import FILE, KEYS, read_config
 from .parameters import File
 from .parameters import FileStem as FileStem
 from .parameters import Folder as Folder
@@ -73,7 +73,7 @@ class Command(click.Command):
             if isinstance(param, click.Option):
                 name = next((opt for opt in param.opts if opt in words), param.opts[0])
             if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT_MAP:
-                name = f"{name.lstrip('-')} in {ctx.meta[FILE]}"
+                name = f"{ctx.meta[KEYS][param.name]} in {ctx.meta[FILE]}"
             typed[param.name] = name
             # Some are called otherwise in Python, as `json`: both names are known.
             typed.setdefault(param.opts[0].lstrip("-").replace("-", "_"), name)

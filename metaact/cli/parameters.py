@@ -143,7 +143,9 @@ class File(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Refuse what no system takes for a path, and what is no file."""
-        return Path(super().convert(_path_text(self, value, param, ctx), param, ctx))
+        path = Path(_path_text(self, value, param, ctx))
+        super().convert(str(path), param, ctx)
+        return path
 
 
 class Runs(click.Path):

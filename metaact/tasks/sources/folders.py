@@ -63,7 +63,8 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
     classes = dict(sorted(found.classes.items()))
     if not classes:
         raise DataError(
-            f"{_named(path)} holds no images in class folders; it must hold one folder per class with "
+            f"{_named(path)} holds no images in class folders; it must hold one folder per "
+            f"class with "
             f"images in it ({path.name}/<class>/<image>.png){found.left_out('; left out: ')}."
         )
     _check_depths(path, classes)
@@ -266,17 +267,18 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
     except Exception as e:
         reason = " ".join(str(e).replace(str(file), "it").split()) or type(e).__name__
         raise DataError(
-            f"{_named(file)} cannot be read as an image ({reason}); repair it or take it out of the folder."
+            f"{_named(file)} cannot be read as an image ({reason}); repair it or take it out of "
+            "the folder."
         ) from e
     if upright.mode == "F":
         raise DataError(
-            f"{_named(file)} must hold whole numbers (floating-point values have no white); save it with "
-            "8 or 16 bits."
+            f"{_named(file)} must hold whole numbers (floating-point values have no white); save "
+            "it with 8 or 16 bits."
         )
     if ";16" in raw and not _is_deep(upright) and _brightest(upright) < 64:
         raise DataError(
-            f"{_named(file)} holds colours of 16 bits of which only the lower are used, and Pillow reads "
-            "the upper 8; save it with 8 bits."
+            f"{_named(file)} holds colours of 16 bits of which only the lower are used, and "
+            "Pillow reads the upper 8; save it with 8 bits."
         )
     if upright.has_transparency_data:
         white = Image.new("RGBA", upright.size, "white")
@@ -293,8 +295,8 @@ def _deep_values(file: Path, image: Image.Image) -> NDArray[np.int64]:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() >= 2**16:
         raise DataError(
-            f"{_named(file)} must hold values in 0..65535; got {values.min()} to {values.max()}: save it "
-            "with 8 or 16 bits."
+            f"{_named(file)} must hold values in 0..65535; got {values.min()} to {values.max()}: "
+            "save it with 8 or 16 bits."
         )
     return values
 
