@@ -58,7 +58,7 @@ def test_parts_that_are_given_are_used_as_they_are(names: str, grow: Grow) -> No
     assert tasks.split(folder, validation=0).validation is None
     with pytest.raises(UsageError, match="`validation` must be left out, or 0"):
         tasks.split(folder, validation=3)
-    with pytest.raises(DataError, match="must hold out classes .* new images of the same"):
+    with pytest.raises(DataError, match=r"must hold out classes .* new images of the same"):
         tasks.split(folder, hold_out="classes")
 
 
@@ -71,7 +71,7 @@ def test_a_missing_validation_part_is_taken_out_of_train(grow: Grow) -> None:
     assert {*split.train.class_names, *split.validation.class_names} == set("abcde")
     assert split.validation.classes == 1
     assert tasks.split(folder, validation=0).train.classes == 5
-    with pytest.raises(DataError, match="must hold out images .* other classes than train"):
+    with pytest.raises(DataError, match=r"must hold out images .* other classes than train"):
         tasks.split(folder, hold_out="images")
 
 
