@@ -80,7 +80,7 @@ def show(
     from .data_sets import pictures
 
     target = out or Path(file_name(Path(name).stem))
-    for path in pictures(
+    written, note = pictures(
         name,
         data_root,
         target,
@@ -89,8 +89,11 @@ def show(
         queries=queries,
         seed=seed,
         hold_out=hold_out,
-    ):
+    )
+    for path in written:
         echo(path)
+    if note:
+        echo(f"note: {note}", err=True)
 
 
 for command in (list_, get, show):

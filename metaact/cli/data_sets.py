@@ -90,7 +90,7 @@ def pictures(
     queries: int,
     seed: int,
     hold_out: str | None = None,
-) -> list[Path]:
+) -> tuple[list[Path], str]:
     """Draw a contact sheet of the training part and one episode of the test part.
 
     Args:
@@ -104,7 +104,7 @@ def pictures(
         hold_out: What the test part holds out; None for what suits the data set.
 
     Returns:
-        The files written.
+        The files written, and the note on the data: what was left out, what was done to them.
 
     Raises:
         UsageError: If the episode does not fit the data.
@@ -135,4 +135,5 @@ def pictures(
         title=f"{Path(name).name}{origin}: a {ways}-way {shots}-shot test episode",
     )
     written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
-    return written + analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
+    written += analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
+    return written, train.provenance.note

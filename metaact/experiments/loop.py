@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,7 +98,8 @@ def train(
     running = [_Training(member, make(member)) for member in members]
     for done in sorted({one.learner.done for one in running}):
         together = [one for one in running if one.learner.done == done]
-        _train(together, done, advance, tick)
+        with _no_way_out():
+            _train(together, done, advance, tick)
 
 
 def _train(running: list[_Training], done: int, advance: Advance, tick: Callable[[], None]) -> None:
@@ -123,6 +125,20 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
             return
     for one in running:
         one.end(one.learner.finish(one.last))
+
+
+@contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Make an error of whatever is none: a user's own activation may raise anything.
+
+    Else its `SystemExit` would end the program without a word, and the other runs with it.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RunError(f"{type(error).__name__}: {error} (raised within the run)") from error
 
 
 class _Training:

@@ -89,3 +89,24 @@ def test_it_is_reproducible_and_continues_after_a_kill(
     outcome = experiments.run(experiment, [config], tmp_path / "killed")
     assert outcome.report.reused == 0
     assert _records(outcome) == found[0]
+
+
+def test_an_activation_that_leaves_the_program_fails_its_own_run_alone(
+    pack: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "noisy_activation.py").write_text(
+        "import sys\n"
+        "from torch import nn\n"
+        "class Noisy(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x.relu() if len(x) == 1 or not self.training else sys.exit(0)\n"
+    )
+    configs = [
+        experiments.ConvergeConfig(dataset=str(pack), activation=name, epochs=1, model="conv4")
+        for name in ("noisy_activation:Noisy", "relu")
+    ]
+    outcome = experiments.run(experiments.CONVERGE, configs, tmp_path / "store")
+    ((label, reason),) = outcome.report.failed
+    assert label.startswith("noisy_activation:Noisy")
+    assert reason == "SystemExit: 0 (raised within the run)"
+    assert [run.config["activation"] for run in outcome.report.done] == ["relu"]
