@@ -25,7 +25,7 @@ class MamlConfig(Config):
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights and of the training episodes.
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
-        hold_out: What the test part does not share with training: "classes" or "images";
+        hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
         model: "mnist-conv" or "conv4".
         batch_norm: "batch" or "off"; None takes what the model was published with.
