@@ -6,6 +6,8 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,14 +40,44 @@ def isolated_rng(*parts: int | str) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where the global generators of PyTorch (on the CPU), NumPy and Python are.
+
+    Equal where nothing was drawn in between.
+    """
+
+    torch: bytes
+    numpy: tuple[object, ...]
+    python: tuple[object, ...]
+
+    @staticmethod
+    def now() -> Streams:
+        """Where they are now."""
+        name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
+        return Streams(
+            torch=torch.get_rng_state().numpy().tobytes(),
+            numpy=(name, np.asarray(keys).tobytes(), *rest),
+            python=random.getstate(),
+        )
+
+    def restore(self) -> None:
+        """Put them back here."""
+        name, keys, *rest = self.numpy
+        assert isinstance(keys, bytes)
+        state: Any = (name, np.frombuffer(keys, dtype=np.uint32), *rest)
+        torch.set_rng_state(torch.frombuffer(bytearray(self.torch), dtype=torch.uint8))
+        np.random.set_state(state)  # noqa: NPY002  # put back where it was
+        random.setstate(self.python)
+
+
 @contextmanager
 def preserved_rng() -> Iterator[None]:
     """Put the global generators of PyTorch, NumPy and Python back after what happens inside."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    before = Streams.now()
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        before.restore()

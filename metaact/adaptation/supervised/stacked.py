@@ -15,11 +15,9 @@ times the speed of one after the other): there `stacks_by_default` says no.
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state, vmap
@@ -29,7 +27,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from metaact.adaptation.stateless import Stateless, differentiable_kernels
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
-from metaact.randomness import preserved_rng
+from metaact.randomness import Streams, preserved_rng
 
 from .trainer import EpochLoss, Labelled, Trainer, batch, epoch_order, summarise
 
@@ -61,22 +59,16 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     inputs, _ = batch(images, torch.arange(2), like=next(model.parameters()))
     values = stack_module_state([probe])
     call = Stateless(probe)
-    before = _streams()
+    before = Streams.now()
     try:
         with torch.no_grad():
             vmap(lambda state: call({**state[0], **state[1]}, inputs))(values)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         return f"torch.func.vmap cannot run it ({reason})"
-    if _streams() != before:
-        return "it draws random numbers outside of PyTorch"
+    if Streams.now() != before:
+        return "it draws random numbers"
     return None
-
-
-def _streams() -> tuple[object, ...]:
-    """The state of the generators outside of PyTorch, which vmap does not watch."""
-    _, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
-    return random.getstate(), np.asarray(keys).tobytes(), *rest
 
 
 @differentiable_kernels()
