@@ -165,7 +165,7 @@ def check_begun(places: Sequence[Path]) -> None:
         return
     where = ", ".join(str(place) for place in places)
     if all(place.is_dir() for place in places) or tuple(places) == (STORE,):
-        raise Failure(f"no runs in {where} yet; begin with {BEGIN}, or name a folder of runs.", 1)
+        raise Failure(f"no runs in {where} yet; begin with {BEGIN}, or name a folder of runs.", 2)
 
 
 def name_left_out(evidence: Evidence) -> None:

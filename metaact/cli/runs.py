@@ -15,7 +15,7 @@ from metaact.experiments.table import kinds, of_kind
 from .base import Command, F, Failure
 from .output import complain, echo, echo_json
 from .parameters import Folder, Names, Place
-from .reading_options import check_begun
+from .reading_options import BEGIN, check_begun
 from .run_choice import dependents, find_runs, read_store
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def list_(
         metaact runs list experiments/a experiments/b --kind maml --activation arelu
     """  # noqa: D301
     places = stores or (Path("runs"),)
-    check_begun(places)
+    if not any(place.is_dir() for place in places):
+        check_begun(places)
     entries = [e for place in places for e in read_store(place, name="stores")]
     if kind is not None and entries:
         check_choice("kind", kind, sorted({e.kind for e in entries}), why="kinds in this store")
@@ -96,7 +97,7 @@ def list_(
         echo_json(store_list.summary(chosen))
     elif not chosen:
         where = ", ".join(str(place) for place in places)
-        echo(f"no runs in {where}" + (" match." if entries else "."))
+        echo(f"no runs in {where}" + (" match." if entries else f" yet; begin with {BEGIN}."))
     else:
         echo((store_list.run_table if each else store_list.group_table)(chosen))
     _name_damaged(chosen, all_of_them=each or statuses["damaged"])
