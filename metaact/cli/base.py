@@ -88,7 +88,8 @@ def refuse_together(*options: str) -> None:
     Raises:
         Failure: If it was.
     """
-    words = click.get_current_context().meta[TYPED]
+    ctx = click.get_current_context(silent=True)
+    words = ctx.meta[TYPED] if ctx else ()
     given = [option for option in options if option in words]
     if len(given) > 1:
         raise Failure(f"{given[0]} must be given without {given[1]} (one excludes the other).", 2)
