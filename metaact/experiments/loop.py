@@ -98,8 +98,7 @@ def train(
     running = [_Training(member, make(member)) for member in members]
     for done in sorted({one.learner.done for one in running}):
         together = [one for one in running if one.learner.done == done]
-        with _no_way_out():
-            _train(together, done, advance, tick)
+        _train(together, done, advance, tick)
 
 
 def _train(running: list[_Training], done: int, advance: Advance, tick: Callable[[], None]) -> None:
@@ -110,7 +109,8 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
         if done == 0:
             one.write(one.learner.begin())
     for number in range(done, length):
-        steps = advance([one.learner for one in running])
+        with _no_way_out():
+            steps = advance([one.learner for one in running])
         going = []
         for one, step in zip(running, steps, strict=True):
             one.write(step.records)
@@ -124,7 +124,9 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
         if not running:
             return
     for one in running:
-        one.end(one.learner.finish(one.last))
+        with _no_way_out():
+            finished = one.learner.finish(one.last)
+        one.end(finished)
 
 
 @contextmanager
