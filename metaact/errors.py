@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+LARGEST_FLOAT = 3.4e38
+"""About the largest number of float32, in which networks compute."""
 
 LARGEST_INT = 2**63 - 1
 """What tensors, generators and files can count to: a larger int can only be a typing mistake."""
@@ -95,15 +97,15 @@ def check_rate(name: str, value: object, *, maximum: float = math.inf, why: str 
     """Return `value` as a float if it is a finite number in (0, maximum].
 
     Raises:
-        UsageError: If it is zero, negative, NaN, infinite, too large or no number.
+        UsageError: If it is zero, negative, NaN, infinite, too large (also for float32) or no
+            number.
     """
-    is_bool = isinstance(value, bool)
-    if (
-        isinstance(value, int | float)
-        and not is_bool
-        and 0 < value <= min(maximum, sys.float_info.max)
-    ):
-        return float(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 < value <= min(maximum, LARGEST_FLOAT):  # type: ignore[operator]  # a number
+        return float(value)  # type: ignore[arg-type]
+    too_large = number and LARGEST_FLOAT < value < math.inf  # type: ignore[operator]
+    if maximum == math.inf and too_large:
+        maximum, why = LARGEST_FLOAT, why or "networks compute in float32"
     allowed = "> 0" if maximum == math.inf else f"in (0, {maximum:g}]"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be a finite number {allowed}{reason}; got {value!r}.")
@@ -129,6 +131,29 @@ def check_choice(name: str, value: str, choices: Iterable[str], *, why: str = ""
     allowed = known[0] if len(known) == 1 else f"one of {', '.join(known)}"
     reason = f" ({why})" if why else ""
     raise UsageError(f"`{name}` must be {allowed}{reason}; got {value!r}.{hint}")
+
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
+"""Control characters, those that turn the direction of writing, and what is no character at all."""
+
+
+def visible(text: str) -> str:
+    r"""A text that a terminal can only show: what it would obey, or cannot encode, is escaped.
+
+    File names and notes come from strangers. Line breaks and tabs stay.
+
+    Examples:
+        >>> print(visible("a\x1b[31mb\udcff"))
+        a\x1b[31mb\udcff
+    """
+    return _UNSEEN.sub(lambda m: ascii(m[0])[1:-1], text)
+
+
+def one_line(name: str) -> str:
+    """A stranger's name in a sentence: visible, and without line breaks."""
+    return visible(" ".join(name.split()))
 
 
 @contextmanager

@@ -1,11 +1,15 @@
-"""Seeds derived from what they are for, and PyTorch's global stream, seeded and restored."""
+"""Seeds derived from what they are for, and the global streams, seeded and restored."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -22,12 +26,58 @@ def derived_seed(*parts: int | str) -> int:
 
 @contextmanager
 def isolated_rng(*parts: int | str) -> Iterator[None]:
-    """Seed the global generators from `parts` inside, and restore them after.
+    """Seed the global generators of PyTorch, NumPy and Python inside, and restore them after.
 
-    RReLU and dropout can only draw from the global stream. Seeding it anew for every iteration or
-    epoch makes a resumed run draw what the uninterrupted one would have drawn.
+    RReLU and dropout can only draw from the global stream, and a user's own activation may draw
+    from any. Seeding them anew for every iteration, epoch and evaluation makes a resumed run draw
+    what the uninterrupted one would have drawn.
     """
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derived_seed(*parts))
+    with preserved_rng():
+        seed = derived_seed(*parts)
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002  # the global stream is what is seeded
+        random.seed(seed)
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where the global generators of PyTorch (on the CPU), NumPy and Python are.
+
+    Equal where nothing was drawn in between.
+    """
+
+    torch: bytes
+    numpy: tuple[object, ...]
+    python: tuple[object, ...]
+
+    @staticmethod
+    def now() -> Streams:
+        """Where they are now."""
+        name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
+        return Streams(
+            torch=torch.get_rng_state().numpy().tobytes(),
+            numpy=(name, np.asarray(keys).tobytes(), *rest),
+            python=random.getstate(),
+        )
+
+    def restore(self) -> None:
+        """Put them back here."""
+        name, keys, *rest = self.numpy
+        assert isinstance(keys, bytes)
+        state: Any = (name, np.frombuffer(keys, dtype=np.uint32), *rest)
+        torch.set_rng_state(torch.frombuffer(bytearray(self.torch), dtype=torch.uint8))
+        np.random.set_state(state)  # noqa: NPY002  # put back where it was
+        random.setstate(self.python)
+
+
+@contextmanager
+def preserved_rng() -> Iterator[None]:
+    """Put the global generators of PyTorch, NumPy and Python back after what happens inside."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    before = Streams.now()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        before.restore()

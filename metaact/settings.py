@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from metaact.errors import UsageError, check_choice, check_int, check_rate
+from metaact.errors import LARGEST_FLOAT, UsageError, check_choice, check_int, check_rate
 
 Role = Literal["arm", "seed", "rate", "data", "training", "observation", "computation"]
 """What a setting is for.
@@ -156,6 +156,11 @@ class Setting:
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.below is None else self.below
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and LARGEST_FLOAT < abs(value) < math.inf:
+            why = "networks compute in float32"
+            raise UsageError(
+                f"`{self.name}` must be at most {LARGEST_FLOAT:g} ({why}); got {value!r}."
+            )
         if not (number and low <= value < high):
             allowed = f"a finite number >= {low:g}" if high == math.inf else "a number"
             bounds = "" if high == math.inf else f" in [{low:g}, {high:g})"

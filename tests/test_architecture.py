@@ -32,6 +32,7 @@ ALLOWED = {
     "reports": {"activations", "analysis", "experiments", "paper", "runs", "tasks"},
     "cli": {
         "activations",
+        "adaptation",
         "analysis",
         "experiments",
         "models",

@@ -4,6 +4,7 @@ from .controls import controls_of as controls_of
 from .controls import is_control as is_control
 from .conversion.call_sites import CallSites as CallSites
 from .conversion.convert import convert as convert
+from .conversion.places import inside_activations as inside_activations
 from .entry import Entry as Entry
 from .functions.apl import APL as APL
 from .functions.arelu import AReLU as AReLU
@@ -56,6 +57,7 @@ __all__ = [
     "create",
     "elsa",
     "entries",
+    "inside_activations",
     "is_control",
     "is_stuck",
     "names",

@@ -8,6 +8,22 @@ from typing import Literal
 
 from torch import nn
 
+MARK = "metaact_activation"
+"""Attribute of a module that was made as an activation and is of a type that nobody knows."""
+
+
+def marked(factory: Callable[[], nn.Module]) -> nn.Module:
+    """What a user's factory makes, marked as an activation; copies keep the mark."""
+    module = factory()
+    vars(module)[MARK] = True
+    return module
+
+
+def is_marked(module: nn.Module) -> bool:
+    """Whether a module was made by `marked`."""
+    return MARK in vars(module)
+
+
 Kind = Literal["fixed", "learnable", "control", "user"]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from metaact.errors import UsageError, check_choice
+from metaact.randomness import preserved_rng
 
 from .entry import Entry
 from .functions.elsa import WithELSA
@@ -176,7 +177,7 @@ def count(factory: Callable[[], nn.Module], *, name: str) -> int:
     """Learnable scalars of one instance; building and calling it also checks the arguments."""
     try:
         # A user's own module may draw its start values: only to look at it, so it is undone.
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with preserved_rng(), torch.no_grad():
             made = factory().eval()
             usable = bool(made(torch.linspace(-1, 1, 8).reshape(2, 4)).isfinite().all())
     except (TypeError, RuntimeError) as error:

@@ -7,22 +7,29 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from metaact.errors import UsageError
+from metaact.randomness import preserved_rng
 
-from .entry import Entry
+from .entry import Entry, marked
 from .specs import parse
+
+T = TypeVar("T")
 
 
 def user_entry(spec: str) -> Entry:
     """Import and check a user's activation.
 
     The factory is called without arguments. It must make a fresh module at every call (one shared
-    instance would tie the parameters of all layers together) that keeps the shape of its input.
+    instance would tie the parameters of all layers together) that keeps the shape of its input and
+    passes gradients on to it.
 
     Args:
         spec: "module:factory", where the factory is a class or a function.
@@ -34,17 +41,18 @@ def user_entry(spec: str) -> Entry:
         UsageError: If it cannot be imported, called or used.
     """
     # Only to look at it: whatever the user's code draws is undone.
-    with torch.random.fork_rng(devices=[]):
+    with preserved_rng():
         factory = load(spec)
         first, second = build(spec, factory), build(spec, factory)
         tied = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         if first is second or tied:
             raise refused(spec, "it returns the same instance or parameters at every call")
+        check_not_lazy(spec, first)
         check_shape(spec, first)
     return Entry(
         name=spec,
         title=spec.partition(":")[2],
-        factory=factory,
+        factory=partial(marked, factory),
         learnable=sum(p.numel() for p in first.parameters() if p.requires_grad),
         kind="user",
         citation="user",
@@ -84,12 +92,14 @@ def source_identity(spec: str) -> dict[str, str]:
 def load(spec: str) -> Callable[[], nn.Module]:
     """The object that `module:factory` names."""
     module_name, _, path = spec.partition(":")
-    try:
+
+    def named() -> object:
         found: object = importlib.import_module(module_name)
         for name in path.split("."):
             found = getattr(found, name)
-    except (Exception, SystemExit) as error:
-        raise refused(spec, f"{type(error).__name__}: {error}") from error
+        return found
+
+    found = tried(spec, "", named)
     if not callable(found):
         raise refused(spec, f"{path} is a {type(found).__name__} and cannot be called")
     return found
@@ -97,23 +107,35 @@ def load(spec: str) -> Callable[[], nn.Module]:
 
 def build(spec: str, factory: Callable[[], nn.Module]) -> nn.Module:
     """One instance."""
-    try:
-        made: object = factory()
-    except (Exception, SystemExit) as error:
-        raise refused(spec, f"{type(error).__name__}: {error}") from error
+    made: object = tried(spec, "", factory)
     if not isinstance(made, nn.Module):
         raise refused(spec, f"it returned a {type(made).__name__}")
     return made
 
 
-def check_shape(spec: str, module: nn.Module) -> None:
-    """Refuse a module that changes the shape or the dtype of a batch of feature maps."""
-    probe = torch.linspace(-1, 1, 36).reshape(1, 4, 3, 3)
+def tried(spec: str, where: str, call: Callable[[], T]) -> T:
+    """Call the user's code, which may raise anything; only the user's own Ctrl-C goes through."""
     try:
-        with torch.no_grad():
-            result: object = module(probe.clone())
-    except (Exception, SystemExit) as error:
-        raise refused(spec, f"on a [1, 4, 3, 3] input, {type(error).__name__}: {error}") from error
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what is caught is told
+        raise refused(spec, f"{where}{type(error).__name__}: {error}") from error
+
+
+def check_not_lazy(spec: str, module: nn.Module) -> None:
+    """Refuse a module whose parameters are made at its first call: no optimizer could hold them."""
+    for part in module.modules():
+        if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
+            raise refused(
+                spec, f"{type(part).__name__} has no parameters before its first call; give sizes"
+            )
+
+
+def check_shape(spec: str, module: nn.Module) -> None:
+    """Refuse a module that changes the form of a batch of feature maps, or stops its gradient."""
+    probe = torch.linspace(-1, 1, 36).reshape(1, 4, 3, 3).requires_grad_()
+    result: object = tried(spec, "on a [1, 4, 3, 3] input, ", lambda: module(probe.clone()))
     if not isinstance(result, Tensor):
         raise refused(
             spec, f"called, it must return a tensor; it returned a {type(result).__name__}"
@@ -121,6 +143,17 @@ def check_shape(spec: str, module: nn.Module) -> None:
     if (result.shape, result.dtype) != (probe.shape, probe.dtype):
         seen = f"of a float32 [1, 4, 3, 3] it made {result.dtype} {list(result.shape)}"
         raise refused(spec, f"it must keep the shape and the dtype of its input; {seen}")
+    if not result.requires_grad or not _reaches(result, probe):
+        raise refused(
+            spec,
+            "its output must have a gradient in its input; it detaches it, so that the layers "
+            "before it would learn nothing",
+        )
+
+
+def _reaches(result: Tensor, probe: Tensor) -> bool:
+    (gradient,) = torch.autograd.grad(result.sum(), [probe], allow_unused=True)
+    return gradient is not None
 
 
 def refused(spec: str, why: str) -> UsageError:

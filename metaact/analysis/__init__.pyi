@@ -19,6 +19,7 @@ from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
 from .figures import curve_panels as curve_panels
 from .figures import episode_sheet as episode_sheet
+from .figures import file_name as file_name
 from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
@@ -59,6 +60,7 @@ __all__ = [
     "failure_p",
     "failure_share",
     "far_seed",
+    "file_name",
     "heat_grid",
     "image_interval",
     "interquartile_mean",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .base import Command, FileStem, Names
-from .output import echo_json
+from .output import echo, echo_json
 
 
 @click.group()
@@ -38,8 +38,8 @@ def list_(as_json: bool) -> None:
         echo_json(rows)
         return
     columns = [Column(name) for name in ("name", "kind", "learnable", "formula", "source")]
-    click.echo(render_table(columns, rows))
-    click.echo(
+    echo(render_table(columns, rows))
+    echo(
         "Any of them takes +elsa (e.g. relu+elsa) and its start values (arelu(alpha=0.25,beta=1)); "
         "your own is module:factory.",
         err=True,
@@ -66,4 +66,4 @@ def plot(activation: tuple[str, ...], out: Path) -> None:
     from .activation_plot import plot_activations
 
     for path in plot_activations(activation, out):
-        click.echo(path)
+        echo(path)

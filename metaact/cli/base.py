@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from metaact.errors import MetaactError, check_int, renamed
+from metaact.errors import MetaactError, UsageError, check_int, renamed
 
-from .config_file import read_config
+from .config_file import FILE, KEYS, read_config
+from .parameters import File
 from .parameters import FileStem as FileStem
 from .parameters import Folder as Folder
 from .parameters import LayerRates as LayerRates
@@ -45,28 +47,52 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words, and keep in mind by which of its names an option was given."""
         ctx.meta[TYPED] = {word.partition("=")[0] for word in args}
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            name = error.param.name if error.param else None
+            if ctx.get_parameter_source(name or "") is ParameterSource.DEFAULT_MAP:
+                said = f"{error.message.rstrip('.')} (in {ctx.meta[FILE]})."
+                raise click.BadParameter(said, ctx, error.param, error.param_hint) from error
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an expected error into a `Failure`."""
         try:
             return super().invoke(ctx)
         except MetaactError as error:
-            raise Failure(self._as_typed(str(error), ctx.meta[TYPED]), error.exit_code) from error
+            raise Failure(self._as_typed(str(error), ctx), error.exit_code) from error
         except KeyboardInterrupt as error:
             raise Failure(STOPPED, 130) from error
 
-    def _as_typed(self, message: str, words: Container[str]) -> str:
-        """The message with `field` as the option or argument that sets it."""
-        typed = {}
+    def _as_typed(self, message: str, ctx: click.Context) -> str:
+        """The message with `field` as the option, argument or key of a file that sets it."""
+        typed, words = {}, ctx.meta[TYPED]
         for param in self.params:
             name = param.human_readable_name
             if isinstance(param, click.Option):
                 name = next((opt for opt in param.opts if opt in words), param.opts[0])
+            if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT_MAP:
+                name = f"{ctx.meta[KEYS][param.name]} in {ctx.meta[FILE]}"
             typed[param.name] = name
             # Some are called otherwise in Python, as `json`: both names are known.
             typed.setdefault(param.opts[0].lstrip("-").replace("-", "_"), name)
+        if "out" in typed:
+            typed.setdefault("store", typed["out"])  # as functions call it
         return re.sub(r"`(\w+)`", lambda m: typed.get(m[1], m[0]), message)
+
+
+def refuse_together(*options: str) -> None:
+    """Refuse a command that was given more than one of several options.
+
+    Raises:
+        Failure: If it was.
+    """
+    ctx = click.get_current_context(silent=True)
+    words = ctx.meta[TYPED] if ctx else ()
+    given = [option for option in options if option in words]
+    if len(given) > 1:
+        raise Failure(f"{given[0]} must be given without {given[1]} (one excludes the other).", 2)
 
 
 def common_options() -> list[click.Option]:
@@ -96,7 +122,7 @@ def common_options() -> list[click.Option]:
         ),
         click.Option(
             ["--config"],
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            type=File(),
             callback=read_config,
             is_eager=True,
             expose_value=False,
@@ -120,7 +146,7 @@ def pick_device(name: str) -> str:
     """Return the device to use: cpu or cuda[:n]; auto takes CUDA where there is one.
 
     Raises:
-        Failure: If the device is unknown or not there.
+        UsageError: If the device is unknown or not there.
     """
     import torch
 
@@ -130,7 +156,7 @@ def pick_device(name: str) -> str:
     if name == "cpu" or (cuda and re.fullmatch(r"cuda(:\d+)?", name)):
         return name
     seen = "CUDA is not available here" if name.startswith("cuda") else "unknown device"
-    raise Failure(f"--device must be auto, cpu or cuda ({seen}); got {name!r}.", 2)
+    raise UsageError(f"`device` must be auto, cpu or cuda ({seen}); got {name!r}.")
 
 
 def seeds_of(given: Mapping[str, Any]) -> tuple[int, ...]:
@@ -139,6 +165,7 @@ def seeds_of(given: Mapping[str, Any]) -> tuple[int, ...]:
     Raises:
         UsageError: If a number is out of its range.
     """
+    refuse_together("--seed", "--seeds")
     if given["seed"] is not None:
         return tuple(check_int("seed", seed, minimum=0) for seed in given["seed"])
     why = "each is a run of its own"

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from .base import Command
-from .output import echo_json
+from .base import Command, refuse_together
+from .output import echo, echo_json
 from .reading_options import read_and_compare, store_params
 
 
@@ -18,7 +18,7 @@ from .reading_options import read_and_compare, store_params
 @click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
 @click.option("--markdown", "form", flag_value="markdown", help="Print tables in Markdown.")
 def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
-    """Compare the arms in RUNS: run directories, or folders of them such as --out of other verbs.
+    """Compare the arms in RUNS: run directories, or folders of them (default: runs).
 
     Runs are compared only with runs that share every setting but the one that is asked about (--by,
     activation), seed and learning rates: same data, same frozen test. Each such study gets its
@@ -30,6 +30,7 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         metaact compare runs --reference relu --margin 1
         metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown
     """  # noqa: D301
+    refuse_together("--json", "--csv", "--latex", "--markdown")
     document = read_and_compare(runs, **options)
     if form == "json":
         echo_json(document.as_json())
@@ -43,7 +44,7 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         "markdown": text.markdown,
         None: text.plain,
     }[form]
-    click.echo(render(document))
+    echo(render(document))
 
 
 compare.params = [*store_params(), *compare.params]

@@ -11,6 +11,9 @@ from click.types import BoolParamType, FloatParamType, IntParamType
 
 from .parameters import Grid, LayerRates, Names, Several
 
+FILE, KEYS = "metaact.config", "metaact.keys"
+"""Where a command keeps the name of its config file, and what each option is called in it."""
+
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Take the file's values as defaults; options given on the command line win.
@@ -24,6 +27,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     options = [p for p in ctx.command.params if p is not param]
     known = {name.removeprefix("--"): p for p in options for name in p.opts}
     taken: dict[str, object] = {}
+    keys: dict[str, str] = {}
     for key, entry in _table(ctx, param, value).items():
         option = known.get(key.replace("_", "-"))
         if option is None:
@@ -34,9 +38,12 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
             problem = f"{key!r} must be {wanted}; got {entry!r}"
         else:
             taken[option.name or key] = entry
+            keys[option.name or key] = key
             continue
         raise click.BadParameter(f"{value}: {problem}.", ctx, param)
     ctx.default_map = taken
+    ctx.meta[FILE] = value
+    ctx.meta[KEYS] = keys
 
 
 def _names(options: list[click.Parameter]) -> list[str]:

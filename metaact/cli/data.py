@@ -7,9 +7,13 @@ from pathlib import Path
 import click
 
 from metaact.experiments.maml.config import MamlConfig
+from metaact.settings import by_name
 
 from .base import Command, FileStem, data_root_option
-from .output import echo_json
+from .output import echo, echo_json
+from .parameters import Place
+
+_HOLD_OUT = by_name(MamlConfig)["hold_out"]
 
 
 @click.group()
@@ -30,21 +34,22 @@ def list_(data_root: Path | None, as_json: bool) -> None:
         echo_json(rows)
     else:
         names = ("name", "classes", "images", "size", "kind", "here", "what")
-        click.echo(render_table([Column(name) for name in names], rows))
+        echo(render_table([Column(name) for name in names], rows))
 
 
 @data.command("get", cls=Command)
 @click.argument("name", nargs=-1, required=True, metavar="NAME...")
 def get(name: tuple[str, ...], data_root: Path | None) -> None:
     """Download or draw the data sets NAME... into the data root, pack and check them."""
-    from .data_sets import fetch
+    from .data_sets import check_known, fetch
 
+    check_known(name)
     for one in name:
-        click.echo(fetch(one, data_root))
+        echo(fetch(one, data_root))
 
 
 @data.command("show", cls=Command)
-@click.argument("name")
+@click.argument("name", type=Place())
 @click.option(
     "--out",
     type=FileStem(),
@@ -54,6 +59,11 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
 @click.option("--shots", type=int, default=MamlConfig().shots, show_default=True, help="Support.")
 @click.option("--queries", type=int, default=5, show_default=True, help="Query images per class.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which episode to draw.")
+@click.option(
+    "--hold-out",
+    type=click.Choice(_HOLD_OUT.choices),
+    help=f"{_HOLD_OUT.help} [default: {_HOLD_OUT.unset}]",
+)
 def show(
     name: str,
     data_root: Path | None,
@@ -62,15 +72,28 @@ def show(
     shots: int,
     queries: int,
     seed: int,
+    hold_out: str | None,
 ) -> None:
     """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
+    from metaact.analysis import file_name
+
     from .data_sets import pictures
 
-    target = out or Path(Path(name).stem)
-    for path in pictures(
-        name, data_root, target, ways=ways, shots=shots, queries=queries, seed=seed
-    ):
-        click.echo(path)
+    target = out or Path(file_name(Path(name).stem))
+    written, note = pictures(
+        name,
+        data_root,
+        target,
+        ways=ways,
+        shots=shots,
+        queries=queries,
+        seed=seed,
+        hold_out=hold_out,
+    )
+    for path in written:
+        echo(path)
+    if note:
+        echo(f"note: {note}", err=True)
 
 
 for command in (list_, get, show):

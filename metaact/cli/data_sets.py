@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +39,17 @@ def _size(dataset: tasks.Dataset) -> str:
     return f"{dataset.size}x{dataset.size}" + ("x3" if dataset.channels == 3 else "")
 
 
+def check_known(names: Sequence[str]) -> None:
+    """Refuse unknown names before anything is fetched.
+
+    Raises:
+        UsageError: If a name is unknown.
+    """
+    with renamed(dataset="name"):
+        for name in names:
+            tasks.find_dataset(name)
+
+
 def fetch(name: str, root: Path | None = None) -> str:
     """Fetch a data set into the data root, verify its split, and say what it holds.
 
@@ -52,8 +64,8 @@ def fetch(name: str, root: Path | None = None) -> str:
         UsageError: If the name is unknown.
         DataError: If the data cannot be had or are damaged.
     """
-    with renamed(dataset="name"):
-        dataset = tasks.find_dataset(name)
+    check_known([name])
+    dataset = tasks.find_dataset(name)
     split = tasks.split(name, root=root)
     parts = ", ".join(
         f"{part} {len(images):,} images of {images.classes} classes"
@@ -77,7 +89,8 @@ def pictures(
     shots: int,
     queries: int,
     seed: int,
-) -> list[Path]:
+    hold_out: str | None = None,
+) -> tuple[list[Path], str]:
     """Draw a contact sheet of the training part and one episode of the test part.
 
     Args:
@@ -88,9 +101,10 @@ def pictures(
         shots: Support images per class.
         queries: Query images per class.
         seed: Which episode.
+        hold_out: What the test part holds out; None for what suits the data set.
 
     Returns:
-        The files written.
+        The files written, and the note on the data: what was left out, what was done to them.
 
     Raises:
         UsageError: If the episode does not fit the data.
@@ -98,7 +112,7 @@ def pictures(
         RunError: If the pictures cannot be written.
     """
     with renamed(dataset="name"):
-        split = tasks.split(name, root=root)
+        split = tasks.split(name, root=root, hold_out=hold_out)
     train, test = split.train, split.test
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0
@@ -121,4 +135,5 @@ def pictures(
         title=f"{Path(name).name}{origin}: a {ways}-way {shots}-shot test episode",
     )
     written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
-    return written + analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
+    written += analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
+    return written, train.provenance.note

@@ -11,7 +11,7 @@ import click
 from metaact.errors import MetaactError
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
-from .output import complain, echo_json
+from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
 
 
@@ -79,11 +79,11 @@ def figure(**given: Any) -> None:
         echo_json(whole.as_json())
     else:
         for ours in tables:
-            click.echo(agreement.render(ours) + "\n")
+            echo(agreement.render(ours) + "\n")
         for note in () if tables else found.notes:
-            click.echo(note)
+            echo(note)
         for path in drawn:
-            click.echo(path)
+            echo(path)
     complain(complaints)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -17,6 +19,7 @@ from .base import STOPPED
 from .compare import compare
 from .data import data
 from .figure import figure
+from .output import echo
 from .report import report
 from .runs import runs
 from .table import table
@@ -72,24 +75,40 @@ def main() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
     sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
+    # A notebook leaves its own backend here, which matplotlib refuses outside; all drawing is to
+    # files.
+    os.environ.pop("MPLBACKEND", None)
+    with warnings.catch_warnings():
+        warnings.showwarning = _tell
+        code = _run()
+    sys.exit(code)
+
+
+def _tell(message: Warning | str, *where: object, **more: object) -> None:
+    """A warning as one line, whichever library gives it."""
+    echo(f"metaact: warning: {' '.join(str(message).split())}", err=True)
+
+
+def _run() -> int:
+    """Run the command; the exit code."""
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo(f"metaact: {STOPPED}", err=True)
+        echo(f"metaact: {STOPPED}", err=True)
         code = 130
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
         folded = re.sub(r"\s*\n\s*", " ", error.format_message())
-        click.echo(f"metaact: {folded}", err=True)
+        echo(f"metaact: {folded}", err=True)
         code = error.exit_code
     except MemoryError as error:
         reason = f" ({error})" if str(error) else ""
-        click.echo(f"metaact: out of memory{reason}; ask for less at a time.", err=True)
+        echo(f"metaact: out of memory{reason}; ask for less at a time.", err=True)
         code = 1
     except OSError as error:  # what no layer below could say better
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"metaact: {where}{error.strerror or error}.", err=True)
+        echo(f"metaact: {where}{error.strerror or error}.", err=True)
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

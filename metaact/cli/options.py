@@ -9,7 +9,7 @@ import click
 
 from metaact.settings import Setting, settings_of, shown
 
-from .parameters import LayerRates, Names, Several
+from .parameters import LayerRates, Names, Place, Several
 
 
 def setting_options(config: type, *, arguments: Sequence[str] = ()) -> list[click.Parameter]:
@@ -21,7 +21,8 @@ def setting_options(config: type, *, arguments: Sequence[str] = ()) -> list[clic
     """
     declared = {one.name: one for one in settings_of(config) if one.role != "seed"}
     made: list[click.Parameter] = [
-        click.Argument([name], default=declared[name].default) for name in arguments
+        click.Argument([name], type=kind_of(declared[name]), default=declared[name].default)
+        for name in arguments
     ]
     return made + [_option(one) for one in declared.values() if one.name not in arguments]
 
@@ -42,7 +43,7 @@ def _option(one: Setting) -> click.Option:
     return click.Option(
         [one.name, one.flag, *one.aliases],
         type=kind_of(one),
-        default=None if one.default is None else shown(one.default) if one.default != () else "",
+        default=one.default if one.default in (None, ()) else shown(one.default),
         show_default=one.default not in (None, ()),
         help=f"{help}{_several(one)}",
         metavar=_metavar(one),
@@ -56,7 +57,7 @@ def kind_of(one: Setting) -> click.ParamType:  # type: ignore[type-arg]  # gener
     if one.many:
         return Names() if one.kind is str else Several(one.kind)
     if one.path:
-        return click.STRING
+        return Place()
     return Names() if one.kind is str else Several(one.kind)
 
 

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metaact.errors import MetaactError
+from metaact.errors import MetaactError, visible
 
 if TYPE_CHECKING:
     from metaact.reports import Document
+
+
+def echo(message: object, *, err: bool = False) -> None:
+    """Print a line; what in a stranger's names and notes a terminal would obey is shown, not done.
+
+    Args:
+        message: The text.
+        err: Whether it goes to stderr.
+    """
+    click.echo(visible(str(message)), err=err)
 
 
 def conclude(document: Document, folder: Path, *, as_json: bool) -> None:
@@ -37,11 +47,11 @@ def conclude(document: Document, folder: Path, *, as_json: bool) -> None:
     except MetaactError as error:
         complaints.append(f"no pictures: {error}")
     for path in written:
-        click.echo(f"wrote {path}", err=True)
+        echo(f"wrote {path}", err=True)
     if as_json:
         echo_json(replace(document, figures=[str(path) for path in written]).as_json())
     elif document.studies:
-        click.echo(text.plain(document))
+        echo(text.plain(document))
     complain(complaints)
 
 
@@ -49,7 +59,7 @@ def echo_json(document: object) -> None:
     """Print one strict JSON document: what is not finite is null."""
     from metaact.runs import finite
 
-    click.echo(json.dumps(finite(document), indent=2, allow_nan=False))
+    echo(json.dumps(finite(document), indent=2, allow_nan=False))
 
 
 def complain(lines: list[str]) -> None:
@@ -61,6 +71,6 @@ def complain(lines: list[str]) -> None:
     from metaact.experiments.sweep import LIMITED
 
     for line in lines:
-        click.echo(f"metaact: {' '.join(line.split())}", err=True)
+        echo(f"metaact: {' '.join(line.split())}", err=True)
     if any(not line.startswith(LIMITED) for line in lines):
         raise click.exceptions.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class LayerRates(click.ParamType):  # type: ignore[type-arg]  # generic from cli
             rates = tuple((layer, float(rate)) for layer, rate in pairs)
         except ValueError:
             self.fail(f"expected layer=rate separated by commas; got {value!r}.", param, ctx)
-        if not all(layer for layer, _ in rates):
+        if not rates or not all(layer for layer, _ in rates):
             self.fail(f"expected layer=rate separated by commas; got {value!r}.", param, ctx)
         return rates
 
@@ -124,9 +125,67 @@ class FileStem(click.Path):
         return path
 
 
+class Place(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
+    """A name or a path, as a text."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no system takes for a path; an empty text is left to who reads it."""
+        return _fitting(self, str(value), param, ctx)
+
+
+class File(click.Path):
+    """A file that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse what no system takes for a path, and what is no file."""
+        path = Path(_path_text(self, value, param, ctx))
+        super().convert(str(path), param, ctx)
+        return path
+
+
+class Runs(click.Path):
+    """A folder of runs, or a run."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse what no system takes for a path."""
+        return Path(_path_text(self, value, param, ctx))
+
+
+LONGEST_PATH, LONGEST_NAME = 4095, 255
+"""Bytes of a path, and of each part, that systems take."""
+
+
 def _path_text(
     kind: click.Path, value: Any, param: click.Parameter | None, ctx: click.Context | None
 ) -> str:
-    if not str(value) or "\0" in str(value):
+    if not str(value):
         kind.fail(f"expected a path; got {str(value)!r}.", param, ctx)
-    return str(value)
+    return _fitting(kind, str(value), param, ctx)
+
+
+def _fitting(
+    kind: click.ParamType,  # type: ignore[type-arg]  # generic from click 8.3 on only
+    text: str,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> str:
+    if "\0" in text:
+        kind.fail(f"expected a path; got {text!r}.", param, ctx)
+    written = os.fsencode(text)
+    longest = max(len(part) for part in written.split(os.fsencode(os.sep)))
+    if len(written) > LONGEST_PATH or longest > LONGEST_NAME:
+        kind.fail(
+            f"expected a path of at most {LONGEST_PATH} bytes, {LONGEST_NAME} in each part; got "
+            f"{text[:40]!r}... of {len(written)}.",
+            param,
+            ctx,
+        )
+    return text

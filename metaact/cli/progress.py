@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+from metaact.errors import visible
+
+from .output import echo
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def progress(
         line above it.
     """
     if not sys.stderr.isatty():
-        yield (lambda n: None), (lambda line: click.echo(line, err=True))
+        yield (lambda n: None), (lambda line: echo(line, err=True))
         return
     from tqdm import tqdm
 
@@ -53,6 +55,6 @@ def progress(
             bar.refresh()
 
         def say(line: str) -> None:
-            bar.write(line, file=sys.stderr)
+            bar.write(visible(line), file=sys.stderr)
 
         yield tick, say

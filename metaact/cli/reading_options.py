@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,16 @@ import click
 from metaact.errors import check_int, check_rate
 
 from .base import Failure
-from .parameters import Names, Several
+from .output import echo
+from .parameters import Names, Runs, Several
 
 if TYPE_CHECKING:
     from metaact.reports import Document, Evidence
+
+STORE = Path("runs")
+"""Where runs are unless a command is told otherwise."""
+
+BEGIN = "`metaact maml --activation arelu,relu,arelu-frozen`"
 
 
 def by_option(help: str) -> click.Option:
@@ -107,7 +113,7 @@ def reading_of(given: Mapping[str, Any]) -> dict[str, Any]:
 def store_params() -> list[click.Parameter]:
     """RUNS and the options of `metaact compare` and `metaact report`."""
     return [
-        click.Argument(["runs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
+        click.Argument(["runs"], nargs=-1, type=Runs(), metavar="[RUNS]..."),
         click.Option(
             ["arms", "--activation"],
             type=Names(),
@@ -134,6 +140,8 @@ def read_and_compare(
         RunError: If a path holds no runs or names one that cannot be used.
         UsageError: If an option is not allowed.
     """
+    runs = runs or (STORE,)
+    check_begun(runs)
     reading = reading_of(given)
     if at is not None:
         check_int("at", at, minimum=0)
@@ -154,10 +162,23 @@ def name_looks(document: Document) -> None:
     from metaact import reports
 
     for line in reports.note_looks(document):
-        click.echo(f"metaact: {line}", err=True)
+        echo(f"metaact: {line}", err=True)
+
+
+def check_begun(places: Sequence[Path]) -> None:
+    """Where nothing was run yet, say how to begin.
+
+    Raises:
+        Failure: If none of the places is there, or holds anything.
+    """
+    if any(place.is_file() or (place.is_dir() and any(place.iterdir())) for place in places):
+        return
+    where = ", ".join(str(place) for place in places)
+    if all(place.is_dir() for place in places) or tuple(places) == (STORE,):
+        raise Failure(f"no runs in {where} yet; begin with {BEGIN}, or name a folder of runs.", 2)
 
 
 def name_left_out(evidence: Evidence) -> None:
     """One line on stderr for each directory that is not averaged in."""
     for item in evidence.left_out:
-        click.echo(f"metaact: left out {item.directory}: {item.why}", err=True)
+        echo(f"metaact: left out {item.directory}: {item.why}", err=True)

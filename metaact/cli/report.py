@@ -10,21 +10,20 @@ import click
 from metaact.errors import check_int
 
 from .base import Command
+from .output import echo
+from .parameters import Runs
 from .reading_options import read_and_compare, store_params
 
 SUFFIXES = (".html", ".htm")
 
 
-class PageFile(click.Path):
+class PageFile(Runs):
     """Where to write the page: a file named as HTML, so that no other is overwritten by mistake."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Refuse a folder, and what is not named as a page."""
-        path = Path(str(value))
-        if path.suffix.lower() not in SUFFIXES or "\0" in str(value):
+        path = super().convert(value, param, ctx)
+        if path.suffix.lower() not in SUFFIXES:
             self.fail(f"expected a file that ends in .html; got {str(value)!r}.", param, ctx)
         if path.is_dir():
             self.fail(f"expected a file; got {str(value)!r}, which is a folder.", param, ctx)
@@ -55,10 +54,10 @@ def report(
 ) -> None:
     """Write one HTML page about the arms in RUNS, which needs no other file and no network.
 
-    RUNS are run directories, or folders of them such as --out of other verbs, as for `metaact
-    compare`. The page has the questions and verdicts first, then for every study its tables,
-    curves, activations as learned, data, settings, and the command that makes it again. The
-    path of the page goes to stdout.
+    RUNS are run directories, or folders of them (default: runs), as for `metaact compare`. The
+    page has the questions and verdicts first, then for every study its tables, curves, activations
+    as learned, data, settings, and the command that makes it again. The path of the page goes to
+    stdout.
 
     \b
         metaact report runs -o report.html
@@ -72,7 +71,7 @@ def report(
 
     content = page(document, title=title, pictures=pictures)
     write_atomically(output, content.encode("utf-8", "replace"))
-    click.echo(output)
+    echo(output)
 
 
 report.params = [*store_params(), *report.params]

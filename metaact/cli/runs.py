@@ -13,8 +13,9 @@ from metaact.errors import MetaactError, check_choice
 from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
-from .output import complain, echo_json
-from .parameters import Folder, Names
+from .output import complain, echo, echo_json
+from .parameters import Folder, Names, Place
+from .reading_options import BEGIN, check_begun
 from .run_choice import dependents, find_runs, read_store
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def list_(
         metaact runs list experiments/a experiments/b --kind maml --activation arelu
     """  # noqa: D301
     places = stores or (Path("runs"),)
+    if not any(place.is_dir() for place in places):
+        check_begun(places)
     entries = [e for place in places for e in read_store(place, name="stores")]
     if kind is not None and entries:
         check_choice("kind", kind, sorted({e.kind for e in entries}), why="kinds in this store")
@@ -94,9 +97,9 @@ def list_(
         echo_json(store_list.summary(chosen))
     elif not chosen:
         where = ", ".join(str(place) for place in places)
-        click.echo(f"no runs in {where}" + (" match." if entries else "."))
+        echo(f"no runs in {where}" + (" match." if entries else f" yet; begin with {BEGIN}."))
     else:
-        click.echo((store_list.run_table if each else store_list.group_table)(chosen))
+        echo((store_list.run_table if each else store_list.group_table)(chosen))
     _name_damaged(chosen, all_of_them=each or statuses["damaged"])
 
 
@@ -111,14 +114,14 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
     """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
-        click.echo(f"metaact: damaged: {entry.why}", err=True)
+        echo(f"metaact: damaged: {entry.why}", err=True)
     if not all_of_them and len(damaged) > MOST_COMPLAINTS:
         more = len(damaged) - MOST_COMPLAINTS
-        click.echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
+        echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
 
 
 @runs.command("show", cls=Command)
-@click.argument("run")
+@click.argument("run", type=Place())
 @_out
 @_json
 def show(run: str, out: Path, as_json: bool) -> None:
@@ -138,11 +141,11 @@ def show(run: str, out: Path, as_json: bool) -> None:
     if as_json:
         echo_json(run_page.document(entry, dependents=needed_by))
     else:
-        click.echo(run_page.page(entry, dependents=needed_by))
+        echo(run_page.page(entry, dependents=needed_by))
 
 
 @runs.command("rm", cls=Command)
-@click.argument("run", nargs=-1, metavar="[RUN]...")
+@click.argument("run", nargs=-1, type=Place(), metavar="[RUN]...")
 @_out
 @_status_options
 @click.option(
@@ -199,7 +202,7 @@ def _remove(entries: Sequence[Entry], yes: bool) -> None:
             others[store] = read_store(store, name="run")
         needed += bool(dependents(entry, others[store]))
     if needed:
-        click.echo(
+        echo(
             f"metaact: other runs start from {needed} of these: they are made again when the same "
             "command is given.",
             err=True,
@@ -223,10 +226,10 @@ def _do(
     from metaact.reports.store_list import group_table, run_table, size_in_words
 
     if not entries:
-        click.echo("nothing to remove.")
+        echo("nothing to remove.")
         return
     each = len(entries) <= MOST_LINES
-    click.echo((run_table if each else group_table)(entries), err=True)
+    echo((run_table if each else group_table)(entries), err=True)
     question = f"remove {what} ({size_in_words(size)})?"
     if not yes:
         if not sys.stdin.isatty():
@@ -240,7 +243,7 @@ def _do(
         except MetaactError as error:
             complaints.append(str(error))
     if gone:
-        click.echo(f"removed {what if not complaints else _count(gone)}.")
+        echo(f"removed {what if not complaints else _count(gone)}.")
     complain(complaints)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import echo_json
+from .output import echo, echo_json
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
         if given["as_json"]:
             echo_json(asdict(found) | {"counts": found.counts})
         else:
-            click.echo(_in_words(found, _unit(ready)))
+            echo(_in_words(found, _unit(ready)))
         raise click.exceptions.Exit
     with progress(ready.steps, _unit(ready)) as (tick, say):
         return ready.run(workers=given["workers"], limit=given["limit"], tick=tick, say=say)
@@ -101,9 +101,9 @@ def _list_commands(ready: Ready, given: Mapping[str, Any]) -> None:
         more += ["--device", given["device"]]
     found = ready.commands(limit=given["limit"])
     for words in found:
-        click.echo(shlex.join([*program(), *words, *more]))
+        echo(shlex.join([*program(), *words, *more]))
     if not found:
-        click.echo("metaact: all runs are there; no command is left.", err=True)
+        echo("metaact: all runs are there; no command is left.", err=True)
 
 
 def program() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
-from .output import complain, echo_json
+from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
 
 
@@ -80,7 +80,7 @@ def table(**given: Any) -> None:
     if given["as_json"]:
         echo_json(replace(document, tables=[ours]).as_json())
     else:
-        click.echo(agreement.render(ours))
+        echo(agreement.render(ours))
     complain(document.missing)
 
 

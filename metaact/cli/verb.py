@@ -16,7 +16,7 @@ from metaact.settings import by_name, text_of
 
 from .base import Command, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
-from .output import conclude
+from .output import conclude, echo
 from .parameters import Grid, Several
 from .reading_options import by_option, name_looks, reading_of, reading_options
 from .sweeping import do_all, sweep_options
@@ -97,6 +97,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
+    _refuse_some_arguments(experiment)
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
     planned = given.pop("plan_seeds", None)
@@ -136,6 +137,18 @@ def _is_default(name: str) -> bool:
     """Whether an option has its default, because no one gave it."""
     source = click.get_current_context().get_parameter_source(name)
     return source is ParameterSource.DEFAULT
+
+
+def _refuse_some_arguments(experiment: Experiment) -> None:
+    """Refuse some of the arguments without the others: what was meant for these?"""
+    left = [name for name in experiment.arguments if _is_default(name)]
+    if left and len(left) < len(experiment.arguments):
+        known = by_name(experiment.config)
+        defaults = " ".join(str(known[name].default) for name in experiment.arguments)
+        raise UsageError(
+            f"`{left[0]}` must be given with the others, or none of them (then they are "
+            f"{defaults}); got none."
+        )
 
 
 def configs_of(
@@ -198,7 +211,7 @@ def _with_controls(configs: Sequence[Any]) -> list[Any]:
 
     found, without = with_controls(configs)
     if without:
-        click.echo(
+        echo(
             f"note: no control for {', '.join(without)} (arelu and relu have one); compared as "
             "they are.",
             err=True,

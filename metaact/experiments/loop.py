@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,7 +114,8 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
         if done == 0:
             one.write(one.learner.begin())
     for number in range(done, length):
-        steps = advance([one.learner for one in running])
+        with _no_way_out():
+            steps = advance([one.learner for one in running])
         going = []
         stopped: StoppedError | None = None
         for one, step in zip(running, steps, strict=True):
@@ -135,7 +137,23 @@ def _train(running: list[_Training], done: int, advance: Advance, tick: Callable
         if not running:
             return
     for one in running:
-        one.end(one.learner.finish(one.last))
+        with _no_way_out():
+            finished = one.learner.finish(one.last)
+        one.end(finished)
+
+
+@contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Make an error of whatever is none: a user's own activation may raise anything.
+
+    Else its `SystemExit` would end the program without a word, and the other runs with it.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RunError(f"{type(error).__name__}: {error} (raised within the run)") from error
 
 
 class _Training:

@@ -127,7 +127,7 @@ class Ready:
             configs=self.configs,
             jobs=self.jobs,
             report=report,
-            damaged=tuple(self.library.damaged),
+            damaged=tuple(d for d in self.library.damaged if d.directory not in self._own),
             validated=self.validated,
             at=max(j.planned.length for j in self._evidence) if longer else None,
         )
@@ -185,6 +185,11 @@ class Ready:
         return hire
 
     @property
+    def _own(self) -> set[Path]:
+        """Directories of the runs asked for: what was found in one is told with its run."""
+        return {job.run.directory for job in self.jobs}
+
+    @property
     def _evidence(self) -> list[Job]:
         return [job for job in self.jobs if job.planned.kind == self.experiment.name]
 
@@ -233,10 +238,13 @@ def prepare(
         shared: Prepared = computes.prepare(group, root=root, device=device, **given)
         everything.append(shared)
         planned += [(one, shared) for one in computes.plan(group, shared)]
+    jobs = open_jobs(experiment, planned, library)
+    if not all(job.run.is_complete for job in jobs):
+        library.store.check_writable()
     return Ready(
         experiment=experiment,
         configs=tuple(expanded),
-        jobs=tuple(open_jobs(experiment, planned, library)),
+        jobs=tuple(jobs),
         shared=tuple(everything),
         library=library,
         recipe=_recipe(experiment, groups, root=root, device=device, given=given),

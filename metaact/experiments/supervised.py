@@ -18,8 +18,10 @@ from metaact.adaptation import (
     stacked_epoch,
     stacks_by_default,
 )
-from metaact.errors import check_int
+from metaact.errors import UsageError, check_int
+from metaact.randomness import isolated_rng
 from metaact.runs import finite, pack_bits
+from metaact.tasks import Images
 
 from .declared import TrainingConfig
 from .evidence import RIGHT
@@ -46,6 +48,24 @@ def together(config: TrainingConfig, device: str) -> int:
     if config.stack is not None:
         return config.stack
     return STACK if stacks_by_default(device) else 1
+
+
+def check_classes(name: str, dataset: str, images: Images) -> None:
+    """Refuse data in which there is nothing to tell apart.
+
+    Args:
+        name: The setting that names the data.
+        dataset: What it says.
+        images: The training part.
+
+    Raises:
+        UsageError: If they have one class.
+    """
+    if images.classes < 2:
+        raise UsageError(
+            f"`{name}` must have at least 2 classes to tell apart; {dataset} has one, "
+            f"{images.class_names[0]!r}."
+        )
 
 
 def check_batch_size(batch_size: int, images: int) -> None:
@@ -119,7 +139,8 @@ class Learner:
         if train_loss is not None:
             record["train_loss"] = train_loss
         for name, images in self.evaluate_on.items():
-            score = evaluate(self.trainer.model, images)
+            with isolated_rng(name, self.trainer.seed, epochs, step or 0):
+                score = evaluate(self.trainer.model, images)
             record |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
             if name == "test" and (step is None or epochs == step == 0):
                 record[RIGHT] = pack_bits(score.right.numpy())

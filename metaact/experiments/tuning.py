@@ -237,7 +237,8 @@ def choose(trials: Sequence[Trial], *, higher: bool = True) -> list[Choice]:
         higher: Whether a higher score is better.
 
     Returns:
-        One choice for each arm that has more than one trial, in the order of the trials.
+        One choice for each arm, in the order of the trials; none where no arm has more than one
+        trial. An arm with one trial, beside others with several, has that.
 
     Examples:
         >>> def trial(lr, score):
@@ -250,7 +251,9 @@ def choose(trials: Sequence[Trial], *, higher: bool = True) -> list[Choice]:
     groups: dict[str, list[int]] = {}
     for index, trial in enumerate(trials):
         groups.setdefault(trial.arm, []).append(index)
-    return [_choice(arm, trials, group, higher) for arm, group in groups.items() if len(group) > 1]
+    if all(len(group) == 1 for group in groups.values()):
+        return []
+    return [_choice(arm, trials, group, higher) for arm, group in groups.items()]
 
 
 def _choice(arm: str, trials: Sequence[Trial], group: Sequence[int], higher: bool) -> Choice:
@@ -299,14 +302,14 @@ class Budget:
 
     def notes(self) -> list[str]:
         """What a reader of each arm at its own best rate must know, one sentence each."""
-        arms = "" if self.equal else " at most"
+        chosen = f"Chosen by the {self.chosen_on}, {self.ties}; no test figure played a part."
         found = [
             f"Same budget for every arm: {self.combinations} combinations of rates x "
-            f"{counted('seed')(self.seeds)} = {self.runs_per_arm} runs{arms}. Chosen by the "
-            f"{self.chosen_on}, {self.ties}; no test figure played a part."
+            f"{counted('seed')(self.seeds)} = {self.runs_per_arm} runs. {chosen}"
+            if self.equal
+            else f"The arms were not tried at the same rates: the budgets differ, at most "
+            f"{self.runs_per_arm} runs an arm. {chosen}"
         ]
-        if not self.equal:
-            found.append("The arms were not tried at the same rates: the budgets differ.")
         for arm, edges in self.edges.items():
             for name, way in edges.items():
                 at = in_words(name, self.chosen[arm][name])

@@ -142,6 +142,7 @@ class _Comparing:
         arms = [self._arm(arm, columns[arm.name]) for arm in study.arms]
         notes = [
             *describe.notes(study, over=options.over),
+            *describe.unmatched(study, reference),
             *describe.uncompared(study, pairs, [(c.first, c.second) for c in comparisons]),
             *filter(None, [learned.why_not(study, at_one)]),
             *failures.notes(arms),

@@ -123,6 +123,17 @@ def _exploded(study: Study) -> list[str]:
     return found
 
 
+def unmatched(study: Study, reference: str) -> list[str]:
+    """Arms at rates at which the reference has no run: they have no verdict."""
+    rates = [dict(arm.rates) for arm in study.arms if arm.value == reference]
+    alone = [
+        arm.name for arm in study.arms if arm.value != reference and dict(arm.rates) not in rates
+    ]
+    if not alone:
+        return []
+    return [f"{reference} has no run at the rates of {', '.join(alone)}: not compared there."]
+
+
 def uncompared(
     study: Study, asked: Sequence[tuple[str, str]], made: Sequence[tuple[str, str]]
 ) -> list[str]:

@@ -5,7 +5,6 @@ The verbs write them as files, the page shows them: both draw them here, from th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +101,7 @@ def file_stem(study: StudyReport) -> str:
     data = [str(study.settings[n]) for n, s in known.items() if s.path and n in study.settings]
     runs = sorted(Path(run).name for arm in study.arms for run in arm.runs)
     words = "-".join([study.experiment, *(Path(name).stem for name in data)])
-    readable = re.sub(r"[^\w.=,+-]+", "-", words)
-    return f"{readable}-{analysis.short_hash(runs)}"
+    return f"{analysis.file_name(words)}-{analysis.short_hash(runs)}"
 
 
 def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:

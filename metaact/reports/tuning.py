@@ -61,11 +61,12 @@ def tuned(
     if tried is None or all(choice.index is None for choice in choices):
         return None
     found = {c.arm: study.arms[c.index].name for c in choices if c.index is not None}
-    pairs = [(name, found[reference]) for arm, name in found.items() if arm != reference]
+    other = found.get(reference)  # None: at no rate all of its seeds are there, as the notes say
+    pairs = [(name, other) for name in found.values() if other is not None and name != other]
     arms = [_on_seeds(study.arm(name), scoring) for name in found.values()]
     return Tuned(
         chosen=found,
-        comparisons=list(compare(pairs, among=scoring)) if reference in found else [],
+        comparisons=list(compare(pairs, among=scoring)) if pairs else [],
         arms=[_without_curves(report(arm)) for arm in arms if arm.records],
         chosen_on=choosing,
         scored_on=scoring,

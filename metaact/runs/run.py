@@ -16,7 +16,17 @@ from metaact.runs.atomic import make_folder, write_atomically
 from . import checkpoint, config_file
 from ._identity import identity
 from .files import extend, remove_leftovers
-from .strict_json import Json, canonical, damaged, document, line, plain, read_document, read_lines
+from .strict_json import (
+    Json,
+    canonical,
+    damaged,
+    document,
+    line,
+    plain,
+    read_document,
+    read_lines,
+    unreadable,
+)
 
 ENVIRONMENT, RESULT = "environment.json", "result.json"
 METRICS, SCORES = "metrics.jsonl", "scores.jsonl"
@@ -26,7 +36,13 @@ EPISODES = "episodes.jsonl"
 """Where version 0.1.0 kept the scores of test episodes."""
 
 SEAL = "seal"
-"""Field of `result.json` that says what belongs to it: its hash, and the lengths of the records."""
+"""Field of `result.json` that says what belongs to it: its own hash and that of every record.
+
+Earlier versions sealed the lengths of the records alone; such a run is read, and checked by them.
+"""
+
+SEALED = (config_file.NAME, ENVIRONMENT, METRICS, SCORES, checkpoint.WEIGHTS)
+"""Files that nothing may change after the end; a checkpoint may be removed."""
 
 
 class RunBusyError(RunError):
@@ -141,9 +157,16 @@ class Run:
             )
         result = read_document(path)
         seal = result.pop(SEAL, None)
-        scores = EPISODES if isinstance(seal, dict) and EPISODES in seal else SCORES
-        if seal != self._seal(result, scores):
-            raise damaged(path, f"{RESULT}, {METRICS} or {scores} was changed after the end")
+        if not isinstance(seal, dict) or seal.get("sha256") != _hash(result):
+            raise damaged(path, "it was changed after the end of the run")
+        if "files" in seal:
+            # The weights are large and seldom read: they are checked when they are.
+            self._check_sealed(seal, (n for n in SEALED if n != checkpoint.WEIGHTS))
+            return result
+        scores = EPISODES if EPISODES in seal else SCORES
+        for name in (METRICS, scores):
+            if seal.get(name) != _length(self.directory / name):
+                raise damaged(self.directory / name, "it was changed after the end of the run")
         return result
 
     def environment(self) -> dict[str, Any]:
@@ -173,12 +196,13 @@ class Run:
     def damage(self) -> str | None:
         """Why the records of a complete run cannot be used, and what to do; None if they can.
 
-        The seal of a result knows the lengths of the records, not what they say.
+        The seal of a result says that nothing was changed since, not that it is what is needed.
         """
         try:
             for record in self.metrics():
                 self.steps(record)
             self.scores()
+            self.result()
         except RunError as error:
             return str(error)
         return None
@@ -211,8 +235,12 @@ class Run:
         """What `save_weights` was given, on the CPU.
 
         Raises:
-            RunError: If the file is missing or damaged.
+            RunError: If the file is missing, damaged, or changed after the end of the run.
         """
+        path = self.directory / RESULT
+        seal = read_document(path).get(SEAL) if path.exists() else None
+        if isinstance(seal, dict) and "files" in seal:
+            self._check_sealed(seal, [checkpoint.WEIGHTS])
         return checkpoint.load_weights(self.directory / checkpoint.WEIGHTS)
 
     @contextlib.contextmanager
@@ -254,11 +282,13 @@ class Run:
         "earlier": a result of two machines says so.
 
         Raises:
-            RunError: If the run is complete, holds another config, or cannot be written.
+            RunError: If the run is complete, was changed after its end, holds another config, or
+                cannot be written.
             UsageError: If the environment is not strict JSON.
         """
         self._require_lock()
-        if self.is_complete:
+        if (self.directory / RESULT).exists():
+            self.result()  # to go on with one that was changed would seal the change
             raise RunError(f"`{self.directory}` is complete; read it with `result()`.")
         self.check_config()
         now = {key: plain(environment[key], key) for key in environment}
@@ -352,15 +382,16 @@ class Run:
         lines = b"".join(line(plain({"unit": n, "score": s}, "score")) for n, s in numbered)
         self._flush()
         write_atomically(self.directory / SCORES, lines)
-        sealed = {**content, SEAL: self._seal(content, SCORES)}
-        write_atomically(self.directory / RESULT, document(sealed))
+        files: dict[str, Json] = {name: _digest(self.directory / name) for name in SEALED}
+        seal: dict[str, Json] = {"sha256": _hash(content), "files": files}
+        write_atomically(self.directory / RESULT, document({**content, SEAL: seal}))
 
-    def _seal(self, result: Mapping[str, Json], scores: str) -> Json:
-        records = {
-            name: path.stat().st_size if (path := self.directory / name).is_file() else None
-            for name in (METRICS, scores)
-        }
-        return {"sha256": hashlib.sha256(canonical(dict(result))).hexdigest(), **records}
+    def _check_sealed(self, seal: Mapping[str, Any], names: Iterable[str]) -> None:
+        files = seal["files"]
+        for name in names:
+            path = self.directory / name
+            if not isinstance(files, dict) or files.get(name) != _digest(path):
+                raise damaged(path, "it was changed after the end of the run")
 
     def _flush(self) -> None:
         end = self._require_resumed()
@@ -377,6 +408,29 @@ class Run:
         if self._metrics_end is None:
             raise RunError(f"`{self.directory}` must be resumed first: call `run.resume()`.")
         return self._metrics_end
+
+
+def _hash(result: Mapping[str, Json]) -> str:
+    return hashlib.sha256(canonical(dict(result))).hexdigest()
+
+
+def _digest(path: Path) -> str | None:
+    """Hash of a file; None if it is not there.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _length(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def is_held(directory: Path) -> bool:

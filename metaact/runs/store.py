@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,22 @@ class RunStore:
         run = Run(directory, kind=kind, name=name, config=config, about=about)
         run.check_config()
         return run
+
+    def check_writable(self) -> None:
+        """Refuse a folder in which nothing can be written, before any work for it; none is made.
+
+        Raises:
+            UsageError: If it is one.
+        """
+        place = next(p for p in (self.path, *self.path.absolute().parents) if p.is_dir())
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"`store` must be a folder for results that can be written ({error.strerror}); "
+                f"got {str(self.path)!r}."
+            ) from error
 
     def runs(self, kind: str | None = None) -> list[Run]:
         """All runs, complete and incomplete, by kind and directory name.

@@ -37,6 +37,8 @@ class Images:
         labels: int64 [images] in 0..classes-1; every class has at least one image.
         class_names: One readable, unique name per class.
         class_groups: One group name (alphabet, script) per class, or ().
+        files: Where each image was read, for messages, or ().
+        numbered: Whether nobody named the classes, and their names are only numbers.
         provenance: Where they come from.
     """
 
@@ -44,6 +46,8 @@ class Images:
     labels: Tensor
     class_names: tuple[str, ...]
     class_groups: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    numbered: bool = False
     provenance: Provenance
 
     def __post_init__(self) -> None:
@@ -71,6 +75,17 @@ class Images:
                 f"`class_groups` must hold {len(self.class_names)} names (one per class) "
                 f"or none; got {len(self.class_groups)}."
             )
+        if self.files and len(self.files) != len(self.pixels):
+            raise DataError(
+                f"`files` must hold {len(self.pixels)} names (one per image) or none; got "
+                f"{len(self.files)}."
+            )
+        for name in (*self.class_names, *self.class_groups):
+            if any("\ud800" <= letter <= "\udfff" for letter in name):
+                raise DataError(
+                    f"the classes of {self.provenance.dataset} must have names in UTF-8 (they are "
+                    f"written into results); got {name!a}: rename it."
+                )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -114,6 +129,7 @@ class Images:
             labels=closed,
             class_names=tuple(self.class_names[c] for c in classes),
             class_groups=tuple(self.class_groups[c] for c in classes) if self.class_groups else (),
+            files=tuple(self.files[i] for i in indices.tolist()) if self.files else (),
         )
 
     def take_classes(self, classes: list[int]) -> Images:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from metaact.activations import create, resolve, source_identity
+from metaact.activations import create, inside_activations, resolve, source_identity
 from metaact.errors import UsageError
+from metaact.randomness import preserved_rng
 
 SOURCE = '''
 import torch
@@ -46,6 +49,25 @@ def narrow():
     return nn.Flatten()
 def fails():
     return nn.Linear(7, 7)
+class Detached(nn.Module):
+    def forward(self, x):
+        return x.relu().detach()
+class Half(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(1.0))
+    def forward(self, x):
+        return self.slope * x.detach()
+class Stop(BaseException):
+    pass
+def stops():
+    raise Stop("enough")
+class StopsLater(nn.Module):
+    def forward(self, x):
+        raise Stop("enough")
+class Lazy(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.LazyLinear(3))
 CONSTANT = 3
 '''
 
@@ -93,6 +115,11 @@ def test_creating_it_makes_a_fresh_one_that_computes() -> None:
         ("bends:narrow", "keep the shape"),
         ("bends:fails", "RuntimeError"),
         ("bends:Bend(start=1)", "takes no arguments"),
+        ("bends:Detached", "it detaches it"),
+        ("bends:Half", "it detaches it"),
+        ("bends:stops", "Stop: enough"),
+        ("bends:StopsLater", r"on a \[1, 4, 3, 3\] input, Stop: enough"),
+        ("bends:Lazy", "LazyLinear has no parameters before its first call"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(spec: str, message: str) -> None:
@@ -113,3 +140,10 @@ def test_an_edited_activation_is_another_one(
     after = source_identity("edited_activation:mine+elsa")
     assert len(before["activation_sha256"]) == 64
     assert before != after
+
+
+def test_what_it_makes_is_known_as_an_activation() -> None:
+    with preserved_rng():
+        model = nn.Sequential(nn.Linear(2, 2), create("bends:Bend"))
+    assert len(inside_activations(copy.deepcopy(model))) == 1
+    assert inside_activations(model) == {model[1]}

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metaact import analysis
+from metaact.analysis.figures import canvas
 from metaact.errors import RunError, UsageError
 
 X = np.linspace(-3, 3, 31)
@@ -212,3 +213,14 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
 def test_refusals(draw: Callable[[], Figure]) -> None:
     with pytest.raises(UsageError, match="`"):
         draw()
+
+
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    """A letter that no installed font has is written as its code; nothing reaches the terminal."""
+    name = "\u9ce5\U00012000 \x1b[31m\u202e"
+    written = canvas.text(name)
+    assert written.isprintable()
+    assert "\\U00012000" in written or "\U00012000" in written
+    pixels = np.zeros((4, 1, 5, 5), dtype=np.uint8)
+    sheet = analysis.contact_sheet(pixels, np.arange(4) % 2, [name, "b"], title=name)
+    assert analysis.save_figure(sheet, tmp_path / "sheet")

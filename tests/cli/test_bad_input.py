@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import metaact.cli
 
 Cli = Callable[..., Any]
 
@@ -79,6 +82,12 @@ USAGE = [
     (["--seeds", str(10**9)], "--seeds must be an int in [1, 10000]"),
     (["--out", ""], "expected a path; got ''"),
     (["--data-root", ""], "expected a path; got ''"),
+    (["--out", "a" * 300], "'--out': expected a path of at most 4095 bytes"),
+    (["--dataset", "a/" * 2100], "'--dataset': expected a path of at most 4095 bytes"),
+    (["--lr", "1e300"], "--lr must be a finite number in (0, 3.4e+38]"),
+    (["--chunk-size", str(10**20)], "--chunk-size must be an int in [1, "),
+    (["--seed", "1", "--seeds", "2"], "--seed must be given without --seeds"),
+    (["--out", "/proc/nothing"], "--out must be a folder for results that can be written"),
 ]
 
 
@@ -210,9 +219,9 @@ CONFIGS = [
     ("inner-lr = [[0.1]]", "'inner-lr' must be a number or a list of them"),
     ("inner-lr = 2020-01-01", "'inner-lr' must be a number or a list of them"),
     ("lr = true", "'lr' must be a number or a list of them; got True"),
-    ("lr = nan", "--meta-lr must be a finite number > 0; got nan"),
-    ("meta_lr = inf", "--meta-lr must be a finite number > 0; got inf"),
-    ("steps = 0", "--inner-steps must be an int >= 1; got 0"),
+    ("lr = nan", "lr in file.toml must be a finite number > 0; got nan"),
+    ("meta_lr = inf", "meta_lr in file.toml must be a finite number > 0; got inf"),
+    ("steps = 0", "steps in file.toml must be an int >= 1; got 0"),
     ("shots = [1, 1.5]", "'shots' must be a whole number or a list of them; got [1, 1.5]"),
     ("seed = [0, true]", "'seed' must be a whole number or a list of them; got [0, True]"),
     ("level = [0.9]", "'level' must be a number; got [0.9]"),
@@ -227,6 +236,9 @@ CONFIGS = [
     ("inner-lr = 0.1\ninner_lr = 0.2", "given twice"),
     ('config = "other.toml"', "unknown key 'config'"),
     ("[maml]\nways = 5", "unknown key 'maml'"),
+    ("ways = 99", "ways in file.toml must be an int in [2, 6]"),
+    ('over = "all"', "(in file.toml)"),
+    ('device = "tpu"', "device in file.toml must be"),
 ]
 
 
@@ -384,7 +396,7 @@ def test_a_damaged_record_is_made_again_or_named(
 def test_config_file(cli: Cli, pack: Path, tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(f'dataset = "{pack}"\ninner_lr = [0.01]\nshots = 0\n')
     code, _, err = cli("maml", *QUICK, "--config", "good.toml")
-    assert (code, "--shots" in err) == (2, True)
+    assert (code, "shots in good.toml must be" in err) == (2, True)
     (tmp_path / "unknown.toml").write_text("shotts = 1\n")
     code, _, err = cli("maml", *QUICK, "--config", "unknown.toml")
     assert (code, "shotts" in err, len(err.strip().splitlines())) == (2, True, 1)
@@ -420,3 +432,72 @@ def test_no_traceback_from_the_real_program(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert result.stderr == "metaact: --ways must be an int >= 2; got 0.\n"
+
+
+def test_one_class_is_named_before_anything_runs(cli: Cli, pack: Path, tmp_path: Path) -> None:
+    with np.load(pack) as whole:
+        one = whole["labels"] == 0
+        np.savez("one.npz", images=whole["images"][one], labels=whole["labels"][one])
+    for words, name in (
+        (["converge", "--dataset", "one.npz"], "--dataset"),
+        (["transfer", "one.npz", str(pack)], "SOURCE"),
+        (["transfer", str(pack), "one.npz"], "TARGET"),
+    ):
+        _expect_failure(
+            cli(*words, "--activation", "relu"), f"{name} must have at least 2", "one.npz"
+        )
+    _expect_failure(cli("maml", "--dataset", "one.npz", *QUICK), "one.npz", "3 classes")
+    assert [path.name for path in tmp_path.iterdir()] == ["one.npz"]
+
+
+def test_contradictions_are_refused(cli: Cli, pack: Path, tmp_path: Path) -> None:
+    _expect_failure(cli("compare", ".", "--json", "--csv"), "--json must be given without --csv")
+    _expect_failure(cli("transfer", str(pack)), "TARGET must be given with the others")
+    converge = ("converge", "--dataset", str(pack), "--layer-lrs", "")
+    _expect_failure(cli(*converge), "'--layer-lrs': expected layer=rate")
+    _expect_failure(cli("data", "get", "printed-digits", "nope"), "NAME... must be one of")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["compare"], ["report"], ["runs", "list"]])
+def test_where_nothing_was_run_it_is_said_how_to_begin(words: list[str], cli: Cli) -> None:
+    _expect_failure(cli(*words), "no runs in runs yet; begin with `metaact maml")
+    Path("runs").mkdir()
+    again = cli(*words)
+    assert again[0] == (0 if words[0] == "runs" else 2)
+    assert "no runs in runs yet; begin with `metaact maml" in again[1] + again[2]
+
+
+def test_names_of_strangers_are_shown_and_not_obeyed(cli: Cli, pack: Path, tmp_path: Path) -> None:
+    name = "=1+1\x1b[31m.npz"
+    (tmp_path / name).write_bytes(pack.read_bytes())
+    ended = cli("maml", "--dataset", f"./{name}", *QUICK, "--activation", "relu")
+    assert ended[0] == 0
+    assert "=1+1\\x1b[31m.npz" in ended[1]
+    assert "\x1b" not in ended[1] + ended[2]
+    rows = cli("compare", "--csv", "--by", "dataset")[1].splitlines()
+    assert "'=1+1" in rows[1]
+    assert not any(cell.startswith(("=", '"=')) for cell in rows[1].split(","))
+    shown = cli("data", "show", f"./{name}", "--ways", "2")
+    assert shown[1].splitlines()[0] == "1+1-31m-sheet.png"
+
+
+def test_no_command_prints_past_the_cleaning() -> None:
+    folder = Path(metaact.cli.__file__).parent
+    calls = [f.name for f in folder.glob("*.py") if "click.echo(" in f.read_text(encoding="utf-8")]
+    assert sorted(calls) == ["output.py", "reference.py"]
+
+
+def test_a_notebook_s_backend_does_no_harm(tmp_path: Path, pack: Path) -> None:
+    backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    words = [sys.executable, "-m", "metaact", "data", "show", str(pack), "--out", "x"]
+    done = subprocess.run(
+        words,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, **backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "note: made by a test\n"

@@ -106,10 +106,12 @@ def test_a_run_that_is_named_and_damaged_is_refused(cli: Cli, store: Path) -> No
     assert bad.name in result.err
 
 
-def test_without_runs_it_asks_for_them(cli: Cli) -> None:
+def test_without_runs_it_reads_the_folder_runs(cli: Cli, store: Path, tmp_path: Path) -> None:
+    assert cli("compare").out == cli("compare", store).out != ""
+    store.rename(tmp_path / "elsewhere")
     result = cli("compare")
     assert result.code == 2
-    assert "RUNS" in result.err
+    assert "begin with `metaact maml" in result.err
 
 
 def test_the_arms_are_those_of_the_setting_asked_about(

@@ -133,12 +133,14 @@ def test_no_store(call: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / "foreign" / "a" / "b").mkdir(parents=True)
-    for place, word in (("runs", "not there"), ("file", "is a file"), ("", "expected a path")):
+    for place, word in (("runs", "begin with"), ("file", "is a file"), ("", "expected a path")):
         code, out, err = call("list", place)
         assert (code, out, len(err.splitlines())) == (2, "", 1)
         assert word in err
     for place in ("empty", "foreign"):
-        assert call("list", place) == (0, f"no runs in {place}.\n", "")
+        code, out, err = call("list", place)
+        assert (code, err) == (0, "")
+        assert out.startswith(f"no runs in {place} yet; begin with `metaact maml")
     assert json.loads(call("list", "empty", "--json")[1])["runs"] == []
     code, _, err = call("rm", "--unfinished", "--yes")
     assert code == 2

@@ -104,6 +104,19 @@ def test_every_step_is_ticked_once(small: ConvergeConfig, tmp_path: Path) -> Non
         assert sum(ticks) == ready.steps == 8
 
 
+def test_a_run_that_was_killed_at_its_start_is_not_left_out_once_it_is_done(
+    small: ConvergeConfig, tmp_path: Path
+) -> None:
+    experiments.run(CONVERGE, [small], tmp_path)
+    (run,) = RunStore(tmp_path).runs()
+    for path in run.directory.iterdir():
+        if path.name != "environment.json":  # which is written first
+            path.unlink()
+    outcome = experiments.run(CONVERGE, [small], tmp_path)
+    assert outcome.report.is_complete
+    assert outcome.damaged == ()
+
+
 def test_a_damaged_run_is_told_and_the_others_are_made(
     small: ConvergeConfig, tmp_path: Path
 ) -> None:
@@ -115,7 +128,7 @@ def test_a_damaged_run_is_told_and_the_others_are_made(
     outcome = experiments.run(CONVERGE, [small, other], tmp_path)
     ((label, reason),) = outcome.report.failed
     assert label == "arelu sgd lr 0.01 seed 0"
-    assert "holds no epoch" in reason
+    assert "metrics.jsonl` is damaged (it was changed after the end of the run)" in reason
     assert [run.config["activation"] for run in outcome.report.done] == ["relu"]
     document = reports.answer(outcome)
     assert [arm.name for study in document.studies for arm in study.arms] == ["relu"]

@@ -274,19 +274,56 @@ def test_damaged_result_and_lines(run: Run) -> None:
         run.result()
 
 
-def test_scores_as_long_as_before_break_no_seal_but_are_found(run: Run) -> None:
+RECORDS = {
+    "config.json": (b'"arelu"', b'"erelu"'),
+    "environment.json": (b"here", b"hear"),
+    "metrics.jsonl": (b'"loss": 0.25', b'"loss": 0.24'),
+    "scores.jsonl": (b"0.5", b"0.9"),
+    "result.json": (b'"accuracy": 0.5', b'"accuracy": 0.9'),
+    "weights.pt": (b"PK", b"KP"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_edited_at_equal_length_breaks_the_seal(name: str, run: Run) -> None:
+    with run.lock():
+        _begin(run, place="here")
+        run.append({"epoch": 1, "loss": 0.25})
+        run.save_weights({"w": torch.zeros(2)})
+        run.finish({"accuracy": 0.5}, [0.5])
+    assert run.damage() is None
+    path = run.directory / name
+    before = path.read_bytes()
+    edited = before.replace(*RECORDS[name], 1)
+    assert len(edited) == len(before)
+    assert edited != before
+    for content in (edited, None):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        elif name == "result.json":
+            continue  # without it the run is only unfinished
+        read = run.weights if name == "weights.pt" else run.result
+        with pytest.raises(RunError, match=rf"{name}` is damaged \(it was changed after the end"):
+            read()
+        if name != "weights.pt":
+            assert not run.is_complete
+            # To go on from the checkpoint would seal what was changed.
+            with run.lock(), pytest.raises(RunError, match="was changed after the end"):
+                run.start({"place": "here"})
+        path.write_bytes(before)
+    path.write_bytes(before)
+    assert run.result() == {"accuracy": 0.5}
+    assert run.weights()["w"].tolist() == [0.0, 0.0]
+
+
+def test_what_is_whole_and_yet_no_record_is_found(run: Run) -> None:
     with run.lock():
         _begin(run)
-        run.append({"epoch": 1})
+        run.append({"depth": 1})
         run.finish({}, [0.5])
-    assert run.damage() is None
-    for name, content in (("scores.jsonl", "score"), ("metrics.jsonl", "epoch")):
-        path = run.directory / name
-        before = path.read_text()
-        path.write_text(before.replace(content, content[::-1]))
-        assert run.is_complete
-        assert f"holds no {content}" in str(run.damage())
-        path.write_text(before)
+    assert run.is_complete
+    assert "holds no epoch" in str(run.damage())
 
 
 ITERATIONS = {"axis": {"name": "meta-iteration", "key": "iteration", "first": 0}}

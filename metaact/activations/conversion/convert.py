@@ -6,12 +6,12 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from metaact.activations.entry import Entry
 from metaact.activations.registry import resolve
 from metaact.errors import check_choice
+from metaact.randomness import preserved_rng
 
 from .call_sites import CallSites, restart_at_forward, restarts
 from .calls import Calls, Probe, by_forward, by_trace
@@ -107,7 +107,7 @@ def examine(
     if example is not None:
         calls = by_forward(examined, example, list(probes.values()))
     else:
-        with torch.random.fork_rng(devices=[]):
+        with preserved_rng():
             calls = by_trace(examined)
     if calls.untraceable:
         return dict.fromkeys(paths, 1), calls

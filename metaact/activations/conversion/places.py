@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from metaact.activations.entry import is_marked
 from metaact.activations.functions.apl import APL
 from metaact.activations.functions.arelu import AReLU
 from metaact.activations.functions.comb import Comb
@@ -87,6 +88,29 @@ FUNCTIONS = frozenset(
         "softsign",
     )
 )
+
+
+def inside_activations(model: nn.Module) -> set[nn.Module]:
+    """Every module of a network that is an activation or a part of one.
+
+    It follows from what a module is: one of the types known here, or made by `module:factory` as
+    the user's own activation. What its parameters look like is of no matter: a user's activation
+    may hold a linear layer, and a layer of the user's own a single number.
+
+    Args:
+        model: Any network, also an activation alone.
+
+    Examples:
+        >>> inside_activations(nn.Sequential(nn.Linear(2, 2), nn.PReLU()))
+        {PReLU(num_parameters=1)}
+    """
+    known = (*ACTIVATIONS, *GATES)
+    return {
+        part
+        for module in model.modules()
+        if isinstance(module, known) or is_marked(module)
+        for part in module.modules()
+    }
 
 
 def find(model: nn.Module, types: Sequence[type[nn.Module]]) -> Iterator[tuple[str, nn.Module]]:

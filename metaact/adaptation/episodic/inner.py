@@ -7,7 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from metaact.errors import UsageError
+
 Parameters = dict[str, Tensor]
+
+_NO_GRADIENT = (
+    "`model` must compute its logits from the parameters that adapt; got logits without a gradient "
+    "(something in it detaches them, or works outside of PyTorch)."
+)
 
 
 def adapt(
@@ -39,8 +46,11 @@ def adapt(
     for _ in range(inner_steps):
         with torch.enable_grad():
             at = parameters if exact else _leaves(parameters)
+            value = loss(at)
+            if not value.requires_grad:
+                raise UsageError(_NO_GRADIENT)
             gradients = torch.autograd.grad(
-                loss(at), list(at.values()), create_graph=exact, allow_unused=True
+                value, list(at.values()), create_graph=exact, allow_unused=True
             )
         parameters = {
             name: value if g is None else torch.sub(value, g, alpha=inner_lr)

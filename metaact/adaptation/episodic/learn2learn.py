@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import warnings
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
+from metaact.adaptation.stateless import Stateless, logits_of
 from metaact.errors import MissingDependencyError, UsageError
 
 from .problem import Batch, Outcome, Problem
-from .scoring import joined, score
+from .scoring import check_logits, joined, score
 
 INSTALL = (
     "pip install --no-deps learn2learn==0.2.0 -C--build-option=build_ext && "
@@ -24,13 +26,14 @@ INSTALL = (
 
 
 def import_learn2learn() -> ModuleType:
-    """Import learn2learn, without the deprecation warnings of its own dependencies.
+    """Import learn2learn, without what its own dependencies say of their age.
 
     Raises:
         MissingDependencyError: If it is not installed; the message holds the command.
     """
     try:
-        with warnings.catch_warnings():
+        # gym, which it imports, warns and prints that it is no longer maintained.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             return importlib.import_module("learn2learn")
     except ImportError as error:
@@ -48,27 +51,27 @@ def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
     """
     algorithms: Any = import_learn2learn().algorithms
     name, part = _adapted_module(problem)
+    call = Stateless(problem.model)
     exact = torch.is_grad_enabled() and not problem.first_order
     wrapped = algorithms.MAML(
         part, lr=problem.inner_lr, first_order=not exact, allow_unused=True, allow_nograd=True
     )
 
-    def logits_of(learner: Any, images: Tensor) -> Tensor:
+    def forward(learner: Any, images: Tensor) -> Tensor:
         if not name:
-            whole: Tensor = learner(images)
-            return whole
+            return logits_of(learner(images))
         own = {f"{name}.{n}": p for n, p in learner.module.named_parameters()}
-        logits: Tensor = functional_call(problem.model, own, (images,))
-        return logits
+        return call(own, images)
 
     outcomes = []
     for task in (batch[t : t + 1] for t in range(len(batch))):
         with torch.enable_grad():
             learner = wrapped.clone()
             for _ in range(inner_steps):
-                logits = logits_of(learner, task.support[0])
+                logits = forward(learner, task.support[0])
+                check_logits(logits.unsqueeze(0), task.support_labels)
                 learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
-        logits = logits_of(learner, task.query[0])
+        logits = forward(learner, task.query[0])
         outcomes.append(score(logits.unsqueeze(0), task.query_labels))
     return joined(outcomes)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.func import functional_call
+
+from metaact.adaptation.stateless import Stateless
 
 from .inner import Parameters, adapt
 from .problem import Batch, Outcome, Problem
@@ -17,14 +18,12 @@ def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
     Raises:
         UsageError: If the model has state that changes.
     """
-    buffers = fresh_buffers(problem.model)
+    call, buffers = Stateless(problem.model), fresh_buffers(problem.model)
     everything: Parameters = dict(problem.model.named_parameters())
     start = {name: everything[name] for name in problem.adapted}
 
     def logits_of(parameters: Parameters, images: Tensor) -> Tensor:
-        state = {**everything, **buffers, **parameters}
-        logits: Tensor = functional_call(problem.model, state, (images,))
-        return logits
+        return call({**everything, **buffers, **parameters}, images)
 
     outcomes = []
     for task in (batch[t : t + 1] for t in range(len(batch))):

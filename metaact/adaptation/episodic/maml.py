@@ -16,11 +16,13 @@ from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
-from metaact.errors import UsageError, check_choice, check_int, check_rate
+from metaact.adaptation.stateless import differentiable_kernels
+from metaact.errors import check_choice, check_int, check_rate
+from metaact.randomness import Streams
 
 from .learn2learn import learn2learn
 from .loop import loop
-from .problem import Batch, Engine, Outcome, Problem, adapted_names
+from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
 from .stateful import check_modules
@@ -149,6 +151,7 @@ class MAML:
         """Names of the parameters that the inner loop changes."""
         return self._problem.adapted
 
+    @differentiable_kernels()
     def evaluate(self, batch: Batch, *, inner_steps: int | None = None) -> Evaluation:
         """Adapt to every task and return the mean query loss, differentiable, and accuracies.
 
@@ -178,6 +181,7 @@ class MAML:
         loss, accuracy = _mean([outcome])
         return Evaluation(_Known.apply(loss, totals, *self._trained()), accuracy)
 
+    @differentiable_kernels()
     def backward(self, batch: Batch) -> Evaluation:
         """Add the gradient of the mean query loss to the parameters' `.grad`, share by share.
 
@@ -197,6 +201,7 @@ class MAML:
             parameter.grad = _plus(parameter.grad, total)
         return _mean([outcome])
 
+    @differentiable_kernels()
     def test(self, batch: Batch, inner_steps: int | None = None) -> Tensor:
         """Accuracies [tasks] with the model in eval mode and no graph kept.
 
@@ -272,25 +277,17 @@ class MAML:
         def one(number: int) -> Result:
             return work(replace(self._problem, model=models[number]), shares[number], steps)
 
-        before = torch.get_rng_state()
+        before = Streams.now()
         results = in_shares(one, range(len(shares)))
-        if torch.equal(before, torch.get_rng_state()):
+        if Streams.now() == before:
             return results
         self._draws = True
-        torch.set_rng_state(before)
+        before.restore()
         return self._in_shares(work, batch, steps)
 
     def _checked(self, batch: Batch, inner_steps: int | None) -> int:
         check_modules(self.model)
-        if len(batch) == 0:
-            raise UsageError("`batch` must hold at least one task; got none.")
-        wanted = next(self.model.parameters())
-        for name, images in (("support", batch.support), ("query", batch.query)):
-            if (images.dtype, images.device) != (wanted.dtype, wanted.device):
-                raise UsageError(
-                    f"`batch.{name}` must be {wanted.dtype} on {wanted.device}, as the model is; "
-                    f"got {images.dtype} on {images.device}."
-                )
+        check_batch(batch, like=next(self.model.parameters()))
         if inner_steps is None:
             return self._inner_steps
         return check_int("inner_steps", inner_steps, minimum=0)

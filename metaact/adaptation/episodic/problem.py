@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from metaact.errors import UsageError, check_choice
@@ -80,6 +81,58 @@ class Engine(Protocol):
         """Run all tasks of `batch`."""
 
 
+def check_batch(batch: Batch, *, like: Tensor) -> None:
+    """Refuse a batch that cannot be adapted to.
+
+    Args:
+        batch: Tasks of one shape.
+        like: A parameter of the model.
+
+    Raises:
+        UsageError: If it holds no task, no image of a part, labels of another type or shape, or
+            images of another dtype or device than the model.
+    """
+    if torch.is_inference_mode_enabled() or like.is_inference():
+        raise UsageError(
+            "`model` must be made and adapted outside torch.inference_mode(), which forbids the "
+            "gradients that adapt it; use torch.no_grad() for a test."
+        )
+    if len(batch) == 0:
+        raise UsageError("`batch` must hold at least one task; got none.")
+    parts = {
+        "support": (batch.support, batch.support_labels),
+        "query": (batch.query, batch.query_labels),
+    }
+    for name, (images, labels) in parts.items():
+        if (images.dtype, images.device) != (like.dtype, like.device):
+            raise UsageError(
+                f"`batch.{name}` must be {like.dtype} on {like.device}, as the model is; "
+                f"got {images.dtype} on {images.device}."
+            )
+        if len(images) != len(batch) or images.ndim < 2 or images.shape[1] == 0:
+            raise UsageError(
+                f"`batch.{name}` must be [{len(batch)}, images, ...] with at least one image for "
+                f"each of the {len(batch)} tasks; got {list(images.shape)}."
+            )
+        wanted = images.shape[:2], torch.int64, images.device
+        if (labels.shape, labels.dtype, labels.device) != wanted:
+            raise UsageError(
+                f"`batch.{name}_labels` must be int64 {list(images.shape[:2])} on {images.device}, "
+                f"one per image; got {labels.dtype} {list(labels.shape)} on {labels.device}."
+            )
+        if images.is_inference() or labels.is_inference():
+            raise UsageError(
+                f"`batch.{name}` must be made outside torch.inference_mode() (gradients go through "
+                "it); clone it outside."
+            )
+        # On a GPU this would wait for the device.
+        if labels.device.type == "cpu" and int(labels.min()) < 0:
+            raise UsageError(
+                f"`batch.{name}_labels` must be >= 0 (they number the classes of a task); got "
+                f"{int(labels.min())}."
+            )
+
+
 def adapted_names(model: nn.Module, head_only: bool | Sequence[str]) -> tuple[str, ...]:
     """Names of the parameters that the inner loop adapts, in the model's order.
 
@@ -100,13 +153,26 @@ def adapted_names(model: nn.Module, head_only: bool | Sequence[str]) -> tuple[st
         chosen = trainable
     else:
         wanted = [_head(model)] if head_only is True else _known(model, head_only)
-        chosen = [n for n in trainable if any(n == w or n.startswith(f"{w}.") for w in wanted)]
+        chosen = _within(model, trainable, wanted)
     if not chosen:
         raise UsageError(
             "`model` must have trainable parameters to adapt (`head_only` and requires_grad choose "
             f"them); got none in {type(model).__name__}."
         )
     return tuple(chosen)
+
+
+def _within(model: nn.Module, trainable: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Those that are, or lie in, one of the wanted, by any of the names that a parameter has."""
+    everywhere: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        everywhere.setdefault(id(parameter), []).append(name)
+    own = dict(model.named_parameters())
+    return [
+        name
+        for name in trainable
+        if any(n == w or n.startswith(f"{w}.") for n in everywhere[id(own[name])] for w in wanted)
+    ]
 
 
 def _head(model: nn.Module) -> str:
@@ -124,6 +190,6 @@ def _head(model: nn.Module) -> str:
 def _known(model: nn.Module, names: Sequence[str]) -> list[str]:
     if isinstance(names, str):
         names = [names]
-    parameters = [name for name, _ in model.named_parameters()]
-    modules = [name for name, _ in model.named_modules() if name]
+    parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    modules = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     return [check_choice("head_only", name, parameters + modules) for name in names]

@@ -28,6 +28,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from metaact.randomness import Streams, preserved_rng
+
 from .inner import Parameters, adapt
 from .problem import Batch, Outcome, Problem
 from .vectorised import Forward, vectorised
@@ -44,8 +46,7 @@ def graph_bytes(problem: Problem, batch: Batch, *, inner_steps: int) -> int:
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    devices = [batch.support.device] if batch.support.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), saved_tensors_hooks(pack, lambda tensor: tensor):
+    with preserved_rng(), saved_tensors_hooks(pack, lambda tensor: tensor):
         outcome = vectorised(problem, batch[:1], inner_steps=1)
         del outcome
     return sum(kept.values()) * len(batch) * inner_steps
@@ -77,7 +78,7 @@ def recomputed(
     at = {name: value.detach() for name, value in forward.stacked.items()}
     path = []
     for _ in range(inner_steps):
-        path.append((at, torch.get_rng_state()))
+        path.append((at, Streams.now()))
         with torch.no_grad():
             at = adapt(
                 at,
@@ -89,13 +90,13 @@ def recomputed(
     last = {name: value.detach().requires_grad_() for name, value in at.items()}
     outcome = forward(last, forward.shared, batch.query, batch.query_labels)
     slopes = _gradients(scale * outcome.losses.sum(), last | shared)
-    after = torch.get_rng_state()
+    after = Streams.now()
     for at, drawn in reversed(path):
-        torch.set_rng_state(drawn)
+        drawn.restore()
         _step_back(
             at, slopes, shared, lambda stacked: loss(stacked, forward.shared), lr=problem.inner_lr
         )
-    torch.set_rng_state(after)
+    after.restore()
     names = {id(p): name for name, p in problem.model.named_parameters()}
     totals = {
         name: slope.sum(dim=0) if slope is not None and name in at else slope

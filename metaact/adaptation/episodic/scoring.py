@@ -24,6 +24,22 @@ def score(logits: Tensor, labels: Tensor) -> Outcome:
         Losses, differentiable in the logits, and accuracies; both [tasks].
 
     Raises:
+        UsageError: As `check_logits` does.
+    """
+    check_logits(logits, labels)
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    hits = (logits.detach().argmax(dim=2) == labels).to(logits.dtype)
+    return Outcome(losses.view_as(labels).mean(dim=1), hits.mean(dim=1))
+
+
+def check_logits(logits: Tensor, labels: Tensor) -> None:
+    """Refuse what a model makes of images if it is no logits of their classes.
+
+    Args:
+        logits: float [tasks, images, classes].
+        labels: int64 [tasks, images].
+
+    Raises:
         UsageError: If the model gives no logits per image, or fewer than there are classes.
     """
     if logits.ndim != 3 or logits.shape[:2] != labels.shape:
@@ -37,9 +53,6 @@ def score(logits: Tensor, labels: Tensor) -> Outcome:
             f"`model` must give a logit for each of the batch's {int(labels.max()) + 1} classes; "
             f"got {logits.shape[2]} logits."
         )
-    losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    hits = (logits.detach().argmax(dim=2) == labels).to(logits.dtype)
-    return Outcome(losses.view_as(labels).mean(dim=1), hits.mean(dim=1))
 
 
 def joined(outcomes: Sequence[Outcome]) -> Outcome:

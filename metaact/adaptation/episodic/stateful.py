@@ -5,7 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
+from metaact.adaptation.stateless import check_callable
 from metaact.errors import UsageError
 
 
@@ -19,6 +22,7 @@ def check_modules(model: nn.Module) -> None:
     Raises:
         UsageError: If there is one; the message names it and says what to do.
     """
+    check_callable(model)
     for name, module in model.named_modules():
         shown = f"`{name or 'model'}` ({type(module).__name__})"
         if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
@@ -31,6 +35,18 @@ def check_modules(model: nn.Module) -> None:
                 "task to task); build it with track_running_stats=False to use each task's own "
                 "statistics, or put it in eval mode to freeze them."
             )
+        if module.training and _estimates_norm(module):
+            raise UsageError(
+                f"{shown} must not estimate its spectral norm in training mode (every forward "
+                "pass changes the estimate, so it would leak from task to task); put this module "
+                "in eval mode to freeze the estimate."
+            )
+
+
+def _estimates_norm(module: nn.Module) -> bool:
+    """Whether a module has spectral norm in either of PyTorch's two forms."""
+    hooks = module._forward_pre_hooks.values()
+    return isinstance(module, _SpectralNorm) or any(isinstance(h, SpectralNorm) for h in hooks)
 
 
 def fresh_buffers(model: nn.Module) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
+from metaact.adaptation.stateless import Stateless
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
 
@@ -48,7 +49,7 @@ class Forward:
     """Loss and accuracy of every task, from stacked and shared parameters."""
 
     def __init__(self, problem: Problem, *, tasks: int, device: torch.device) -> None:
-        self._model = problem.model
+        self._call = Stateless(problem.model)
         self._lowering = Lowering(layout=device.type == "cpu")
         self._buffers = fresh_buffers(problem.model)
         everything = dict(problem.model.named_parameters())
@@ -65,8 +66,7 @@ class Forward:
         constant = {**shared, **self._buffers}
 
         def one_task(own: Parameters, x: Tensor) -> Tensor:
-            logits: Tensor = functional_call(self._model, {**constant, **own}, (x,))
-            return logits
+            return self._call({**constant, **own}, x)
 
         try:
             with self._lowering:
@@ -75,7 +75,7 @@ class Forward:
             if not _is_refusal(error):
                 raise
             raise UsageError(
-                f"`engine` must be 'loop' for {type(self._model).__name__} (it cannot be "
+                f"`engine` must be 'loop' for {type(self._call.model).__name__} (it cannot be "
                 f"vectorised: {str(error).splitlines()[0]}); the option is --engine loop."
             ) from error
         check_unchanged(self._buffers)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.lazy import LazyModuleMixin
 
+from metaact.activations import inside_activations
 from metaact.adaptation.choices import DECAYS, OPTIMIZERS
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 GROUPS = ("all", "weights", "activations")
-
-_WEIGHT_LAYERS: tuple[type[nn.Module], ...] = (
-    *(_ConvNd, nn.Linear, nn.Bilinear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention),
-    *(_NormBase, nn.GroupNorm, nn.LayerNorm),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +21,8 @@ class Recipe:
     """The settings of supervised training.
 
     A *layer name* is a prefix of parameter names on whole words ("head", "conv1", "layer4.0"), or
-    one of "all", "weights" (convolutions, linear layers, normalisation) and "activations" (every
-    other parameter: α and β, slopes, coefficients).
+    one of "all", "activations" (α and β, slopes, coefficients: whatever lies in a module that is an
+    activation, see `metaact.activations.inside_activations`) and "weights" (every other parameter).
 
     Attributes:
         lr: Learning rate.
@@ -91,16 +86,17 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         >>> [group["weight_decay"] for group in make_optimizer(model, recipe).param_groups]
         [0.01, 0.0]
     """
+    _check_made(model)
     _check_names(model, recipe)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter, of_activation in classified(model):
+    for names, parameter, of_activation in classified(model):
         frozen = recipe.freeze_activations and of_activation
-        if frozen or not any(_fits(n, name, of_activation) for n in recipe.train_layers):
+        if frozen or not any(_fits(n, names, of_activation) for n in recipe.train_layers):
             parameter.requires_grad_(False)
         if parameter.requires_grad:
             spared = of_activation and recipe.decay == "weights"
             decay = 0.0 if spared else recipe.weight_decay
-            groups.setdefault((_rate(recipe, name, of_activation), decay), []).append(parameter)
+            groups.setdefault((_rate(recipe, names, of_activation), decay), []).append(parameter)
     if not groups:
         raise UsageError(
             f"`train_layers` must leave something to train; {', '.join(recipe.train_layers)} "
@@ -115,32 +111,45 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum)
 
 
-def classified(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
-    """Name, parameter, and whether it belongs to an activation, for every parameter.
+def classified(model: nn.Module) -> Iterator[tuple[list[str], nn.Parameter, bool]]:
+    """Names, parameter, and whether it belongs to an activation, for every parameter.
 
-    What belongs to no known weight layer of PyTorch is taken for an activation's: so a user's own
-    activation needs no marking.
+    A parameter that several modules share, or of a module at several paths, comes once, with all
+    its names.
     """
-    for path, module in model.named_modules():
-        of_activation = not isinstance(module, _WEIGHT_LAYERS)
-        for name, parameter in module.named_parameters(recurse=False):
-            yield (f"{path}.{name}" if path else name), parameter, of_activation
+    inside = inside_activations(model)
+    of_activation = {id(p) for module in inside for p in module.parameters(recurse=False)}
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for parameter in model.parameters():
+        yield names[id(parameter)], parameter, id(parameter) in of_activation
 
 
-def _fits(layer: str, name: str, of_activation: bool) -> bool:
+def _fits(layer: str, names: Sequence[str], of_activation: bool) -> bool:
     if layer in GROUPS:
         return layer == "all" or (layer == "activations") == of_activation
-    return name == layer or name.startswith(f"{layer}.")
+    return any(name == layer or name.startswith(f"{layer}.") for name in names)
 
 
-def _rate(recipe: Recipe, name: str, of_activation: bool) -> float:
-    fitting = (rate for layer, rate in recipe.layer_lrs if _fits(layer, name, of_activation))
+def _rate(recipe: Recipe, names: Sequence[str], of_activation: bool) -> float:
+    fitting = (rate for layer, rate in recipe.layer_lrs if _fits(layer, names, of_activation))
     return next(fitting, recipe.lr)
+
+
+def _check_made(model: nn.Module) -> None:
+    """Refuse a network whose parameters are not there before its first call."""
+    for path, module in model.named_modules():
+        if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
+            raise UsageError(
+                f"`{path or 'model'}` ({type(module).__name__}) has no parameters yet; run the "
+                "model once on an image."
+            )
 
 
 def _check_names(model: nn.Module, recipe: Recipe) -> None:
     """A layer name without a layer is a typing mistake; a group may be empty (ReLU has no α)."""
-    paths = [path for path, _ in model.named_modules() if path]
+    paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
     given = [("train_layers", name) for name in recipe.train_layers]
     given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
     for option, layer in given:

@@ -19,7 +19,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.adaptation.shares import copies, in_order, in_shares
-from metaact.randomness import derived_seed, isolated_rng
+from metaact.adaptation.stateless import logits_of
+from metaact.errors import UsageError
+from metaact.randomness import Streams, derived_seed, isolated_rng
 
 from .optimizers import Recipe, make_optimizer
 
@@ -160,7 +162,7 @@ class Trainer:
         def work(number: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             part = parts[number]
             images, labels = batch(self.images, part, like=trained[0])
-            loss = functional.cross_entropy(models[number](images), labels)
+            loss = functional.cross_entropy(_logits(models[number], images), labels)
             loss = loss * (len(part) / len(indices))
             return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
 
@@ -236,7 +238,7 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
 
     def work(number: int) -> tuple[Tensor, Tensor]:
         inputs, labels = batch(images, parts[number], like=like)
-        logits = (models or [model] * len(parts))[number](inputs)
+        logits = _logits((models or [model] * len(parts))[number], inputs)
         loss = functional.cross_entropy(logits, labels, reduction="sum")
         return loss.double(), logits.argmax(dim=1) == labels
 
@@ -267,13 +269,24 @@ def _is_separable(model: nn.Module, images: Labelled) -> bool:
     if images.labels.device.type != "cpu" or probe is None or normalised:
         return False
     inputs, _ = batch(images, torch.arange(4), like=next(model.parameters()))
-    before = torch.get_rng_state()
+    before = Streams.now()
     with torch.no_grad():
-        together = probe[1](inputs)
-        apart = torch.cat([probe[1](half) for half in torch.split(inputs, 2)])
-    drawn = not torch.equal(before, torch.get_rng_state())
-    torch.set_rng_state(before)
+        together = _logits(probe[1], inputs)
+        apart = torch.cat([_logits(probe[1], half) for half in torch.split(inputs, 2)])
+    drawn = Streams.now() != before
+    before.restore()
     return not drawn and torch.allclose(together, apart, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    """What a model makes of images [batch, ...], if it is logits [batch, classes]."""
+    logits = logits_of(model(images))
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise UsageError(
+            f"`model` must give logits [{len(images)}, classes] for {len(images)} images; got "
+            f"{list(logits.shape)}."
+        )
+    return logits
 
 
 def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:

@@ -11,6 +11,7 @@ from .looks import looks as looks
 from .panels import CurvePanel as CurvePanel
 from .panels import curve_panels as curve_panels
 from .ranks import rank_plot as rank_plot
+from .save import file_name as file_name
 from .save import save_figure as save_figure
 from .sheets import contact_sheet as contact_sheet
 from .sheets import episode_sheet as episode_sheet

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from metaact.errors import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +57,59 @@ def style() -> Iterator[None]:
     """Matplotlib's defaults and ours inside, whatever was set before again after."""
     import matplotlib.style
 
-    with matplotlib.style.context(["default", _STYLE]):
+    fonts = {"font.family": list(_fonts())}
+    with matplotlib.style.context(["default", _STYLE, fonts]), warnings.catch_warnings():
+        # Names are written with letters that there are (see `text`).
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         yield
+
+
+_ALSO = (
+    *(
+        "Noto Sans CJK JP",
+        "Noto Sans CJK SC",
+        "Source Han Sans",
+        "WenQuanYi Micro Hei",
+        "IPAGothic",
+    ),
+    *("IPAexGothic", "TakaoGothic", "Droid Sans Fallback", "PingFang SC"),
+    *(
+        "Hiragino Sans",
+        "Songti SC",
+        "Apple SD Gothic Neo",
+        "Microsoft YaHei",
+        "SimHei",
+        "MS Gothic",
+    ),
+    *(
+        "Yu Gothic",
+        "Malgun Gothic",
+        "NanumGothic",
+        "Noto Sans",
+        "Noto Sans Arabic",
+        "Noto Sans Devanagari",
+    ),
+    "Arial Unicode MS",
+)
+"""Fonts for letters that DejaVu, which comes with matplotlib, does not have: those installed."""
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    from matplotlib.font_manager import fontManager
+
+    there = {font.name for font in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _ALSO if name in there))
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Code points that one of these fonts has."""
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font
+
+    files = [findfont(FontProperties(family=[name])) for name in _fonts()]
+    return frozenset(code for file in files for code in FT2Font(file).get_charmap())
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -89,9 +144,12 @@ def thinned(x: NDArray[np.float64], width: float, *, logx: bool = False) -> NDAr
 def text(name: str, limit: int = 40) -> str:
     """A user's name as a label: no mathematics, no line breaks, not too long.
 
-    Of a path the end is kept, of anything else the beginning.
+    Of a path the end is kept, of anything else the beginning. A letter that no font here has is
+    written as its code: two names would else look alike.
     """
-    name = " ".join(name.split())
+    name = visible(" ".join(name.split()))
+    if not name.isascii():
+        name = "".join(c if c.isascii() or ord(c) in _letters() else ascii(c)[1:-1] for c in name)
     if len(name) > limit:
         name = "…" + name[1 - limit :] if "/" in name else name[: limit - 1] + "…"
     return name.replace("$", r"\$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 DPI = 160
 
 REMEDY = "choose a folder that can be written"
+
+
+def file_name(text: str) -> str:
+    r"""What of a text can be the name of a file that nothing takes for a command or a formula.
+
+    Examples:
+        >>> file_name("=1+1 \x1b[31mred")
+        '1+1-31mred'
+    """
+    return re.sub(r"[^\w.=,+-]+", "-", text).strip("-.=+,")[:120] or "figure"
 
 
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:

@@ -18,6 +18,7 @@ from metaact.experiments.supervised import (
     UNNORMALISED,
     Learner,
     check_batch_size,
+    check_classes,
     together,
     train_together,
 )
@@ -71,6 +72,7 @@ def prepare(
         hold_out="images",
         validation=0 if first.protocol == "paper" else None,
     )
+    check_classes("dataset", first.dataset, split.train)
     parts, pipeline = _fitted(split, {config.model for config in configs})
     shared = ImageData(
         data=split.provenance(),

@@ -25,7 +25,7 @@ class MamlConfig(Config):
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights and of the training episodes.
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
-        hold_out: What the test part does not share with training: "classes" or "images";
+        hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
         model: "mnist-conv" or "conv4".
         batch_norm: "batch" or "off"; None takes what the model was published with.
@@ -62,9 +62,10 @@ class MamlConfig(Config):
     shots: int = count(1, "Support images per class.", role="data", words="{}-shot", always=True)
     hold_out: str | None = setting(
         None,
-        "What the test part holds out of training: whole classes, or images of the same classes.",
+        "What the test part holds out of training: whole classes, images of the same classes, or "
+        "whole groups of classes (alphabets) of your own data.",
         role="data",
-        choices=("classes", "images"),
+        choices=("classes", "images", "groups"),
         unset="depends on the data set",
         words="held-out {}",
         always=True,

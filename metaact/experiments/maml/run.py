@@ -295,7 +295,7 @@ class Learner:
         due = last or self.iteration % self.config.validation_every == 0
         if self.shared.validation is None or not due:
             return {}
-        accuracies = self._test(self.shared.validation)
+        accuracies = self._test(self.shared.validation, "validation")
         return {"validation_accuracy": sum(accuracies) / len(accuracies)}
 
     def _diverged(self) -> Finished:
@@ -306,7 +306,7 @@ class Learner:
         """Accuracy on every frozen test episode."""
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             return self._diverged()
-        accuracies = self._test(self.shared.test)
+        accuracies = self._test(self.shared.test, "test")
         return Finished(
             result={
                 "outcome": "complete",
@@ -319,13 +319,17 @@ class Learner:
             weights=self.model.state_dict(),
         )
 
-    def _test(self, episodes: tasks.FrozenEpisodes) -> list[float]:
-        """Accuracy on every frozen episode; random layers are in their evaluation mode."""
-        return [
-            float(accuracy)
-            for batch in episodes.batches(self.config.tasks)
-            for accuracy in self.maml.test(batch, inner_steps=self.config.test_inner_steps)
-        ]
+    def _test(self, episodes: tasks.FrozenEpisodes, part: str) -> list[float]:
+        """Accuracy on every frozen episode; random layers are in their evaluation mode.
+
+        What draws in that mode, too, draws the same after a kill.
+        """
+        with isolated_rng(part, self.config.seed, self.iteration):
+            return [
+                float(accuracy)
+                for batch in episodes.batches(self.config.tasks)
+                for accuracy in self.maml.test(batch, inner_steps=self.config.test_inner_steps)
+            ]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""

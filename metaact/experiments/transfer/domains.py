@@ -13,7 +13,7 @@ from metaact.errors import DataError
 from metaact.experiments.experiment import Prepared
 from metaact.experiments.networks import network, recipe
 from metaact.experiments.pictures import image_example
-from metaact.experiments.supervised import UNNORMALISED, check_batch_size
+from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
 from metaact.tasks import Domain, Images, TransferPair, check_shares_classes
 from metaact.tasks import pair as make_pair
 
@@ -67,6 +67,8 @@ def prepare(
     if pair is None:
         pair = _load(first, root, None if first.protocol == "held-out" else 0)
     source, target = pair.source, pair.target
+    check_classes("source", first.source, source.train)
+    check_classes("target", first.target, target.train)
     train = source.train.sha256()
     shared = DomainData(
         data=_provenance(pair),

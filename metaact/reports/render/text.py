@@ -131,8 +131,16 @@ def comma_separated(document: Document) -> str:
     writer.writeheader()
     for study in document.studies:
         for arm in study.arms:
-            writer.writerow(_record(study, arm))
+            writer.writerow({name: _cell(value) for name, value in _record(study, arm).items()})
     return file.getvalue().rstrip("\n")
+
+
+def _cell(value: object) -> object:
+    """A text that a spreadsheet takes for a formula is marked as a text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _record(study: StudyReport, arm: ArmReport) -> dict[str, object]:

@@ -80,8 +80,9 @@ class Shape:
     def __init__(self, images: Images, *, ways: int, shots: int, queries: int) -> None:
         if images.classes < 2:
             raise UsageError(
-                "`ways` must be at least 2, and the split has 1 class; hold out images instead of "
-                f"classes (`hold_out` 'images'); got {ways!r}."
+                f"`ways` must be at least 2, and the {images.provenance.split} part of "
+                f"{images.provenance.dataset} has 1 class (`hold_out` 'images' has all classes in "
+                f"each part); got {ways!r}."
             )
         why = f"the split has {images.classes} classes"
         self.ways = check_int("ways", ways, minimum=2, maximum=images.classes, why=why)

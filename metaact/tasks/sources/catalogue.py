@@ -10,7 +10,7 @@ from typing import Literal
 
 from metaact.errors import check_choice
 
-HoldOut = Literal["classes", "images"]
+HoldOut = Literal["classes", "images", "groups"]
 Kind = Literal["built-in", "download"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from filelock import FileLock
@@ -92,9 +91,9 @@ def _read_raw(name: str, part: str, folder: Path) -> Images:
     raw = RAW[name]
     try:
         return raw.read(raw, folder, part)
-    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # damaged files raise whatever their reader happens to hit
         files = ", ".join(wanted.partition("|")[0] for wanted in raw.files[part])
         raise DataError(
             f"the files of {name!r} in {folder} cannot be read ({error}); delete {files} there to "

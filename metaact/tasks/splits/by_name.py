@@ -12,6 +12,7 @@ from metaact.tasks.sources.folders import read_folder
 from metaact.tasks.sources.loading import load, source_name
 from metaact.tasks.sources.packs import read_pack
 from metaact.tasks.splits.dividing import carve, named, split_classes, split_images, split_pool
+from metaact.tasks.splits.given import check_groups, split_given
 from metaact.tasks.splits.omniglot import split_omniglot
 from metaact.tasks.splits.split import HOLD_OUTS, Split
 
@@ -39,14 +40,16 @@ def split(
     - `mnist`, `svhn`, `usps`, `kmnist`, `fashion-mnist`, `cifar10`, `printed-digits`,
       `street-digits`: the published parts; the validation images come out of train.
     - `glyphs`: whole scripts train, validate and test.
-    - A folder of class folders, an `.npz` pack: 60 % of the classes train, 20 % validate, 20 %
-      test; or, with `hold_out="images"`, of each class's images.
+    - A folder of class folders, an `.npz` pack: parts that are given (`train`, `test`, perhaps
+      `validation`) are used as they are. Else 60 % of the classes train, 20 % validate, 20 % test;
+      or, with `hold_out="images"`, of each class's images; or, with `hold_out="groups"`, whole
+      groups of classes (alphabets).
 
     Args:
         dataset: A name of the catalogue, or the path of a folder or an `.npz` pack.
         root: Data root; None for METAACT_DATA, else the user's cache folder.
-        hold_out: "classes" (new classes are tested) or "images" (new images of the same classes);
-            None takes what suits the data set.
+        hold_out: "classes" (new classes are tested), "images" (new images of the same classes) or
+            "groups" (new groups of classes, of your own data); None takes what suits the data set.
         validation: Images (`hold_out="images"`) or at least so many classes
             (`hold_out="classes"`) of the validation part; 0 for none; None for the default.
         size: Height and width of the images of a folder (28 unless given).
@@ -71,13 +74,20 @@ def split(
         check_int("validation", validation, minimum=0)
     if is_path(dataset):
         pool = _own(Path(dataset).expanduser(), size, channels)
-        return split_pool(str(dataset), pool, hold_out or "classes", validation)
+        try:
+            return _divided(str(dataset), pool, hold_out, validation)
+        except DataError as error:
+            if str(dataset) in str(error):
+                raise
+            raise DataError(f"{dataset}: {error}") from error
     if size is not None or channels is not None:
         raise UsageError(
             "`size` and `channels` must be left out (only a folder of images can be "
             f"resized); got dataset {str(dataset)!r}."
         )
     entry = _find(str(dataset))
+    if hold_out == "groups":
+        check_choice("hold_out", hold_out, ("classes", "images"), why=f"as for {entry.name}")
     held_out = hold_out or entry.hold_out
     if entry.name == "glyphs":
         return _split_glyphs(root, held_out, validation)
@@ -87,6 +97,16 @@ def split(
     if held_out == "images":
         return split_images(entry.name, train, test, validation)
     return split_classes(entry.name, train, test, validation)
+
+
+def _divided(dataset: str, pool: Images, hold_out: str | None, validation: int | None) -> Split:
+    """A pool of the user's own, by its own parts or by ours."""
+    given = split_given(dataset, pool, hold_out, validation)
+    if given is not None:
+        return given
+    if hold_out != "groups":
+        check_groups(dataset, pool)
+    return split_pool(dataset, pool, hold_out or "classes", validation)
 
 
 def check_shares_classes(name: str, dataset: str | Path) -> None:

@@ -152,9 +152,24 @@ def check_enough_classes(images: Images, validation: int | None) -> None:
     """
     needed = 2 if validation == 0 else 3
     if images.classes < needed:
+        instead = " Hold out images instead (`hold_out` 'images')." if images.classes > 1 else ""
         raise DataError(
             f"{images.provenance.dataset} must have at least {needed} classes to hold classes out; "
-            f"got {images.classes}. Hold out images instead (`hold_out` 'images')."
+            f"got {images.classes}.{instead}"
+        )
+
+
+def check_enough_groups(images: Images, validation: int | None) -> None:
+    """Refuse to hold out whole groups of a set that has too few.
+
+    Raises:
+        DataError: If train, validation (unless 0) and test cannot each have a group.
+    """
+    needed, found = 2 if validation == 0 else 3, len(set(images.class_groups))
+    if found < needed:
+        raise DataError(
+            f"{images.provenance.dataset} must have at least {needed} groups of classes to hold "
+            f"whole groups out (folders group/class, or `class_groups` of a pack); got {found}."
         )
 
 

@@ -20,7 +20,8 @@ def split_pool(dataset: str, pool: Images, held_out: str, validation: int | None
     Args:
         dataset: What was asked for.
         pool: All images.
-        held_out: "classes" or "images" (of every class its share).
+        held_out: "classes", "images" (of every class its share) or "groups" (whole ones, about
+            that many classes).
         validation: Classes or images of the validation part; 0 for none; None for 20 %.
 
     Raises:
@@ -35,6 +36,11 @@ def split_pool(dataset: str, pool: Images, held_out: str, validation: int | None
         return named(dataset, train, chosen, test, "images")
     carving.check_enough_classes(pool, validation)
     share = carving.fraction(pool.classes, _TEST)
+    if held_out == "groups":
+        carving.check_enough_groups(pool, validation)
+        rest, test = carving.carve_groups(pool, share)
+        train, chosen = carve(rest, share if validation is None else validation, by="groups")
+        return named(dataset, train, chosen, test, "groups")
     rest, test = carving.carve_classes(pool, share)
     count = min(share, rest.classes - 1) if validation is None else validation
     train, chosen = carve(rest, count, by="classes")
@@ -54,9 +60,16 @@ def split_images(dataset: str, train: Images, test: Images, validation: int | No
         UsageError: If `validation` leaves too little to train on.
     """
     train = without_shared(train, test)
-    default = max(train.classes, min(_MAX_VALIDATION, len(train) // 10))
-    rest, chosen = carve(train, default if validation is None else validation, by="images")
+    count = default_validation(train, "images") if validation is None else validation
+    rest, chosen = carve(train, count, by="images")
     return published(dataset, rest, chosen, test, "images")
+
+
+def default_validation(train: Images, held_out: str) -> int:
+    """Images or classes of a validation part that is taken out of a given training part."""
+    if held_out == "images":
+        return max(train.classes, min(_MAX_VALIDATION, len(train) // 10))
+    return min(carving.fraction(train.classes, _TEST), train.classes - 1)
 
 
 def split_classes(dataset: str, train: Images, test: Images, validation: int | None) -> Split:

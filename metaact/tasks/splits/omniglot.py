@@ -89,6 +89,7 @@ def with_rotations(images: Images) -> Images:
         labels=torch.cat([images.labels + turn * images.classes for turn in turns]),
         class_names=tuple(f"{name}@{90 * turn}" for turn in turns for name in names),
         class_groups=images.class_groups * 4,
+        files=images.files * 4,
     )
 
 

@@ -12,22 +12,23 @@ from metaact.tasks._images import Images
 from metaact.tasks.sources.catalogue import HoldOut
 from metaact.tasks.splits.duplicates import shared_images
 
-HOLD_OUTS: tuple[HoldOut, ...] = ("classes", "images")
+HOLD_OUTS: tuple[HoldOut, ...] = ("classes", "images", "groups")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
     """Images to train on, to choose on and to test on; verified when made.
 
-    With `held_out` "classes" no class (by group and name) is in two parts; with "images" all
-    parts have the same classes. In both, no two parts share an image, byte for byte.
+    With `held_out` "classes" no class (by group and name) is in two parts, with "groups" no group
+    of classes (alphabet) either; with "images" all parts have the same classes. In each, no two
+    parts share an image, byte for byte.
 
     Attributes:
         dataset: What was asked for.
         train: Images to learn from.
         validation: Images for choices made on the way, or None.
         test: Images for the reported figure, and for nothing else.
-        held_out: What the test part holds out: "classes" or "images".
+        held_out: What the test part holds out: "classes", "images" or "groups".
 
     Raises:
         DataError: If parts share what they must not; the message counts and names it.
@@ -119,6 +120,12 @@ def _check_classes(
                 f"held out; they differ{f' in {odd[0]!r}' if odd else ' in order'}."
             )
         return
+    both = sorted(set(a.class_groups) & set(b.class_groups)) if held_out == "groups" else []
+    if both:
+        raise DataError(
+            f"{name_a} and {name_b} of {dataset} share {len(both)} groups (the first is "
+            f"{both[0]!r}); a held-out group must not be trained on."
+        )
     shared = sorted(_classes(a) & _classes(b))
     if shared:
         group, name = shared[0]
@@ -137,10 +144,14 @@ def _check_images(dataset: str, name_a: str, a: Images, name_b: str, b: Images) 
     in_a, in_b = shared_images(a, b)
     if len(in_a):
         raise DataError(
-            f"{name_a} and {name_b} of {dataset} share {len(in_a)} images, byte for byte (the "
-            f"first is {_where(a, int(in_a[0]))} in {name_a}, {_twin(a, int(in_a[0]), b, in_b)} in "
-            f"{name_b}); take the copies out of the data."
+            f"{name_a} and {name_b} of {dataset} share {len(in_a)} images, byte for byte as "
+            f"{_form(a)} (the first is {_where(a, int(in_a[0]))} in {name_a}, "
+            f"{_twin(a, int(in_a[0]), b, in_b)} in {name_b}); take the copies out of the data."
         )
+
+
+def _form(images: Images) -> str:
+    return "x".join(str(n) for n in images.pixels.shape[1:])
 
 
 def _twin(a: Images, index: int, b: Images, candidates: torch.Tensor) -> str:
@@ -149,7 +160,9 @@ def _twin(a: Images, index: int, b: Images, candidates: torch.Tensor) -> str:
 
 
 def _where(images: Images, index: int) -> str:
-    """Which image of which class, counted from 1: what the owner of a folder can look up."""
+    """Which image: its file, or else its class and its number there, counted from 1."""
+    if images.files:
+        return images.files[index]
     label = images.labels[index]
     number = int((images.labels[: index + 1] == label).sum())
     return f"image {number} of class {images.class_names[int(label)]!r}"

@@ -148,7 +148,14 @@ def _head_note(source: Images, target: Images, same: bool, keeps: bool) -> tuple
     if not keeps:
         return (f"the head is replaced by a new one for the target's {target.classes} classes",)
     if same:
-        return ()
+        made_up = [i.provenance.dataset for i in (source, target) if i.numbered]
+        if not made_up:
+            return ()
+        return (
+            f"the classes of {' and '.join(dict.fromkeys(made_up))} have no names but numbers (no "
+            "`class_names` in the pack); the head is kept as if each number meant the same in the "
+            "source and in the target",
+        )
     return (
         f"the classes differ ({source.class_names[0]!r}, ... and {target.class_names[0]!r}, ...); "
         f"the head is kept because both have {target.classes}",

@@ -116,7 +116,7 @@ class Pipeline:
         lines = [f"{self.domain}: {_x(shapes[0])} -> {_x(shapes[-1])}"]
         for step, before, after in zip(self.steps, shapes, shapes[1:], strict=False):
             lines.append(f"  {step!r:<24} {_x(before)} -> {_x(after)}")
-        return "\n".join(lines if self.steps else [*lines, "  (no step: used as it is)"])
+        return "\n".join(lines if self.steps else [*lines, "  (no step)"])
 
 
 def _is_number(name: str) -> bool:

@@ -365,6 +365,15 @@ class _Branching(nn.Module):
         return self.linear(x) if x.sum() > 0 else self.linear(-x)
 
 
+class _Detached(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).detach()
+
+
 class _Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -387,13 +396,21 @@ class _Recurrent(nn.Module):
         (
             lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(6, 3)),
             "loop",
-            "the buffer `parametrizations.weight.0._u`",
+            r"_SpectralNorm\) must not estimate its spectral norm",
         ),
         (
             lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(6, 3)),
             "vectorised",
-            "`engine` must be 'loop'",
+            r"_SpectralNorm\) must not estimate its spectral norm",
         ),
+        (
+            lambda: nn.utils.spectral_norm(nn.Linear(6, 3)),
+            "vectorised",
+            r"`model` \(Linear\) must not estimate its spectral norm",
+        ),
+        (lambda: nn.DataParallel(nn.Linear(6, 3)), "loop", "pass its `.module`"),
+        (_Detached, "loop", "logits without a gradient"),
+        (_Detached, "vectorised", "logits without a gradient"),
     ],
 )
 def test_refused_by_name(

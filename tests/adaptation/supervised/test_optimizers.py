@@ -1,9 +1,12 @@
 """What is trained, at which rate, and with which decay."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
+from metaact.activations.entry import marked
 from metaact.adaptation.supervised.optimizers import Recipe, make_optimizer
 from metaact.errors import UsageError
 
@@ -104,3 +107,57 @@ def test_layers_that_are_not_there_are_refused(change: dict, words: str) -> None
 def test_settings_outside_their_range_are_refused(change: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises(UsageError, match=next(iter(change))):
         Recipe(**{"lr": 0.1, **change})
+
+
+class _Scale(nn.Module):
+    """A layer of the user's own: one number, as an activation may have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * x
+
+
+class _Gated(nn.Module):
+    """An activation of the user's own that holds a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gate(x.unsqueeze(-1)).sigmoid().squeeze(-1)
+
+
+def test_what_a_module_is_decides_and_not_what_its_parameters_look_like() -> None:
+    with torch.random.fork_rng():
+        gated = marked(_Gated)
+        normed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+        model = nn.Sequential(nn.Linear(2, 2), gated, _Scale(), normed, nn.PReLU(num_parameters=2))
+    copied = copy.deepcopy(model)  # a copy keeps the mark
+    make_optimizer(copied, Recipe(lr=0.1, train_layers=("activations",)))
+    trained = {n for n, p in copied.named_parameters() if p.requires_grad}
+    assert trained == {"1.gate.weight", "1.gate.bias", "4.weight"}
+
+
+def test_a_parameter_of_many_names_is_trained_once_by_each_of_them() -> None:
+    with torch.random.fork_rng():
+        first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    second.weight = first.weight
+    model = nn.Sequential()
+    model.add_module("first", first)
+    model.add_module("again", first)
+    model.add_module("second", second)
+    optimizer = make_optimizer(model, Recipe(lr=0.1, layer_lrs=(("second", 0.2),)))
+    ids = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(ids) == sorted({id(p) for p in model.parameters()})
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rates[id(first.weight)] == rates[id(second.bias)] == 0.2
+    assert rates[id(first.bias)] == 0.1
+
+
+def test_a_lazy_network_is_named() -> None:
+    with pytest.raises(UsageError, match=r"`0` \(LazyLinear\) has no parameters yet"):
+        make_optimizer(nn.Sequential(nn.LazyLinear(3)), Recipe(lr=0.1))

@@ -120,7 +120,9 @@ def test_folders_without_images_or_missing_are_refused(tmp_path: Path) -> None:
         read_folder(file)
     empty = tmp_path / "empty"
     (empty / "a").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds no images; .*empty/<class>/<image>\.png"):
+    with pytest.raises(
+        DataError, match=r"no images in class folders; .*empty/<class>/<image>\.png"
+    ):
         read_folder(empty)
     Image.new("L", (4, 4)).save(empty / "loose.png")
     with pytest.raises(DataError, match="holds no images"):
@@ -133,3 +135,75 @@ def test_size_and_channels_are_checked(make_folder: MakeFolder) -> None:
         read_folder(folder, size=0)
     with pytest.raises(UsageError, match="`channels` must be 1"):
         read_folder(folder, channels=4)
+
+
+@pytest.mark.parametrize(
+    "ending", ["bmp", "BMP", "webp", "tif", "TIFF", "gif", "PNG", "Jpeg", "ppm"]
+)
+def test_what_pillow_reads_is_read(ending: str, make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    Image.new("RGB", (5, 5), "red").save(folder / "class01" / f"9.{ending}")
+    assert len(read_folder(folder)) == 5
+
+
+def test_an_image_is_known_by_how_it_begins_where_its_ending_is_not(
+    make_folder: MakeFolder,
+) -> None:
+    folder = make_folder(classes=2, images=2)
+    Image.new("L", (5, 5), 9).save(folder / "class01" / "9.png")
+    (folder / "class01" / "9.png").rename(folder / "class01" / "photo")
+    assert len(read_folder(folder)) == 5
+
+
+def test_what_is_left_out_is_named(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    (folder / "empty" / "within").mkdir(parents=True)
+    (folder / "class00" / "notes.txt").write_text("Python", encoding="utf-8")
+    (folder / "class01" / "\x1b[31m.txt").write_text("x", encoding="utf-8")
+    Image.new("L", (5, 5)).save(folder / "stray.png")
+    note = read_folder(folder).provenance.note
+    assert "1 image outside of class folders (stray.png)" in note
+    assert r"2 files that are no images (class00/notes.txt, class01/\x1b[31m.txt)" in note
+    assert "2 folders without images (empty/within, empty)" in note
+
+
+def test_what_was_done_to_the_images_is_told(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    Image.new("RGB", (5, 7), "red").save(folder / "class01" / "9.png")
+    frames = [Image.new("L", (9, 9), grey) for grey in (1, 2)]
+    frames[0].save(folder / "class01" / "10.gif", save_all=True, append_images=frames[1:])
+    note = read_folder(folder, size=9).provenance.note
+    assert "made grey, resized to 9x9 from 2 sizes, the first frame of 1 files" in note
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_sixteen_bit_files_are_scaled_from_the_bits_that_they_use(
+    bits: int, tmp_path: Path
+) -> None:
+    """By all files of a folder alike: one that is darker stays so."""
+    ramp = (np.arange(64).reshape(8, 8) * 2 ** (bits - 6)).astype(np.uint16)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(ramp).save(tmp_path / "a" / "1.png")
+    Image.fromarray(ramp // 4).save(tmp_path / "a" / "2.tif")
+    images = read_folder(tmp_path, size=8)
+    assert images.pixels[0, 0].tolist() == (np.arange(64).reshape(8, 8) * 4).tolist()
+    assert images.pixels[1, 0].tolist() == (np.arange(64).reshape(8, 8)).tolist()
+    assert f"scaled from {bits} bits" in images.provenance.note
+
+
+def test_numbers_without_a_white_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a" / "1.tif")
+    with pytest.raises(DataError, match=r"1\.tif must hold whole numbers"):
+        read_folder(tmp_path)
+
+
+def test_a_name_that_is_no_utf8_and_a_loop_are_refused(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    (folder / "loop").symlink_to(folder)
+    with pytest.raises(DataError, match="levels deep"):
+        read_folder(folder)
+    (folder / "loop").unlink()
+    (folder / "class01").rename(folder / "caf\udce9")
+    with pytest.raises(DataError, match=r"names in UTF-8 .*got 'caf\\udce9'"):
+        read_folder(folder)

@@ -219,3 +219,44 @@ def test_real_packs(data_root: Path, name: str, count: int, classes: int, offici
     assert len(images) == count
     assert images.classes == classes
     assert images.provenance.official is official
+
+
+def _zip(path: Path, header: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "images.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        )
+        archive.writestr("labels.npy", b"")
+
+
+def _flagged(path: Path, *, local: int, central: int, value: int) -> None:
+    """Set a byte of every header: the flags, or the method of compression."""
+    content = bytearray(path.read_bytes())
+    for at in range(len(content) - 30):
+        if content[at : at + 4] == b"PK\x03\x04":
+            content[at + local] = value
+        elif content[at : at + 4] == b"PK\x01\x02":
+            content[at + central] = value
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: _flagged(path, local=6, central=8, value=1),  # encrypted: RuntimeError
+        lambda path: _flagged(path, local=8, central=10, value=99),  # NotImplementedError
+        lambda path: _flagged(path, local=8, central=10, value=14),  # LZMAError
+        lambda path: _zip(path, b"{'descr': '|u1', 'shape': (1, 2"),  # TokenError
+        lambda path: _zip(path, b"-" * 5000 + b"1"),  # RecursionError, MemoryError
+        lambda path: _zip(path, b"\\N{x}"),
+    ],
+)
+def test_whatever_a_damaged_pack_raises_is_one_sentence(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.npz"
+    np.savez(path, images=np.zeros((4, 2, 2), np.uint8), labels=np.arange(4))
+    damage(path)
+    with pytest.raises(DataError, match=r"damaged\.npz is not a readable pack") as caught:
+        read_pack(path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,397 @@
+"""Mutated packs, folders, config files and options: each gets one sentence, and writes nothing.
+
+`python tests/fuzz.py [SEED] [SECONDS]` tries what it can in a minute, and prints whatever broke
+with the seed that makes it again; `tests/test_fuzz.py` runs a little of it. What is tried is a
+function of the seed and the number of the case alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from metaact import tasks
+from metaact.cli import main as run_command
+from metaact.cli.main import cli
+from metaact.errors import MetaactError
+
+Case = Callable[[random.Random, Path], str]
+"""Makes its input in a folder; says what it tried. Raises `BrokenError` if that broke."""
+
+TINY = (
+    *("--iterations", "1", "--tasks", "2", "--test-episodes", "2", "--validation-episodes", "2"),
+    *("--ways", "2", "--queries", "1", "--test-queries", "1", "--activation", "relu"),
+)
+NASTY = (
+    *("", " ", "0", "-1", "1", "2", "1e300", "1e-320", "nan", "inf", "-inf", "0x10", "1_000", "٣"),
+    *(
+        "9" * 30,
+        "1,2",
+        ",",
+        "a,b",
+        "true",
+        "None",
+        "[]",
+        "{}",
+        "=",
+        "=1+1",
+        "'",
+        '"',
+        "\\",
+        "\x1b[31m",
+    ),
+    *("../..", "/", ".", "~", "a" * 300, "a/" * 2100, "\x00", "caf\udce9", "鳥", "\u202e", "a\nb"),
+    *(
+        "relu",
+        "arelu",
+        "os:getcwd",
+        "sys:exit",
+        "lr=",
+        "lr=1e300",
+        "head=0.1",
+        "=0.1",
+        "head=",
+        "all",
+    ),
+)
+
+
+class BrokenError(Exception):
+    """What was tried got something else than one sentence, or left a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(words: list[str], folder: Path) -> Ended:
+    """The command line in this process, in a folder."""
+    out, err = io.StringIO(), io.StringIO()
+    before, argv, path = Path.cwd(), sys.argv, list(sys.path)
+    os.chdir(folder)
+    sys.argv = ["metaact", *words]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            run_command()
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException as error:
+        raise BrokenError(f"{words}: {''.join(traceback.format_exception(error)[-3:])}") from error
+    finally:
+        os.chdir(before)
+        sys.argv, sys.path[:] = argv, path
+    return Ended(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def expect_refusal(words: list[str], folder: Path, *, may_end_well: bool = False) -> Ended:
+    """One line that begins with the program's name, nothing on stdout, nothing written."""
+    before = _files(folder)
+    ended = call(words, folder)
+    if ended.code == 0 and may_end_well:
+        return ended
+    lines = ended.err.strip().splitlines()
+    problems = []
+    if ended.code not in (1, 2):
+        problems.append(f"exit code {ended.code}")
+    if len(lines) != 1 or not lines[0].startswith("metaact: "):
+        problems.append(f"{len(lines)} lines: {ended.err[:600]!r}")
+    if "\x1b" in ended.err or "\x1b" in ended.out:
+        problems.append("an escape sequence reached the terminal")
+    if ended.out:
+        problems.append(f"stdout: {ended.out[:200]!r}")
+    if (left := _files(folder) - before) or before - _files(folder):
+        problems.append(f"files: {sorted(left)[:5]}")
+    if problems:
+        raise BrokenError(f"{words}: {'; '.join(problems)}")
+    return ended
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*")}
+
+
+def _data(path: Path, folder: Path) -> str:
+    """Read data by the library, and if it refuses them by a command, too."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tasks.split(path)
+    except MetaactError as error:
+        if "\n" in str(error).strip():
+            raise BrokenError(f"several lines: {error}") from error
+        expect_refusal(["maml", "--dataset", str(path), *TINY, "--out", "store"], folder)
+        return f"refused: {error}"
+    except BaseException as error:
+        raise BrokenError(f"{path.name}: {type(error).__name__}: {error}") from error
+    return "read"
+
+
+def pack(rng: random.Random, folder: Path) -> str:
+    """A pack with bytes, members or arrays changed."""
+    path = folder / "pack.npz"
+    draw = np.random.default_rng(rng.getrandbits(32))
+    images = draw.integers(0, 256, (24, 4, 4), dtype=np.uint8)
+    arrays = {
+        "images": images,
+        "labels": np.repeat(np.arange(6), 4),
+        "class_names": np.array([f"class {n}" for n in range(6)]),
+        "provenance": np.array(json.dumps({"dataset": "fuzz", "note": "x"})),
+    }
+    _mutate_arrays(rng, arrays)
+    save = rng.choice((np.savez, np.savez_compressed))
+    save(path, **arrays)
+    content = bytearray(path.read_bytes())
+    for _ in range(rng.choice((0, 0, 1, 1, 3, 20))):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    how = rng.random()
+    if how < 0.1:
+        content = content[: rng.randrange(len(content))]
+    elif how < 0.4:
+        _mutate_zip(rng, content)
+    elif how < 0.55:
+        header = rng.choice(
+            (b"{'descr': '|u1', 'shape': (24, 4", b"(" * 3000, b"-" * 5000, b"\\N{x}")
+        )
+        with zipfile.ZipFile(path, "w") as archive:
+            length = len(header).to_bytes(2, "little")
+            archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + length + header)
+            archive.writestr("labels.npy", rng.randbytes(80))
+        content = bytearray(path.read_bytes())
+    path.write_bytes(content)
+    return _data(path, folder)
+
+
+def _mutate_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> None:
+    """Change one array, or what it is called, half of the time."""
+    name = rng.choice(sorted(arrays))
+    array = arrays[name]
+    other = rng.choice(("x_train", "train_images", "é", "=1"))
+    kind = rng.choice(("U9", "f4", "i1", "u8", "c8", "?"))
+    facts = rng.choice(("[]", "{", '{"sha256": 1}', "null"))
+    changes: list[Callable[[], object]] = [
+        lambda: arrays.pop(name),
+        lambda: arrays.update({name: array.astype(kind)}),
+        lambda: arrays.update({name: array[..., None]}),
+        lambda: arrays.update({name: array[:0]}),
+        lambda: arrays.update({other: arrays.pop(name)}),
+        lambda: arrays.update(provenance=np.array(facts)),
+        lambda: arrays.update(class_names=np.array(["\ud800", *"bcdef"])),
+        lambda: arrays.update(class_groups=np.array(["train", "test", "a", "b", "c", "d"])),
+        lambda: arrays.update(labels=np.array([2**63 - 1] * 24)),
+    ]
+    if rng.random() < 0.5:
+        with contextlib.suppress(ValueError, TypeError, IndexError):
+            rng.choice(changes)()
+
+
+def _mutate_zip(rng: random.Random, content: bytearray) -> None:
+    """Change the flags, the method or the sizes that the archive claims."""
+    places = [
+        i for i in range(len(content) - 30) if content[i : i + 4] in (b"PK\x01\x02", b"PK\x03\x04")
+    ]
+    for at in places:
+        if rng.random() < 0.5:
+            central = content[at + 2] == 1
+            offset = rng.choice((8, 10, 16, 20, 24) if central else (6, 8, 14, 18, 22))
+            content[at + offset] = rng.choice((0, 1, 8, 12, 14, 99, rng.randrange(256)))
+
+
+NAMES = (
+    *("train", "Test", "val", "cat", "dog", "bird", "a", "b", "=1+1", "x y", "caf\udce9", "鳥"),
+    *(".hidden", "\x1b[31mred", "new\nline", "-rf", "images"),
+)
+ENDINGS = (
+    ".png",
+    ".PNG",
+    ".jpg",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".webp",
+    ".txt",
+    "",
+    ".npz",
+    ".tga",
+    ".pdf",
+)
+
+
+def folder(rng: random.Random, place: Path) -> str:
+    """A tree of folders with images, broken images and other files."""
+    root = place / "own"
+    root.mkdir()
+    for _ in range(rng.randrange(1, 14)):
+        at = root.joinpath(*(rng.choice(NAMES) for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3)))))
+        with contextlib.suppress(OSError):
+            at.mkdir(parents=True, exist_ok=True)
+            for number in range(rng.randrange(6)):
+                (at / f"{number}{rng.choice(ENDINGS)}").write_bytes(_image(rng))
+    if rng.random() < 0.1:
+        (root / "loop").symlink_to(root)
+    return _data(root, place)
+
+
+def _image(rng: random.Random) -> bytes:
+    draw = np.random.default_rng(rng.getrandbits(32))
+    size = rng.choice(((4, 4), (1, 1), (3, 7)))
+    kind = rng.random()
+    if kind < 0.05:
+        return rng.choice((b"", b"Python", b"P1", b"GIF89a", rng.randbytes(40)))
+    file = io.BytesIO()
+    if kind < 0.1:
+        Image.fromarray(draw.integers(0, 4096, size).astype(np.uint16)).save(file, "png")
+    elif kind < 0.13:
+        Image.fromarray(draw.random(size).astype(np.float32)).save(file, "tiff")
+    else:
+        form = rng.choice(("png", "gif", "bmp", "webp", "tiff", "ppm"))
+        Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8)).save(file, form)
+    content = file.getvalue()
+    if rng.random() < 0.05:
+        return content[: rng.randrange(len(content))]
+    return content
+
+
+def config_file(rng: random.Random, folder: Path) -> str:
+    """A TOML file with keys and values of any kind; the data are not there."""
+    keys = [*_options("maml"), "nope", "ways", "lr", "tune"]
+    lines = []
+    for _ in range(rng.randrange(1, 4)):
+        text = json.dumps(rng.choice(NASTY), ensure_ascii=rng.random() < 0.5)
+        value = rng.choice(
+            (
+                text,
+                "1",
+                "-1",
+                "0.5",
+                "1e400",
+                "nan",
+                "true",
+                "[]",
+                "[1, 2]",
+                "{a = 1}",
+                "9" * 30,
+                "",
+            )
+        )
+        lines.append(f"{rng.choice(keys).removeprefix('--')} = {value}")
+    content = "\n".join(lines).encode("utf-8", "surrogateescape")
+    if rng.random() < 0.1:
+        content += rng.randbytes(5)
+    (folder / "c.toml").write_bytes(content)
+    words = ["maml", "--config", "c.toml", "--dataset", "nope.npz"]
+    return expect_refusal(words, folder).err.strip()
+
+
+def options(rng: random.Random, folder: Path) -> str:
+    """A command with options and arguments of any kind; neither data nor runs are there."""
+    verb = rng.choice(
+        ("maml", "converge", "transfer", "compare", "report", "list", "show", "rm", "data")
+    )
+    words = {
+        "list": ["runs", "list"],
+        "show": ["runs", "show"],
+        "rm": ["runs", "rm", "--yes"],
+        "data": ["data", "show"],
+    }.get(verb, [verb])
+    known = _options(*words[:2])
+    for _ in range(rng.randrange(0, 4)):
+        words.append(rng.choice(known))
+        if rng.random() < 0.9:
+            words.append(rng.choice(NASTY))
+    if verb in ("maml", "converge"):
+        words += ["--dataset", "nope.npz"]
+    elif verb == "transfer":
+        words += ["nope.npz", "nope.npz"]
+    elif verb == "data":
+        words.append("nope.npz")
+    elif rng.random() < 0.5:
+        words.append(rng.choice(NASTY))
+    return expect_refusal(words, folder, may_end_well=verb in ("list", "rm")).err.strip()
+
+
+def _options(*names: str) -> list[str]:
+    command: click.Command | None = cli
+    for name in names:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        if found is None:
+            break
+        command = found
+        if not isinstance(command, click.Group):
+            break
+    assert command is not None
+    flags = [
+        opt for param in command.params if isinstance(param, click.Option) for opt in param.opts
+    ]
+    return [flag for flag in flags if flag not in ("--help", "--json", "--csv")]
+
+
+CASES: dict[str, Case] = {
+    "pack": pack,
+    "folder": folder,
+    "config": config_file,
+    "options": options,
+}
+
+
+def attempt(kind: str, seed: int, number: int) -> str | None:
+    """One case in a folder of its own; what broke, or None."""
+    rng = random.Random(f"{seed} {kind} {number}")
+    with tempfile.TemporaryDirectory() as name, _no_data(name):
+        try:
+            CASES[kind](rng, Path(name))
+        except BrokenError as error:
+            return f"{kind} {number} of seed {seed}: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def _no_data(folder: str) -> Iterator[None]:
+    before = os.environ.get("METAACT_DATA")
+    os.environ["METAACT_DATA"] = f"{folder}/no-data"
+    try:
+        yield
+    finally:
+        del os.environ["METAACT_DATA"]
+        if before is not None:
+            os.environ["METAACT_DATA"] = before
+
+
+def main(seed: int = 0, seconds: float = 60.0) -> int:
+    """Try cases of all kinds in turn until the time is up; how many broke."""
+    end, number, broken = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < end:
+        for kind in CASES:
+            found = attempt(kind, seed, number)
+            if found is not None:
+                broken += 1
+                sys.stdout.write(f"{found.encode('ascii', 'backslashreplace').decode()}\n")
+        number += 1
+    sys.stdout.write(f"{number * len(CASES)} cases of seed {seed}: {broken} broke\n")
+    return broken
+
+
+if __name__ == "__main__":
+    arguments = [float(word) for word in sys.argv[1:]]
+    sys.exit(bool(main(int(arguments[0]) if arguments else 0, *arguments[1:2])))
