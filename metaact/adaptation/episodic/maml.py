@@ -227,7 +227,10 @@ class MAML:
         return [p for p in self.model.parameters() if p.requires_grad]
 
     def _run(self, problem: Problem, share: Batch, steps: int) -> Outcome:
-        return ENGINES[self._engine](problem, share, inner_steps=steps)
+        # There is nothing to vectorise in one task, and PyTorch's own ops are faster for it.
+        alone = self._engine == "vectorised" and len(share) == 1
+        engine = loop if alone else ENGINES[self._engine]
+        return engine(problem, share, inner_steps=steps)
 
     def _with_gradients(self, batch: Batch, steps: int) -> tuple[Outcome, list[Tensor | None]]:
         """Outcomes, and the gradients of the mean loss, those of the shares added in order."""

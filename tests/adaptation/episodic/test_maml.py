@@ -497,6 +497,7 @@ def test_automatic_shares_follow_the_size_of_a_task(
         return vectorised(problem, batch, inner_steps=inner_steps)
 
     monkeypatch.setitem(maml_module.ENGINES, "vectorised", spy)
+    monkeypatch.setattr(maml_module, "loop", spy)  # which is what one task alone gets
     batch = episodes(tasks=7, shots=1, queries=1)  # 300 numbers a task
     monkeypatch.setattr(maml_module, "FEW_NUMBERS", 2000)
     for room, expected in ((10**6, [3, 4]), (600, [1, 2, 2, 2]), (1, [1] * 7)):
