@@ -64,6 +64,7 @@ class Setting:
         contains: Whether a run with a greater value holds every run with a smaller one.
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
+        only: The setting and its value without which this one says nothing.
     """
 
     help: str
@@ -85,6 +86,7 @@ class Setting:
     unset: str = ""
     words: Words = ""
     always: bool = False
+    only: tuple[str, str] | None = None
     contains: bool = False
     path: bool = False
     notes: Mapping[Any, str] = field(default_factory=dict)

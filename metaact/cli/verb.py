@@ -98,6 +98,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
     _refuse_some_arguments(experiment)
+    _refuse_what_says_nothing(experiment, given)
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
     planned = given.pop("plan_seeds", None)
@@ -149,6 +150,20 @@ def _refuse_some_arguments(experiment: Experiment) -> None:
             f"`{left[0]}` must be given with the others, or none of them (then they are "
             f"{defaults}); got none."
         )
+
+
+def _refuse_what_says_nothing(experiment: Experiment, given: Mapping[str, Any]) -> None:
+    """Refuse a setting whose own other setting has no value that it belongs to."""
+    for one in by_name(experiment.config).values():
+        if one.only is None or _is_default(one.name):
+            continue
+        name, value = one.only
+        got = given[name] if isinstance(given[name], tuple | list) else (given[name],)
+        if value not in got:
+            raise UsageError(
+                f"`{one.name}` must be left out without {name} {value} (nothing else reads it); "
+                f"got it with {name} {', '.join(map(str, got))}."
+            )
 
 
 def configs_of(

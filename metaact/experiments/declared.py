@@ -117,7 +117,14 @@ class TrainingConfig(Config):
         always=True,
     )
     lr: float = rate(1e-4, "Learning rate.")
-    momentum: float = setting(0.9, "Momentum of SGD.", role="training", minimum=0, below=1)
+    momentum: float = setting(
+        0.9,
+        "Momentum of SGD.",
+        role="training",
+        minimum=0,
+        below=1,
+        only=("optimizer", "sgd"),
+    )
     weight_decay: float = setting(0.0, "L2 penalty.", role="training", minimum=0)
     decay: str = setting(
         "all",

@@ -456,6 +456,8 @@ def test_contradictions_are_refused(cli: Cli, pack: Path, tmp_path: Path) -> Non
     converge = ("converge", "--dataset", str(pack), "--layer-lrs", "")
     _expect_failure(cli(*converge), "'--layer-lrs': expected layer=rate")
     _expect_failure(cli("data", "get", "printed-digits", "nope"), "NAME... must be one of")
+    adam = ("converge", "--dataset", str(pack), "--optimizer", "adam", "--momentum", "0.5")
+    _expect_failure(cli(*adam), "--momentum must be left out without optimizer sgd")
     assert list(tmp_path.iterdir()) == []
 
 
