@@ -7,6 +7,7 @@ runs come from: `plan` of the experiment, `open_jobs` and the one training loop.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -336,3 +337,18 @@ def _supervised(
     elif records:
         result["test_accuracy"] = records[-1]["test_accuracy"]
     return Script(begin=begin, steps=records, result=result)
+
+
+def as_of_0_1_0(run: Run) -> None:
+    """Make a run's files those of version 0.1.0: no words beside the config, a seal of lengths."""
+    path = run.directory / "config.json"
+    stored = json.loads(path.read_text("utf-8"))
+    kept = {name: stored[name] for name in ("kind", "name", "identity", "config")}
+    path.write_text(json.dumps(kept), "utf-8")
+    path = run.directory / "result.json"
+    result = json.loads(path.read_text("utf-8"))
+    lengths = {
+        name: (run.directory / name).stat().st_size for name in ("metrics.jsonl", "scores.jsonl")
+    }
+    result["seal"] = {"sha256": result["seal"]["sha256"], **lengths}
+    path.write_text(json.dumps(result), "utf-8")

@@ -136,6 +136,30 @@ def _pool(count: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module is what its class says, and that class is known to keep no state.
+
+    What a user's class does in its forward pass may reach anything: a layer by a closure, a
+    generator or a counter of its own. A copy would miss it, or two threads would share it.
+    """
+    hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
+    own = (value for name, value in vars(module).items() if name not in vars(_PLAIN))
+    return (
+        type(module).__module__.startswith(_KNOWN)
+        and not any(hooks)
+        and "forward" not in vars(module)
+        and not any(getattr(value, "__closure__", None) or _is_bound(value) for value in own)
+    )
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(getattr(value, "__self__", None), nn.Module)
+
+
+_PLAIN = nn.Module()
+_KNOWN = ("torch.nn.", "torchvision.models.", "metaact.")
+
+
 def copies(model: nn.Module, count: int) -> list[nn.Module] | None:
     """The model, and copies of its modules that share all parameters and buffers.
 
@@ -147,8 +171,11 @@ def copies(model: nn.Module, count: int) -> list[nn.Module] | None:
         count: How many are needed.
 
     Returns:
-        So many modules, the first of them `model`; None if it cannot be copied.
+        So many modules, the first of them `model`; None if a copy might not be what it is a copy
+        of.
     """
+    if not all(_is_known(module) for module in model.modules()):
+        return None
     tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
     try:
         return [model, *(copy.deepcopy(model, dict(tensors)) for _ in range(count - 1))]

@@ -97,7 +97,7 @@ def with_failures(
 
     Examples:
         >>> print(with_failures([0.92, 0.93, 0.91, 0.92], 1, value=0.0))
-        73.6 % [21.4, 93.3]
+        73.6 % [21.3, 93.5]
     """
     values = np.asarray(scores, dtype=np.float64)
     n = len(values) + failed

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metaact import models
+from metaact import activations, models
 from metaact.adaptation import MAML, Recipe, Trainer, evaluate, set_threads, threads
 from metaact.adaptation.episodic import maml as maml_module
 from metaact.adaptation.shares import copies, in_shares
@@ -88,15 +88,79 @@ def test_random_layers_draw_the_same_numbers_on_any_number_of_threads() -> None:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-def test_a_model_that_cannot_be_copied_is_worked_on_by_one_thread() -> None:
-    model = network()
-    model.lock = threading.Lock()  # type: ignore[assignment]
-    assert copies(model, 2) is None
-    set_threads(2)
-    maml = MAML(model, inner_lr=0.1, inner_steps=1, chunk_size=2)
-    expected = slopes(MAML(network(), inner_lr=0.1, inner_steps=1, chunk_size=2), images(4))
-    for a, b in zip(slopes(maml, images(4)), expected, strict=True):
-        assert torch.equal(a, b)
+class Closed(nn.Module):
+    """Reaches a parameter by a closure, which a copy would not follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(0.5))
+        self.f = lambda x: torch.relu(x) + self.slope * x
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.f(x)
+        return y
+
+
+class Counting(nn.Module):
+    """Does something else every time."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+class Drawing(nn.Module):
+    """Draws from a stream of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream = torch.Generator().manual_seed(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + torch.rand(x.shape[-1], generator=self.stream))
+
+
+def _hooked() -> nn.Module:
+    layer = nn.Tanh()
+    layer.register_forward_hook(lambda module, given, output: output * 2)
+    return layer
+
+
+def _patched() -> nn.Module:
+    layer, forward = nn.Tanh(), nn.Tanh().forward
+    layer.forward = lambda x: 2 * forward(x)  # type: ignore[method-assign]
+    return layer
+
+
+def _locked() -> nn.Module:
+    layer = nn.Tanh()
+    layer.lock = threading.Lock()  # type: ignore[assignment]
+    return layer
+
+
+@pytest.mark.parametrize("build", [Closed, Counting, Drawing, _hooked, _patched, _locked])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_a_copy_might_miss_is_worked_on_by_one_thread(
+    build: Callable[[], nn.Module], recompute: bool
+) -> None:
+    found = []
+    for count in (1, 2):
+        set_threads(count)
+        with isolated_rng("weights"):
+            model = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), build(), nn.Linear(8, 3))
+        assert copies(model, 2) is None
+        maml = MAML(model, inner_lr=0.1, inner_steps=1, chunk_size=1, recompute=recompute)
+        found.append(slopes(maml, images(4)))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", activations.names())
+def test_our_own_networks_are_worked_on_by_several(name: str) -> None:
+    with isolated_rng("weights"):
+        model = models.mnist_conv(name, classes=3)
+    assert copies(model, 2) is not None
 
 
 def test_copies_share_parameters_and_nothing_else() -> None:

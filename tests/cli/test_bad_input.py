@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -374,21 +375,20 @@ def test_no_command_shows_the_help(words: tuple[str, ...], cli: Cli) -> None:
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "scores.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"{", b"\xff"])
-def test_a_damaged_record_is_made_again_or_named(
+def test_a_damaged_record_is_named_and_made_again_when_it_is_deleted(
     name: str, content: bytes, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
-    """From its last checkpoint; where the metrics up to that are lost, it says what to do."""
+    """To go on from the checkpoint would seal what was changed."""
     words = ("maml", "--dataset", pack, *QUICK, "--activation", "relu", "--json")
     first = cli(*words).json
     (directory,) = (tmp_path / "runs" / "maml").iterdir()
     (directory / name).write_bytes(content)
     ended = cli(*words)
     assert "reused" not in ended.err
-    if name == "metrics.jsonl":
-        assert (ended.code, ended.err.count("metaact: ")) == (1, 1)
-        assert f"delete the directory `{directory.relative_to(tmp_path)}`" in ended.err
-        (directory / "checkpoint.pt").unlink()
-        ended = cli(*words)
+    assert (ended.code, ended.err.count("metaact: ")) == (1, 1)
+    assert f"delete the directory `{directory.relative_to(tmp_path)}`" in ended.err
+    shutil.rmtree(directory)
+    ended = cli(*words)
     assert ended.code == 0, ended.err
     assert ended.json["studies"] == first["studies"]
 

@@ -34,7 +34,7 @@ def test_a_page_with_the_verdict_and_the_title(cli: Cli, store: Path, tmp_path: 
     assert "<h1>Mine &amp; yours</h1>" in found
     sentence = cli("compare", store, "--json").json["studies"][0]["comparisons"][0]["sentence"]
     assert sentence.replace("[-", "[−") in found
-    assert "+10.0" in sentence
+    assert "by 10.0 points" in sentence
     assert "α and β of arelu" in found
     assert list(tmp_path.glob(".*")) == []
 

@@ -38,8 +38,11 @@ def content(store: Path) -> dict[str, object]:
         config = json.loads(path.read_text())
         del config["command"]
         found[path.parent.name] = config
-        for name in ("metrics.jsonl", "scores.jsonl", "result.json"):
+        for name in ("metrics.jsonl", "scores.jsonl"):
             found[f"{path.parent.name}/{name}"] = (path.parent / name).read_bytes()
+        result = json.loads((path.parent / "result.json").read_text())
+        del result["seal"]  # which covers the command and the machine
+        found[f"{path.parent.name}/result.json"] = result
     return found
 
 

@@ -64,12 +64,12 @@ def test_transfer_reports_baselines_and_reading(cli: Cli, pack: Path) -> None:
     assert "target only" in ended.out
     assert "never fine-tuned" in ended.out
     assert "source" in ended.out.splitlines()[2]
-    assert "caption: pre-trained for 1 epochs" in ended.out
+    assert "caption: pre-trained for 1 epoch," in ended.out
     words = ("transfer", pack, pack, *SMALL, "--protocol", "paper-text", "--text-epochs", "1")
     ended = cli(*words, "--json")
     assert ended.code == 0, ended.err
     (study,) = ended.json["studies"]
-    notes = "Reading of the paper: text: pre-trained for 1 epochs, then fine-tuned for 1."
+    notes = "Reading of the paper: text: pre-trained for 1 epoch, then fine-tuned for 1."
     assert notes in study["data_notes"]
     assert set(study["arms"][0]["columns"]) == {"source", "target only", "never fine-tuned"}
 

@@ -141,7 +141,7 @@ def test_ctrl_c_saves_every_run_where_it_is(tmp_path: Path) -> None:
     with toy(tmp_path) as process:
         workers = children(process.pid)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(90) == 130
         assert process.stderr is not None
         talk = process.stderr.read()
     assert len(workers) == 2

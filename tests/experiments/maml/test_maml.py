@@ -66,12 +66,12 @@ def test_what_leaves_torch_is_told_how_to_run(
 
 
 def test_a_run_learns_and_leaves_what_it_must(maml_config: MamlConfig, tmp_path: Path) -> None:
-    longer = replace(maml_config, iterations=30)
+    longer = replace(maml_config, iterations=30, inner_lr=0.01)
     document = reports.answer(experiments.run(MAML, [longer], tmp_path))
     (arm,) = document.studies[0].arms
     assert arm.score is not None
     assert arm.score.mean > 0.5  # chance is 1/3; 180 answers are within 0.11 of theirs
-    assert arm.score.low < arm.score.mean < arm.score.high
+    assert arm.score.low < arm.score.mean <= arm.score.high
     run = only_run(tmp_path)
     assert [record["iteration"] for record in run.metrics()] == list(range(30))
     assert np.mean(run.scores()) == pytest.approx(arm.score.mean)

@@ -158,7 +158,7 @@ def test_sample_refuses_what_it_cannot_draw(make_images: MakeImages) -> None:
 
 
 def test_one_class_is_no_episode(make_images: MakeImages) -> None:
-    with pytest.raises(UsageError, match="the split has 1 class; hold out images"):
+    with pytest.raises(UsageError, match=r"at least 2, and the train part of .* has 1 class"):
         Episodes(make_images([6]), ways=2, shots=1, queries=1, seed=0)
 
 
