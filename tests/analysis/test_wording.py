@@ -12,8 +12,7 @@ from metaact.analysis import Interval, difference_text
 
 def _interval(low: float, mean: float, high: float) -> Interval:
     """In points."""
-    ends = {"mean": mean / 100, "low": low / 100, "high": high / 100}
-    return Interval(**ends, n=9, varies="test episodes")
+    return Interval(mean=mean / 100, low=low / 100, high=high / 100, n=9, varies="test episodes")
 
 
 @pytest.mark.parametrize(
