@@ -60,7 +60,7 @@ class Comparison:
     @property
     def summary(self) -> str:
         """The figures alone: "+4.7 points [1.1, 8.3], p = 0.02"."""
-        figures = difference_text(self.interval)
+        figures = difference_text(self.interval, margin=self.margin)
         if self.p_value is None:
             return figures
         return f"{figures}, {p_text(self.p_value, 1 - self.interval.level)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from .bounds import NOTHING, Array, accuracies, check_level, student, wilson_bou
 from .crossed import crossed_bounds, two_way
 from .interval import Interval
 from .intervals import IMAGES, episode_bounds
-from .variation import Variation, agreeing, by_seed, what_varies
+from .variation import Variation, agreeing, by_seed, by_unit, what_varies
 
 METHODS = ("auto", "t", "bca", "wilson")
 FEWEST_FOR_BCA = 20
@@ -53,7 +54,8 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
 
     One seed can only vary over units, one column only over seeds; `varies` says so. Where nothing
     varies at all (600 perfect episodes), Wilson's interval with one trial per unit stands in,
-    whatever the method: no interval has zero width.
+    whatever the method: no interval has zero width. Where only the means of all seeds agree, the
+    interval over units stands in for the one over seeds, and `varies` names the assumption.
 
     Args:
         matrix: Accuracies in 0..1 [seeds, units]; for images 0 or 1; [seeds, 1] where only each
@@ -115,14 +117,24 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
 def _bounds(
     array: Array, found: Variation, *, method: str, trials: float, level: float, seed: int
 ) -> Bounds:
+    def alone(one: Variation) -> Bounds:
+        other = "wilson" if method == "bca" else method
+        return _bounds(array, one, method=other, trials=trials, level=level, seed=seed)
+
     values = found.values(array)
     if method == "bca":
         _check_bca(found)
     if found.over == "both":
+        crossed: Bounds
         if method == "wilson" or two_way(array).variance <= NOTHING:
-            return crossed_bounds(array, trials=trials, level=level)
-        return _symmetric(*_crossed_error(array, level))
+            crossed = crossed_bounds(array, trials=trials, level=level)
+        else:
+            crossed = _symmetric(*_crossed_error(array, level))
+        return _hull(crossed, *(alone(replace(found, over=one)) for one in ("seeds", "units")))
     if _equal(values):
+        if found.over == "seeds" and not _equal(by_unit(array)):
+            # What is left to vary, if other seeds agree too, is the test.
+            return alone(replace(found, over="units"))
         return _nothing_varies(values, found, trials=trials, level=level)
     if method == "bca":
         return bca(values, level=level, seed=seed)
@@ -134,6 +146,11 @@ def _bounds(
         return wilson_bounds(values.mean(), len(values), student(np.inf, level))
     others = found.seeds * found.units // found.n
     return episode_bounds(values, trials=trials * others, level=level)
+
+
+def _hull(*bounds: Bounds) -> tuple[float, float]:
+    """The narrowest bounds that hold all of these."""
+    return min(float(low) for low, _ in bounds), max(float(high) for _, high in bounds)
 
 
 def _seeds_agree(array: Array, found: Variation) -> bool:

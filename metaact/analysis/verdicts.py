@@ -51,9 +51,10 @@ def sentence(found: Comparison) -> str:
 
 def _statement(found: Comparison) -> str:
     first, second = found.first, found.second
-    figures, basis = difference_text(found.interval), basis_of(found)
+    figures = difference_text(found.interval, margin=found.margin)
+    basis = basis_of(found)
     differs = 0 not in found.interval
-    size = difference_text(found.interval, size=True)
+    size = difference_text(found.interval, size=True, margin=found.margin)
     by = f"{first} is {BETTER if found.mean > 0 else WORSE} than {second} by {size}"
     if found.verdict == EQUIVALENT:
         within = f"margin of {points_text(found.margin or 0)}"

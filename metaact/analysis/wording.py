@@ -7,13 +7,17 @@ import math
 from .bounds import NOTHING
 from .interval import Interval, decimals
 
+_MOST = 6
+"""Decimals of a point beyond which two figures count as the same."""
 
-def difference_text(interval: Interval, *, size: bool = False) -> str:
+
+def difference_text(interval: Interval, *, size: bool = False, margin: float | None = None) -> str:
     """A difference in points with its interval: "+4.7 points [1.1, 8.3]".
 
     Args:
         interval: Of the difference, in -1..1.
         size: Drop the sign: for "worse by 4.7 points [1.1, 8.3]".
+        margin: Differences below it, in 0..1, do not matter: no figure is rounded onto or over it.
 
     Examples:
         >>> print(difference_text(Interval(mean=1e-30, low=-3e-4, high=3e-4, n=9, varies="x")))
@@ -22,12 +26,25 @@ def difference_text(interval: Interval, *, size: bool = False) -> str:
     ends = [0.0 if abs(x) <= NOTHING**0.5 else 100 * x for x in _ends(interval)]
     mean, low, high = (-ends[0], -ends[2], -ends[1]) if size and ends[0] < 0 else ends
     digits = decimals((high - low) / 2)
-    while digits < 4 and any(x and not round(x, digits) for x in (low, high)):
-        digits += 1  # an end that is not 0 shows on which side of it it lies
+    edges = [] if margin is None else [100 * margin, -100 * margin]
+    while digits < _MOST and not (
+        all(_keeps_side(x, 0.0, digits) for x in (low, high))
+        and all(_keeps_side(x, edge, digits) for x in (mean, low, high) for edge in edges)
+    ):
+        digits += 1  # a figure shows on which side of 0 and of the margin it lies
     sign = "" if size or not round(mean, digits) else "+"
     if not round(mean, digits):
         return f"0.0 points [{low:z.{digits}f}, {high:z.{digits}f}]"
     return f"{mean:{sign}.{digits}f} points [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def _keeps_side(value: float, edge: float, digits: int) -> bool:
+    """Whether a value, rounded, lies on the side of an edge on which it is; on it is on no side."""
+    if math.isclose(value, edge, abs_tol=10.0**-_MOST):
+        return True
+    shown = round(value, digits)
+    apart = not math.isclose(shown, edge, abs_tol=10.0 ** -(_MOST + 2))
+    return apart and (shown > edge) == (value > edge)
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

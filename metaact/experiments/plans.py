@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaact.errors import RunError, UsageError, check_int
-from metaact.runs import RunStore
+from metaact.runs import Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
+from metaact.runs.run import RESULT
 
 from .evidence import shared_settings
 from .experiment import Experiment
@@ -46,14 +47,19 @@ class Plan:
         study: Experiment, question and settings of the study, for who reads the file.
         seeds: That number.
         made: When it was written.
+        arms: The arms it was made for, each by the settings that tell it from the others.
         looks: Reports before all of them were there.
+        kept: When the first report was made with all of them there, if none was made before; from
+            then on the plan is kept, whatever part of the runs a later report reads.
     """
 
     path: Path
     study: Mapping[str, Any] = field(repr=False)
     seeds: int
     made: str
+    arms: tuple[Mapping[str, Any], ...] = ()
     looks: tuple[Look, ...] = ()
+    kept: str = ""
 
     def write(self) -> None:
         """Keep it.
@@ -62,7 +68,14 @@ class Plan:
             RunError: If the store cannot be written.
         """
         looks = [{"seeds": look.seeds, "when": look.when} for look in self.looks]
-        document = {"seeds": self.seeds, "made": self.made, "looks": looks, "study": self.study}
+        document = {
+            "seeds": self.seeds,
+            "made": self.made,
+            "arms": list(self.arms),
+            "looks": looks,
+            "kept": self.kept,
+            "study": self.study,
+        }
         make_folder(self.path.parent)
         write_atomically(self.path, f"{json.dumps(document, indent=2)}\n".encode())
 
@@ -71,6 +84,10 @@ class Plan:
         if any(look.seeds == seeds for look in self.looks):
             return self
         return replace(self, looks=(*self.looks, Look(seeds=seeds, when=_now())))
+
+    def seen_kept(self) -> Plan:
+        """The same, kept from now on if it was not before."""
+        return self if self.kept else replace(self, kept=_now())
 
 
 def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
@@ -89,7 +106,7 @@ def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
     asked = len({config.seed for config in ready.configs})
     check_int("seeds", asked, minimum=1, maximum=seeds, why="no more than are planned")
     store = ready.library.store
-    for path, study in _studies(ready, by).items():
+    for path, (study, arms) in _studies(ready, by).items():
         known = read_plan(path)
         if known is not None and known.seeds != seeds:
             raise UsageError(
@@ -98,7 +115,31 @@ def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
             )
         if known is None:
             _refuse_after_runs(store, ready.experiment, path, by, seeds)
-            Plan(path=path, study=study, seeds=seeds, made=_now()).write()
+            Plan(path=path, study=study, seeds=seeds, made=_now(), arms=tuple(arms)).write()
+        elif new := [arm for arm in arms if arm not in known.arms]:
+            replace(known, arms=(*known.arms, *new)).write()
+
+
+def seeds_of_arms(plan: Plan, experiment: Experiment, *, by: str) -> list[int]:
+    """How many seeds each arm of a study has in the plan's store, planned arms without any too.
+
+    They are counted in the store, whatever part of it a report reads.
+
+    Args:
+        plan: Of the study.
+        experiment: What its runs are runs of.
+        by: The setting whose values are the arms.
+    """
+    store = RunStore(plan.path.parent.parent)
+    found: list[tuple[Mapping[str, Any], set[int]]] = [(arm, set()) for arm in plan.arms]
+    for run in _runs_of(store, experiment, plan.path, by):
+        if (run.directory / RESULT).is_file():
+            arm = _arm(experiment, run.config, by)
+            seeds = next((seeds for one, seeds in found if one == arm), None)
+            if seeds is None:
+                found.append((arm, seeds := set()))
+            seeds.add(int(run.config["seed"]))
+    return [len(seeds) for _, seeds in found]
 
 
 def read_plan(path: Path) -> Plan | None:
@@ -120,7 +161,9 @@ def read_plan(path: Path) -> Plan | None:
             study=found["study"],
             seeds=int(found["seeds"]),
             made=str(found["made"]),
+            arms=tuple(dict(arm) for arm in found.get("arms", ())),
             looks=looks,
+            kept=str(found.get("kept", "")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
@@ -145,23 +188,40 @@ def plan_path(
     return store / FOLDER / f"{experiment.name}-{digest}.json"
 
 
-def _studies(ready: Ready, by: str) -> dict[Path, dict[str, Any]]:
-    """Each study that holds evidence, by where its plan is kept."""
-    experiment, found = ready.experiment, {}
+def _studies(ready: Ready, by: str) -> dict[Path, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each study that holds evidence, by where its plan is kept: what it is, and its arms."""
+    experiment = ready.experiment
+    found: dict[Path, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     for job in ready.jobs:
         if job.planned.kind == experiment.name:
             config = dict(job.planned.identity)
             path = plan_path(ready.library.store.path, experiment, config, by=by)
             shared = shared_settings(experiment, config, by=by)
-            found[path] = {"experiment": experiment.name, "by": by, "settings": shared}
+            study = {"experiment": experiment.name, "by": by, "settings": shared}
+            _, arms = found.setdefault(path, (study, []))
+            if (arm := _arm(experiment, config, by)) not in arms:
+                arms.append(arm)
     return found
+
+
+def _arm(experiment: Experiment, config: Mapping[str, Any], by: str) -> dict[str, Any]:
+    """What tells a run's arm from the others of its study."""
+    shared = shared_settings(experiment, config, by=by)
+    found = {k: v for k, v in config.items() if k not in shared and k != "seed"}
+    plain: dict[str, Any] = json.loads(json.dumps(found))  # as it is read back
+    return plain
+
+
+def _runs_of(store: RunStore, experiment: Experiment, path: Path, by: str) -> list[Run]:
+    """The runs of a plan's study, complete or not."""
+    runs = [run for run in store.scan(experiment.name, records=False).runs if by in run.config]
+    return [r for r in runs if plan_path(store.path, experiment, r.config, by=by) == path]
 
 
 def _refuse_after_runs(
     store: RunStore, experiment: Experiment, path: Path, by: str, seeds: int
 ) -> None:
-    runs = [run for run in store.scan(experiment.name, records=False).runs if by in run.config]
-    there = [r for r in runs if plan_path(store.path, experiment, r.config, by=by) == path]
+    there = _runs_of(store, experiment, path, by)
     if there:
         raise UsageError(
             "`plan_seeds` must be given before the first run of a study (a plan made after a look "

@@ -135,9 +135,9 @@ class _Comparing:
         study, options = self.study, self.options
         reference = self._reference()
         pairs = [(a.name, b) for a in study.arms if (b := self._other(a, reference))]
-        comparisons = self.compare(pairs)
-        failed = failures.tests(study, pairs)
         at_one = learned.at_one_rate(study)
+        comparisons, answered = learned.answer(study, pairs, at_one, self.compare)
+        failed = failures.tests(study, pairs)
         columns = {arm.name: self._columns(arm) for arm in study.arms}
         arms = [self._arm(arm, columns[arm.name]) for arm in study.arms]
         notes = [
@@ -172,7 +172,7 @@ class _Comparing:
             ),
             sensitivity=tuning.sensitivity(study, lambda arm: self._interval(arm, options.over)),
             ranks=self._ranks(),
-            learned=learned.answer(study, at_one, self.compare),
+            learned=answered,
             notes=notes,
             data_notes=describe.data_notes(study),
             column_notes=list(
@@ -198,30 +198,31 @@ class _Comparing:
         same = [a for a in self.study.arms if a.value == reference and a.rates == arm.rates]
         return same[0].name if same and same[0] is not arm else None
 
-    def compare(
-        self, pairs: Sequence[learned.Pair], among: Sequence[int] | None = None
-    ) -> list[analysis.Comparison]:
+    def compare(self, questions: Sequence[learned.Question]) -> list[analysis.Comparison | None]:
         """Paired comparisons, one family, each on the seeds that both arms have.
 
-        A pair with fewer than two scores to compare has none.
-
         Args:
-            pairs: Names of both arms.
-            among: The seeds that may count; None for all.
+            questions: Names of both arms, and the seeds that may count. A pair that is asked twice
+                about the same seeds is one question of the family.
+
+        Returns:
+            One for each question, None where a pair has fewer than two scores to compare.
         """
         per_unit = self.study.per_unit
         cases: list[tuple[learned.Pair, Array, Array]] = []
-        rows: list[list[int]] = []
-        for first, second in pairs:
+        keys: list[tuple[learned.Pair, list[int]]] = []
+        asked: list[tuple[learned.Pair, list[int]]] = []
+        for (first, second), among in questions:
             a, b = self.study.arm(first), self.study.arm(second)
             shared = [seed for seed in a.seeds if seed in b.seeds]
             shared = [seed for seed in shared if among is None or seed in among]
-            if not shared:
+            asked.append(((first, second), shared))
+            if not shared or asked[-1] in keys:
                 continue
             one, other = (self._better(arm.matrix(shared, per_unit=per_unit)) for arm in (a, b))
             if one.size > 1:
                 cases.append(((first, second), one, other))
-                rows.append(shared)
+                keys.append(asked[-1])
         found = analysis.compare_pairs(
             cases,
             unit=self.study.measure.unit,
@@ -230,9 +231,10 @@ class _Comparing:
             margin=self.options.margin,
             replacement=self.study.measure.replacement,
             trials_per_unit=self._trials(per_unit),
-            aligned=all(row == rows[0] for row in rows),
+            aligned=all(shared == keys[0][1] for _, shared in keys),
         )
-        return [self._with_losses(comparison) for comparison in found]
+        whole = [self._with_losses(comparison) for comparison in found]
+        return [whole[keys.index(key)] if key in keys else None for key in asked]
 
     def _trials(self, per_unit: bool) -> int | None:
         """Answers behind one score of a matrix; None where that is not known."""

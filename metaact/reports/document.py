@@ -226,7 +226,7 @@ class PlanReport:
         file: Where the plan is kept.
         seeds: Planned number of seeds of every arm.
         made: When, as in "2026-11-26 14:05".
-        there: Fewest and most seeds that an arm has.
+        there: Fewest and most seeds that an arm has in the store, planned arms without a run too.
         looks: Earlier reports that came before all planned seeds were there: seeds and when.
         state: "kept", "looked at early" or "not kept" (there are more seeds than planned).
         sentence: The same for a reader.

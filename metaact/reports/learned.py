@@ -6,8 +6,9 @@ baseline whose initialisation passes on as much as A₀ does:
     A - B = (A - A₀) + (A₀ - B*) + (B* - B)
              learning    shape       gain
 
-Every part is a paired comparison of two arms on the same seeds and tests, and all four statements
-are one family: their intervals hold together.
+Every part is a paired comparison of two arms on the same seeds and tests. All four statements and
+the differences to the reference are one family: their intervals hold together, and a difference
+that is asked for in both places has one interval.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from . import curves
 from .document import Learned, Part
 
 Pair = tuple[str, str]
+Question = tuple[Pair, Sequence[int] | None]
+"""Names of two arms, and the seeds that may count; None for all."""
 
 
 def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
@@ -74,39 +77,62 @@ def _suits_all(arms: Sequence[Arm], sign: int) -> tuple[int, int, float]:
 
 def answer(
     study: Study,
+    wanted: Sequence[Pair],
     names: Mapping[str, str],
-    compare: Callable[..., Sequence[Comparison]],
+    compare: Callable[[Sequence[Question]], Sequence[Comparison | None]],
     *,
     among: Sequence[int] | None = None,
-) -> Learned | None:
-    """Take the difference apart, and say what is left of "learned".
+) -> tuple[list[Comparison], Learned | None]:
+    """Compare pairs of arms; take the difference apart, and say what is left of "learned".
 
-    All parts are compared on the seeds that all arms in them have, so that they add up. Total and
-    parts are corrected together: the chance that any of the statements is false is 1 - level.
+    All parts are compared on the seeds that all arms in them have, so that they add up. Pairs,
+    total and parts are corrected together: the chance that any statement is false is 1 - level.
     Where nothing could be learned the runs are no evidence on learning, and that part is left out.
 
     Args:
         study: The runs.
+        wanted: The pairs that are compared anyway.
         names: Name of the arm of each activation: at one shared rate, or each at its own.
-        compare: Compares pairs of arms among given seeds, corrected over all pairs.
+        compare: Compares pairs of arms among given seeds, corrected over all of them.
         among: The seeds that may count; None for all.
 
     Returns:
-        The question's part of the document; None where it cannot be answered (see `why_not`).
+        The comparisons of `wanted` that can be made; and the question's part of the document, None
+        where it cannot be answered (see `why_not`).
     """
+    asked, seeds = _parts(study, names, among)
+    questions: list[Question] = [(pair, among) for pair in wanted]
+    questions += [(pair, seeds) for pair in asked.values()]
+    made = compare(questions)
+    comparisons = [found for found in made[: len(wanted)] if found]
+    parts = [found for found in made[len(wanted) :] if found]
+    if not parts or len(parts) < len(asked):
+        return comparisons, None
+    return comparisons, _learned(study, asked, seeds, among, dict(zip(asked, parts, strict=True)))
+
+
+def _parts(
+    study: Study, names: Mapping[str, str], among: Sequence[int] | None
+) -> tuple[dict[str, Pair], list[int]]:
+    """The parts that can be told, by name, and the seeds that all arms in them have."""
     there = {a: name for a, name in names.items() if study.arm(name).scored}
     asked = dict(pairs(there))
-    if not asked:
-        return None
     seeds = [s for s in _shared_seeds(study, asked) if among is None or s in among]
-    first = asked["learning"][0]
-    second = asked.get("total", (first, None))[1]
-    if _fixed(study, first):
+    if asked and _fixed(study, asked["learning"][0]):
         del asked["learning"]
-    made = compare(list(asked.values()), among=seeds)
-    if not asked or len(made) < len(asked):
-        return None
-    found = dict(zip(asked, made, strict=True))
+    return asked, seeds
+
+
+def _learned(
+    study: Study,
+    asked: Mapping[str, Pair],
+    seeds: list[int],
+    among: Sequence[int] | None,
+    found: Mapping[str, Comparison],
+) -> Learned:
+    """The question's part of the document, from the comparison of each part."""
+    first = asked["total" if "total" in asked else "learning"][0]
+    second = asked["total"][1] if "total" in asked else None
     return Learned(
         first=first,
         second=second,
@@ -198,7 +224,7 @@ def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> 
     said = _kept(first)
     if "learning" in found:
         learning = found["learning"]
-        said = f"{_learning(first, learning)} ({learning.summary})"
+        said = f"{_of_learning(first, learning)} ({learning.summary})"
     if second is None:
         return f"{said[0].upper()}{said[1:]}."
     total = found["total"]
@@ -219,7 +245,7 @@ def _answer(first: str, second: str | None, found: Mapping[str, Comparison]) -> 
     )
 
 
-def _learning(first: str, learning: Comparison) -> str:
+def _of_learning(first: str, learning: Comparison) -> str:
     """What is said of learning, by its verdict."""
     if learning.verdict == "equivalent" and 0 not in learning.interval:
         way = "helps" if learning.mean > 0 else "hurts"

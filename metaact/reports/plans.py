@@ -10,7 +10,7 @@ from pathlib import Path
 
 from metaact.errors import RunError
 from metaact.experiments.evidence import Study
-from metaact.experiments.plans import Plan, plan_path, read_plan
+from metaact.experiments.plans import Plan, plan_path, read_plan, seeds_of_arms
 from metaact.settings import counted
 
 from .document import Document, PlanReport
@@ -23,11 +23,13 @@ def report(study: Study) -> PlanReport | None:
     found = _plan(study)
     if found is None:
         return None
-    counts = [len(arm.records) for arm in study.arms]
+    counts = seeds_of_arms(found, study.experiment, by=study.by)
     there = min(counts), max(counts)
     looks = [(look.seeds, look.when) for look in found.looks]
     if there[1] > found.seeds:
         state = NOT_KEPT
+    elif found.kept:
+        state = KEPT
     else:
         state = EARLY if looks or there[0] < found.seeds else KEPT
     return PlanReport(
@@ -58,23 +60,32 @@ def _sentence(plan: Plan, there: tuple[int, int], state: str) -> str:
     earlier = [f"{counted('seed')(look.seeds)} ({look.when})" for look in plan.looks]
     seen = f" at {', '.join(earlier)}" if earlier else ""
     if there[0] < plan.seeds:
-        now = f"now, with {there[0]}"
+        now = f"now, with {there[0]} of an arm"
         return f"{said}. Looked at early:{seen}{' and ' if seen else ' '}{now}."
     return f"{said}. Looked at early:{seen}; every arm has them by now."
 
 
 def note_looks(document: Document) -> list[str]:
-    """Record that a study was reported before its planned seeds were there.
+    """Record that a study was reported before its planned seeds were there, or with all of them.
 
     Returns:
-        A line for each look that could not be recorded.
+        A line for each report that could not be recorded.
     """
     lines = []
     for found in (study.plan for study in document.studies if study.plan):
         kept = read_plan(Path(found.file))
-        if kept is not None and found.there[0] < kept.seeds:
-            try:
-                kept.looked_at(found.there[0]).write()
-            except RunError as error:
-                lines.append(f"this early look is not recorded: {error}")
+        if kept is None or found.state == NOT_KEPT:
+            continue
+        full = found.there[0] >= kept.seeds
+        if found.state == KEPT:
+            noted = kept.seen_kept()
+        else:
+            noted = kept if full else kept.looked_at(found.there[0])
+        if noted == kept:
+            continue
+        try:
+            noted.write()
+        except RunError as error:
+            what = "that the plan was kept" if full else "this early look"
+            lines.append(f"{what} is not recorded: {error}")
     return lines

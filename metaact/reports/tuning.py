@@ -27,7 +27,7 @@ def validation(arm: Arm) -> float | None:
 def tuned(
     study: Study,
     reference: str,
-    compare: Callable[..., Sequence[Comparison]],
+    compare: Callable[[Sequence[learned.Question]], Sequence[Comparison | None]],
     report: Callable[[Arm], ArmReport],
 ) -> Tuned | None:
     """Every arm at the rates that were best for it on the validation part.
@@ -38,7 +38,7 @@ def tuned(
     Args:
         study: The runs.
         reference: The arm that the others are compared with.
-        compare: Compares pairs of arms on the given seeds, corrected together.
+        compare: Compares pairs of arms, each on the given seeds, corrected together.
         report: What is told of an arm.
 
     Returns:
@@ -64,13 +64,14 @@ def tuned(
     other = found.get(reference)  # None: at no rate all of its seeds are there, as the notes say
     pairs = [(name, other) for name in found.values() if other is not None and name != other]
     arms = [_on_seeds(study.arm(name), scoring) for name in found.values()]
+    comparisons, answered = learned.answer(study, pairs, found, compare, among=scoring)
     return Tuned(
         chosen=found,
-        comparisons=list(compare(pairs, among=scoring)) if pairs else [],
+        comparisons=comparisons,
         arms=[_without_curves(report(arm)) for arm in arms if arm.records],
         chosen_on=choosing,
         scored_on=scoring,
-        learned=learned.answer(study, found, compare, among=scoring),
+        learned=answered,
         budget=tried,
         notes=[_who_chose(choosing, scoring), *tried.notes()],
     )

@@ -197,3 +197,39 @@ def test_over_both_is_never_narrower_than_over_one(seeds: int, spread: float) ->
             for over in ("both", "units", "seeds")
         }
         assert widths["both"] >= max(widths["units"], widths["seeds"]) - 1e-12
+
+
+def _agreeing(seeds: int, units: int, images: bool, same: bool) -> np.ndarray:
+    """Seeds with one and the same mean: the same answers, or the same answers moved along."""
+    generator = np.random.default_rng(units)
+    row = generator.integers(0, 2 if images else 26, units) / (1 if images else 25)
+    return np.stack([row if same else np.roll(row, seed) for seed in range(seeds)])
+
+
+@pytest.mark.parametrize("method", ["wilson", "t"])
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("images", [True, False])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_over_both_holds_each_source_alone_where_seeds_agree(
+    seeds: int, images: bool, same: bool, method: str
+) -> None:
+    unit, trials = ("test images", 1) if images else ("test episodes", 25)
+    for units in (4, 20, 50):
+        matrix = _agreeing(seeds, units, images, same)
+        both, over_seeds, over_units = (
+            estimate(matrix, unit=unit, trials_per_unit=trials, over=over, method=method)
+            for over in ("both", "seeds", "units")
+        )
+        for alone in (over_seeds, over_units):
+            assert both.low <= alone.low
+            assert alone.high <= both.high
+        assert "assuming that other training seeds agree" in over_seeds.varies
+
+
+def test_agreeing_seeds_are_as_uncertain_as_their_episodes() -> None:
+    matrix = np.tile(np.random.default_rng(0).uniform(0.6, 0.8, 50), (3, 1))
+    over_seeds, over_units = (
+        estimate(matrix, unit="test episodes", trials_per_unit=25, over=over)
+        for over in ("seeds", "units")
+    )
+    assert _ends(over_seeds) == _ends(over_units)

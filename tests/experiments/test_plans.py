@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,34 @@ def test_a_plan_that_is_kept(cli: Cli, words: list[str], tmp_path: Path) -> None
     (file,) = (tmp_path / "runs" / FOLDER).iterdir()
     assert json.loads(file.read_text())["seeds"] == 2
     assert cli("runs", "list", str(tmp_path / "runs")).code == 0
+
+
+def test_a_planned_arm_without_a_run_is_missed(cli: Cli, words: list[str], tmp_path: Path) -> None:
+    limited = _plan(cli, *words, "--plan-seeds", "2", "--limit", "2")
+    assert limited["state"] == "looked at early"
+    assert limited["there"] != [2, 2]
+
+
+def test_a_part_of_the_runs_neither_keeps_nor_spoils_a_plan(
+    cli: Cli, words: list[str], tmp_path: Path
+) -> None:
+    store = str(tmp_path / "runs")
+    assert _plan(cli, *words, "--plan-seeds", "2")["state"] == "kept"
+    one = next(path for path in (tmp_path / "runs" / "converge").iterdir() if "relu" in path.name)
+    part = _plan(cli, "compare", str(one))
+    assert (part["state"], part["looks"]) == ("kept", [])
+    assert _plan(cli, "compare", store)["state"] == "kept"
+    shutil.rmtree(one)
+    assert _plan(cli, "compare", store)["state"] == "kept"
+
+
+def test_the_plan_stands_in_the_table_of_numbers(
+    cli: Cli, words: list[str], tmp_path: Path
+) -> None:
+    assert cli(*words, "--plan-seeds", "2").code == 0
+    shown = cli("compare", str(tmp_path / "runs"), "--csv").out
+    rows = list(csv.DictReader(io.StringIO(shown)))
+    assert {(row["planned_seeds"], row["plan"]) for row in rows} == {("2", "kept")}
 
 
 def test_a_look_before_all_seeds_are_there_is_remembered(

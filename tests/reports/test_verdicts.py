@@ -182,13 +182,26 @@ def _as_text(document: Document) -> str:
 PARTS = {"arelu": 0.80, "arelu-frozen": 0.79, "relu-gain": 0.72, "relu": 0.60}
 
 
-def test_the_four_statements_are_one_family(tmp_path: Path, synthetic: ModuleType) -> None:
+def test_the_four_statements_and_the_differences_are_one_family(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
     (study,) = _read(_store(tmp_path, synthetic, PARTS)).studies
     parts = [part.difference for part in study.learned.parts]
-    assert [c.compared for c in parts] == [4] * 4
+    # Three arms beside relu, and of the four statements two more: learning and shape.
+    assert [c.compared for c in [*parts, *study.comparisons]] == [5] * 7
     for c in parts:
-        assert c.p_value == pytest.approx(min(1, 4 * c.p_alone))
+        assert c.p_value == pytest.approx(min(1, 5 * c.p_alone))
     assert "asked alone" in text.plain(_read(tmp_path))
+
+
+def test_a_difference_has_one_interval_on_a_page(tmp_path: Path, synthetic: ModuleType) -> None:
+    (study,) = _read(_store(tmp_path, synthetic, PARTS)).studies
+    by_pair: dict[tuple[str, str], set[tuple[float, float, str]]] = {}
+    for c in [*study.comparisons, *(part.difference for part in study.learned.parts)]:
+        found = by_pair.setdefault((c.first, c.second), set())
+        found.add((c.interval.low, c.interval.high, c.verdict))
+    assert ("arelu", "relu") in by_pair
+    assert all(len(found) == 1 for found in by_pair.values())
 
 
 def test_a_shown_difference_below_the_margin_is_not_called_none(

@@ -74,7 +74,9 @@ def interval_plot(
         for row, (name, interval) in enumerate(intervals.items()):
             _row(axes, row, interval, shown[name], filled=settled[name])
             if not narrow:
-                words = difference_text(interval) if differences else str(interval)
+                words = str(interval)
+                if differences:
+                    words = difference_text(interval, margin=margin)
                 right = axes.get_yaxis_transform()
                 axes.text(1.02, row, words, transform=right, va="center", fontsize=8)
         name_rows(axes, list(intervals), width)

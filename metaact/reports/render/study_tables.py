@@ -273,7 +273,9 @@ def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) 
 
 def _difference_cells(found: Comparison) -> Row:
     """The difference with its simultaneous interval, the one asked alone, and p."""
-    alone = difference_text(found.alone).replace(" points", "").partition(" ")[2]
+    alone = (
+        difference_text(found.alone, margin=found.margin).replace(" points", "").partition(" ")[2]
+    )
     cells = {"difference": difference(found)}
     if found.compared > 1:
         cells["asked alone"] = alone
@@ -330,7 +332,7 @@ def interval(found: Interval | None) -> str:
 
 def difference(comparison: Comparison) -> str:
     """A difference in points with its interval: "+4.7 [1.1, 8.3]"."""
-    return difference_text(comparison.interval).replace(" points", "")
+    return difference_text(comparison.interval, margin=comparison.margin).replace(" points", "")
 
 
 def p_value(p: float, threshold: float) -> str:

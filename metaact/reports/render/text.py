@@ -121,6 +121,7 @@ _FIELDS = (
     *("counting_failed_low", "counting_failed_high", "interquartile_mean"),
     *("reference", "difference", "difference_low", "difference_high", "difference_varies"),
     *("alone_low", "alone_high", "p_value", "p_alone", "compared", "probability", "verdict"),
+    *("planned_seeds", "plan"),
 )
 
 
@@ -156,6 +157,8 @@ def _record(study: StudyReport, arm: ArmReport) -> dict[str, object]:
         "validation": arm.validation,
         "interquartile_mean": arm.interquartile,
     }
+    if study.plan:
+        record |= {"planned_seeds": study.plan.seeds, "plan": study.plan.state}
     if arm.failure_share:
         share = arm.failure_share
         record |= {"failed_share": share.mean, "failed_low": share.low, "failed_high": share.high}
