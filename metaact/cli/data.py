@@ -55,7 +55,7 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
     type=FileStem(),
     help="Where to write, without suffix. [default: NAME in the current folder]",
 )
-@click.option("--ways", type=int, default=MamlConfig().ways, show_default=True, help="Classes.")
+@click.option("--ways", type=int, help="Classes. [default: 5, or as many as the test part has]")
 @click.option("--shots", type=int, default=MamlConfig().shots, show_default=True, help="Support.")
 @click.option("--queries", type=int, default=5, show_default=True, help="Query images per class.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which episode to draw.")
@@ -68,7 +68,7 @@ def show(
     name: str,
     data_root: Path | None,
     out: Path | None,
-    ways: int,
+    ways: int | None,
     shots: int,
     queries: int,
     seed: int,

@@ -80,12 +80,16 @@ def fetch(name: str, root: Path | None = None) -> str:
     return f"{name}: {parts}; held out: {split.held_out}; in {root}"
 
 
+DEFAULT_WAYS = 5
+"""Classes of an episode that is shown, where the data have as many."""
+
+
 def pictures(
     name: str,
     root: Path | None,
     target: Path,
     *,
-    ways: int,
+    ways: int | None,
     shots: int,
     queries: int,
     seed: int,
@@ -97,7 +101,7 @@ def pictures(
         name: A name of the catalogue, a folder or a pack.
         root: Data root; None for the default.
         target: Where to write, without suffix.
-        ways: Classes of the episode.
+        ways: Classes of the episode; None is 5, or as many as there are.
         shots: Support images per class.
         queries: Query images per class.
         seed: Which episode.
@@ -114,6 +118,7 @@ def pictures(
     with renamed(dataset="name"):
         split = tasks.split(name, root=root, hold_out=hold_out)
     train, test = split.train, split.test
+    ways = min(DEFAULT_WAYS, test.classes) if ways is None else ways
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0
     )

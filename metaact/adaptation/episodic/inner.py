@@ -11,7 +11,7 @@ from metaact.errors import UsageError
 
 Parameters = dict[str, Tensor]
 
-_NO_GRADIENT = (
+NO_GRADIENT = (
     "`model` must compute its logits from the parameters that adapt; got logits without a gradient "
     "(something in it detaches them, or works outside of PyTorch)."
 )
@@ -48,7 +48,7 @@ def adapt(
             at = parameters if exact else _leaves(parameters)
             value = loss(at)
             if not value.requires_grad:
-                raise UsageError(_NO_GRADIENT)
+                raise UsageError(NO_GRADIENT)
             gradients = torch.autograd.grad(
                 value, list(at.values()), create_graph=exact, allow_unused=True
             )

@@ -16,6 +16,7 @@ from torch.nn import functional
 from metaact.adaptation.stateless import Stateless, logits_of
 from metaact.errors import MissingDependencyError, UsageError
 
+from .inner import NO_GRADIENT
 from .problem import Batch, Outcome, Problem
 from .scoring import check_logits, joined, score
 
@@ -70,6 +71,8 @@ def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
             for _ in range(inner_steps):
                 logits = forward(learner, task.support[0])
                 check_logits(logits.unsqueeze(0), task.support_labels)
+                if not logits.requires_grad:
+                    raise UsageError(NO_GRADIENT)
                 learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
         logits = forward(learner, task.query[0])
         outcomes.append(score(logits.unsqueeze(0), task.query_labels))

@@ -411,6 +411,7 @@ class _Recurrent(nn.Module):
         (lambda: nn.DataParallel(nn.Linear(6, 3)), "loop", "pass its `.module`"),
         (_Detached, "loop", "logits without a gradient"),
         (_Detached, "vectorised", "logits without a gradient"),
+        (_Detached, "learn2learn", "logits without a gradient"),
     ],
 )
 def test_refused_by_name(
