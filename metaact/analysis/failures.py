@@ -76,7 +76,12 @@ def failure_p(first: Collection[int], second: Collection[int], seeds: Collection
 
 
 def with_failures(
-    scores: ArrayLike, failed: int, *, value: float, level: float = 0.95
+    scores: ArrayLike,
+    failed: int,
+    *,
+    value: float,
+    trials: int | None = None,
+    level: float = 0.95,
 ) -> Interval | None:
     """Mean score over all seeds, those that failed counted at the value of a failure.
 
@@ -90,6 +95,8 @@ def with_failures(
         scores: Mean scores of the seeds that did not fail, in 0..1.
         failed: How many failed.
         value: What a failed seed counts.
+        trials: Number of test images, for the case that all these scores agree (see
+            `seed_interval`); `varies` then names what is assumed.
         level: Confidence level.
 
     Returns:
@@ -105,10 +112,12 @@ def with_failures(
         return None
     each = (1 + check_level(level)) / 2
     share = failure_share(failed, n, level=each)
-    mean, low, high = 0.0, 0.0, 1.0
+    mean, low, high, varies = 0.0, 0.0, 1.0, SEEDS
     if len(values) > 1:
-        found = seed_interval(values, level=each)
+        found = seed_interval(values, trials=trials, level=each)
         mean, low, high = found.mean, found.low, found.high
+        if found.varies != SEEDS:
+            varies = f"{SEEDS}; of those that did not fail, {found.varies}"
     elif len(values):
         mean = float(accuracies("scores", values, dimensions=1)[0])
     ends = [(1 - f) * m + f * value for f in (share.low, share.high) for m in (low, high)]
@@ -119,7 +128,7 @@ def with_failures(
         high=max(*ends, centre),
         level=level,
         n=n,
-        varies=SEEDS,
+        varies=varies,
         seeds=n,
     )
 

@@ -64,7 +64,7 @@ def _statement(found: Comparison) -> str:
     if differs:
         return f"{by} ({basis})."
     shown = f"No difference shown between {first} and {second}: {figures} ({basis})"
-    return f"{shown}{_needed(found)}."
+    return f"{shown}{needed_text(found)}."
 
 
 def basis_of(found: Comparison) -> str:
@@ -83,8 +83,8 @@ def basis_of(found: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _needed(found: Comparison) -> str:
-    """What would settle it, where any number would and one more is needed."""
+def needed_text(found: Comparison) -> str:
+    """What of the sentence says how many more would settle it; "" where nothing does."""
     if not found.mean or found.assumes:
         return ""
     alone = ""
@@ -101,5 +101,9 @@ def _needed(found: Comparison) -> str:
 
 def more_text(name: str, number: int) -> str:
     """How many more of what: "14 more training seeds"."""
-    # "episodes" and "seeds" lose their plural, as in "1 more training seed".
-    return f"{roughly(number)} more {name if number > 1 else name.removesuffix('s')}"
+    return f"{roughly(number)} more {things(name, number)}"
+
+
+def things(name: str, number: int) -> str:
+    """The name of so many things: one of "training seeds" is a "training seed"."""
+    return name if number != 1 else name.removesuffix("s")

@@ -293,7 +293,11 @@ class _Comparing:
             attention_layers=int(results[0].get("attention_layers", 0)),
             failure_share=analysis.failure_share(len(arm.failed), len(arm.records), level=level),
             counted=analysis.with_failures(
-                list(by_seed.values()), len(arm.failed), value=study.measure.failed, level=level
+                list(by_seed.values()),
+                len(arm.failed),
+                value=study.measure.failed,
+                trials=study.measure.units or None,
+                level=level,
             ),
             interquartile=analysis.interquartile_mean(
                 [*by_seed.values(), *[study.measure.failed] * len(arm.failed)]

@@ -62,7 +62,8 @@ def watched(study: Study) -> str | None:
 def area(study: Study, arm: Arm, *, level: float = 0.95) -> analysis.Interval | None:
     """Area under the watched curve as a mean score, with its interval over seeds.
 
-    None if a seed failed or there is one seed only of which nothing could vary.
+    None if a seed failed or there is one seed only of which nothing could vary. Where all agree,
+    the interval is over the test's images or episodes, and says what it assumes.
     """
     name = watched(study)
     if name is None or arm.failed or len(arm.scored) < 2:
@@ -73,7 +74,7 @@ def area(study: Study, arm: Arm, *, level: float = 0.95) -> analysis.Interval | 
         if len(series) < 2:
             return None
         areas.append(analysis.area_under_curve(list(series), list(series.values())))
-    return analysis.seed_interval(areas, level=level)
+    return analysis.seed_interval(areas, trials=study.measure.units or None, level=level)
 
 
 def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:

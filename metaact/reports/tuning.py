@@ -8,12 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from metaact.analysis import Comparison, Interval
+from metaact.analysis.intervals import SEEDS
+from metaact.analysis.verdicts import needed_text
 from metaact.experiments.evidence import Arm, Study
 from metaact.experiments.tuning import Trial, budget, choose, divide
 from metaact.settings import spans
 
 from . import learned
 from .document import ArmReport, Point, Sensitivity, Tuned
+
+SCORING = "scoring seeds"
+"""What the tuned reading compares arms on: two thirds of all seeds."""
 
 
 def validation(arm: Arm) -> float | None:
@@ -64,7 +69,11 @@ def tuned(
     other = found.get(reference)  # None: at no rate all of its seeds are there, as the notes say
     pairs = [(name, other) for name in found.values() if other is not None and name != other]
     arms = [_on_seeds(study.arm(name), scoring) for name in found.values()]
-    comparisons, answered = learned.answer(study, pairs, found, compare, among=scoring)
+
+    def compare_scoring(asked: Sequence[learned.Question]) -> list[Comparison | None]:
+        return [_in_scoring_seeds(c) if c else None for c in compare(asked)]
+
+    comparisons, answered = learned.answer(study, pairs, found, compare_scoring, among=scoring)
     return Tuned(
         chosen=found,
         comparisons=comparisons,
@@ -95,8 +104,17 @@ def _who_chose(choosing: Sequence[int], scoring: Sequence[int]) -> str:
     names = ["seed " if len(seeds) == 1 else "seeds " for seeds in (choosing, scoring)]
     return (
         f"The rates were chosen by {names[0]}{spans(choosing)} and are scored on "
-        f"{names[1]}{spans(scoring)}: a network that is good by luck in both would flatter."
+        f"{names[1]}{spans(scoring)}: a network that is good by luck in both would flatter. Of "
+        f"seeds that are added a third chooses; only the others are {SCORING}."
     )
+
+
+def _in_scoring_seeds(found: Comparison) -> Comparison:
+    """The comparison, with what would settle it counted in seeds that score: more must choose."""
+    needed = {SCORING if name == SEEDS else name: n for name, n in found.needed.items()}
+    renamed = replace(found, needed=needed)
+    said = found.sentence.replace(needed_text(found), needed_text(renamed))
+    return replace(renamed, sentence=said)
 
 
 def _on_seeds(arm: Arm, seeds: Sequence[int]) -> Arm:

@@ -58,6 +58,10 @@ def test_a_failed_seed_counts_what_a_failure_counts() -> None:
 
 
 def test_no_seed_and_no_survivor() -> None:
+    agreeing = with_failures([0.9] * 3, 0, value=0.9, trials=1000)
+    assert agreeing is not None
+    assert agreeing.high - agreeing.low < 0.05
+    assert "assuming that other training seeds agree, as these 3 do" in agreeing.varies
     assert with_failures([], 0, value=0.1) is None
     lost = with_failures([], 3, value=0.1)
     assert lost is not None

@@ -227,6 +227,27 @@ def test_extra_seeds_at_one_rate_play_no_part_in_the_choice(
     assert (tuned.budget.runs_per_arm, tuned.budget.equal) == (4, True)
 
 
+def test_more_seeds_of_the_tuned_reading_are_seeds_that_score(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    for arm, mean in (("arelu", 0.72), ("relu", 0.70)):
+        for seed in range(9):
+            here = mean + 0.05 * np.sin(7 * seed + len(arm))
+            for rate, validation in ((0.005, 0.5), (0.02, 0.9)):
+                settings = {"inner_lr": rate, "validation": validation}
+                synthetic.maml(tmp_path, arm, seed, scores(here, seed), **settings)
+    document = compare(gather([tmp_path]))
+    tuned = document.studies[0].tuned
+    (found,) = tuned.comparisons
+    assert found.verdict == "no difference shown"
+    assert found.needed["scoring seeds"] > 0
+    assert "more scoring seeds" in found.sentence
+    assert "training seeds would" not in found.sentence
+    assert "Of seeds that are added a third chooses" in " ".join(tuned.notes)
+    plain = document.studies[0].comparisons[0]
+    assert "more training seeds" in plain.sentence
+
+
 def test_one_rate_has_one_reading(document: Document) -> None:
     (study,) = document.studies
     assert study.tuned is None

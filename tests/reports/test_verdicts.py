@@ -107,6 +107,24 @@ def test_a_seed_far_from_the_others_is_named(tmp_path: Path, synthetic: ModuleTy
     assert any("relu: seed 4 lies far from the others" in note for note in study.notes)
 
 
+def test_agreeing_seeds_are_over_the_test_in_every_table(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    answers = [list(np.arange(1000) < right) for right in (700, 800, 850)]
+    for activation, seeds in (("relu", 3), ("elu", 4)):
+        for seed in range(seeds):
+            config = ConvergeConfig(activation=activation, dataset="mnist", seed=seed)
+            synthetic.converge(tmp_path, config, answers, diverged=seed == 3)
+    document = _read(tmp_path)
+    (study,) = document.studies
+    area = study.arm("relu").area
+    assert 0.01 < area.high - area.low < 0.08
+    assert "assuming that other training seeds agree" in area.varies
+    shown = " ".join(text.plain(document).split())
+    assert "95 % interval over test images (assuming that other training seeds agree" in shown
+    assert "of those that did not fail, test images (assuming that other" in shown
+
+
 @pytest.mark.parametrize("last", ["diverged", "stuck"])
 def test_a_diverged_seed_makes_no_arm_look_faster(
     last: str, tmp_path: Path, synthetic: ModuleType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metaact.analysis import Comparison
+from metaact.analysis.verdicts import things
 from metaact.analysis.wording import roughly
 from metaact.reports.document import Learned, StudyReport, Time
 from metaact.settings import counted
@@ -66,8 +67,9 @@ def _settle(comparison: Comparison | None) -> str:
     """How much more would make this difference stand out, if it is the true one."""
     if comparison is None or comparison.verdict != "no difference shown" or comparison.assumes:
         return ""
-    enough = [f"{roughly(count)} {name}" for name, count in comparison.needed.items() if count]
-    never = [f"{name} alone cannot" for name, count in comparison.needed.items() if count is None]
+    needed = comparison.needed.items()
+    enough = [f"{roughly(count)} {things(name, count)}" for name, count in needed if count]
+    never = [f"{name} alone cannot" for name, count in needed if count is None]
     return "; ".join([" or ".join(enough), *never] if enough else never)
 
 

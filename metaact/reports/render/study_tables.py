@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metaact.analysis import Comparison, Interval, difference_text
+from metaact.analysis.intervals import SEEDS
 from metaact.analysis.wording import p_figure
 from metaact.reports.document import (
     ArmReport,
@@ -123,6 +124,8 @@ def failures(study: StudyReport) -> StudyTable:
         f"The second score counts them at {100 * measure.failed:g} %; its {level} interval allows "
         "for how many fail. Interquartile mean: of the middle half of all seeds.",
     ]
+    varying = dict.fromkeys(arm.counted.varies for arm in study.arms if arm.counted)
+    notes += [f"Where scores agree it is over {what}." for what in varying if what != SEEDS]
     if tests:
         notes.append(
             "Only here, only there: seeds on which just this arm, or just the reference, failed; "
@@ -243,12 +246,13 @@ def speed(study: StudyReport) -> StudyTable:
         row = {"arm": arm.name, "area under the curve": interval(arm.area)}
         row |= {f"to {100 * time.threshold:g} %": duration(time) for time in arm.times}
         rows.append(row)
+    varying = dict.fromkeys(arm.area.varies for arm in study.arms if arm.area)
     curve = next((time.curve for arm in study.arms for time in arm.times), study.measure.test)
     notes = [
         f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s. Time: median over seeds "
         "(Kaplan-Meier); a seed that never gets there, or diverges, is censored at its planned "
-        f"end. Area: mean height of the curve, {percents(study.level)} interval over training "
-        "seeds."
+        f"end. Area: mean height of the curve, {percents(study.level)} interval over "
+        f"{' / '.join(varying or [SEEDS])}."
     ]
     return _table(study, "How fast", rows, notes)
 
