@@ -16,6 +16,7 @@ import pytest
 
 from metaact.experiments import ConvergeConfig, TransferConfig
 from metaact.reports import Document, compare, gather, page, text
+from metaact.reports.render import study_tables
 
 
 def scores(mean: float, seed: int, episodes: int = 60) -> list[float]:
@@ -210,6 +211,16 @@ def test_the_four_statements_and_the_differences_are_one_family(
     for c in parts:
         assert c.p_value == pytest.approx(min(1, 5 * c.p_alone))
     assert "asked alone" in text.plain(_read(tmp_path))
+
+
+def test_the_parts_say_that_failed_seeds_are_left_out(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    store = _store(tmp_path, synthetic, PARTS, seeds=range(4), failed=[("relu-gain", 1)])
+    (study,) = _read(store).studies
+    verdicts = [row["verdict"] for row in study_tables.learned(study).rows]
+    assert len(verdicts) == 4
+    assert all("without failed seeds" in verdict for verdict in verdicts)
 
 
 def test_a_difference_has_one_interval_on_a_page(tmp_path: Path, synthetic: ModuleType) -> None:
