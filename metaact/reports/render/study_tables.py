@@ -86,14 +86,16 @@ def family(study: StudyReport, found: Sequence[Comparison]) -> list[str]:
         return []
     level, most = percents(study.level), max(found, key=lambda c: c.compared)
     notes = [f"Differences: {level} intervals, from which the verdicts are read."]
+    none = all(comparison.p_value is None for comparison in found)
+    likewise = "" if none else "; p likewise"
     if most.compared > 1:
         notes = [
             f"Differences: simultaneous {level} intervals of {most.compared} questions "
-            f"({most.corrected}), which hold all together and from which the verdicts are read; p "
-            f"likewise. Asked alone: the {level} interval of a question if it had been the only "
+            f"({most.corrected}), which hold all together and from which the verdicts are read"
+            f"{likewise}. Asked alone: the {level} interval of a question if it had been the only "
             "one."
         ]
-    if all(comparison.p_value is None for comparison in found):
+    if none:
         notes.append("No p-values: one seed says nothing about another.")
     assumed = dict.fromkeys(c.assumes for c in found if c.assumes)
     return [*notes, *assumed]
