@@ -7,6 +7,7 @@ runs come from: `plan` of the experiment, `open_jobs` and the one training loop.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -336,3 +337,19 @@ def _supervised(
     elif records:
         result["test_accuracy"] = records[-1]["test_accuracy"]
     return Script(begin=begin, steps=records, result=result)
+
+
+def as_version_0_1_0(run: Run) -> None:
+    """Leave of a complete run what version 0.1.0 wrote: less in the config, lengths in the seal."""
+    config, result = (run.directory / name for name in ("config.json", "result.json"))
+    stored = json.loads(config.read_text("utf-8"))
+    kept = {name: stored[name] for name in ("kind", "name", "identity", "config")}
+    config.write_text(json.dumps(kept), "utf-8")
+    ended = json.loads(result.read_text("utf-8"))
+    lengths = {
+        path.name: path.stat().st_size
+        for path in (run.directory / name for name in ("metrics.jsonl", "scores.jsonl"))
+        if path.exists()
+    }
+    ended["seal"] = {"sha256": ended["seal"]["sha256"], **lengths}
+    result.write_text(json.dumps(ended), "utf-8")

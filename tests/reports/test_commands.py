@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from types import ModuleType
@@ -165,10 +164,7 @@ def test_a_comparison_by_another_setting_says_so(tmp_path: Path, synthetic: Modu
 
 def test_a_run_of_version_0_1_0_has_no_command(tmp_path: Path, synthetic: ModuleType) -> None:
     run = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.6])
-    path = run.directory / "config.json"
-    stored = json.loads(path.read_text())
-    old = {key: stored[key] for key in ("kind", "name", "identity", "config")}
-    path.write_text(json.dumps(old))
+    synthetic.as_version_0_1_0(run)
     (study,) = compare(gather([tmp_path])).studies
     assert study.commands == []
     assert study.measure.chance == 0.2

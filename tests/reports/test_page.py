@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import re
 import subprocess
 import sys
@@ -393,10 +392,7 @@ def test_what_runs_of_version_0_1_0_were_tested_on_is_found_by_its_hash(
 ) -> None:
     for activation in ("arelu", "relu"):
         run = synthetic.maml(tmp_path, activation, 0, [0.5, 0.6, 0.7])
-        path = run.directory / "config.json"
-        stored = json.loads(path.read_text("utf-8"))
-        kept = {name: stored[name] for name in ("kind", "name", "identity", "config")}
-        path.write_text(json.dumps(kept), "utf-8")
+        synthetic.as_version_0_1_0(run)
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / f"episodes-{'b' * 12}.png").write_bytes(PNG)
     (study,) = compare(gather([tmp_path])).studies
