@@ -203,7 +203,8 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
     together = "simultaneous " if found[0].compared > 1 else ""
     figure = analysis.interval_plot(
         {c.first: c.interval for c in found},
-        xlabel=f"difference to {study.reference} in points",
+        xlabel=f"difference to {study.reference} in points, {together}{100 * study.level:g} % "
+        f"interval{'s' if len(found) > 1 else ''}",
         title=study.title if width >= WIDTH else "",
         differences=True,
         settled={c.first: c.verdict in ("better", "worse", "equivalent") for c in found},
@@ -290,7 +291,7 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     found, lost = study.ranks.found, study.ranks.left_out
     order = sorted(found.mean_ranks.items(), key=lambda pair: pair[1])
     together = "; ".join(", ".join(group) for group in found.groups)
-    groups = f" Not told apart: {together}." if together else ""
+    groups = f" Not told apart by ranks: {together}." if together else ""
     if lost:
         groups += f" Without {', '.join(lost)}, of which a seed diverged: it has no rank."
     return Drawn(
@@ -298,7 +299,10 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         figure=analysis.rank_plot(found, title=study.title if width >= WIDTH else "", width=width),
         label="Mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in order) + ".",
         caption=f"Mean rank over {found.blocks} {found.over}; 1 is best. Arms that are no further "
-        f"apart than the critical difference ({found.critical_difference:.2f}) are not told apart. "
+        f"apart than the critical difference ({found.critical_difference:.2f}; over all pairs "
+        f"{100 * found.level:g} %) are not told apart by their ranks. Ranks ignore by how much an "
+        "arm is better: this is another, weaker question than that of the verdicts, and no verdict "
+        "rests on it. "
         f"Friedman's test: {p_text(found.p_value, 1 - found.level)}.{groups}",
     )
 

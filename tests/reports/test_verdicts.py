@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from metaact.experiments import ConvergeConfig, TransferConfig
-from metaact.reports import Document, compare, gather, page, text
+from metaact.reports import Document, compare, gather, page, pictures, text
+from metaact.reports.render import study_tables
 
 
 def scores(mean: float, seed: int, episodes: int = 60) -> list[float]:
@@ -210,6 +211,38 @@ def test_the_four_statements_and_the_differences_are_one_family(
     for c in parts:
         assert c.p_value == pytest.approx(min(1, 5 * c.p_alone))
     assert "asked alone" in text.plain(_read(tmp_path))
+
+
+def test_the_parts_say_that_failed_seeds_are_left_out(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    store = _store(tmp_path, synthetic, PARTS, seeds=range(4), failed=[("relu-gain", 1)])
+    (study,) = _read(store).studies
+    verdicts = [row["verdict"] for row in study_tables.learned(study).rows]
+    assert len(verdicts) == 4
+    assert all("without failed seeds" in verdict for verdict in verdicts)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_pictures_name_their_level(tmp_path: Path, synthetic: ModuleType, level: float) -> None:
+    (study,) = _read(_store(tmp_path, synthetic, PARTS), level=level).studies
+    percents = f"{100 * level:g} %"
+    drawn = pictures.differences(study, None)
+    assert drawn is not None
+    label = drawn.figure.axes[0].get_xlabel().replace("\n", " ")
+    assert label == f"difference to relu in points, simultaneous {percents} intervals"
+    ranks = pictures.ranks(study)
+    assert ranks is not None
+    assert percents in ranks.caption
+    assert any(percents in words.get_text() for words in ranks.figure.axes[0].texts)
+    assert "weaker question than that of the verdicts" in ranks.caption
+
+
+def test_of_one_seed_no_p_value_is_spoken_of(tmp_path: Path, synthetic: ModuleType) -> None:
+    document = _read(_store(tmp_path, synthetic, PARTS, seeds=[0]))
+    shown = " ".join(text.plain(document).split())
+    assert "No p-values: one seed says nothing about another." in shown
+    assert "p likewise" not in shown
 
 
 def test_a_difference_has_one_interval_on_a_page(tmp_path: Path, synthetic: ModuleType) -> None:

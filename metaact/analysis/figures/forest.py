@@ -83,7 +83,7 @@ def interval_plot(
         _figures(axes, differences)
         if narrow:
             axes.locator_params(axis="x", nbins=5)
-        axes.set_xlabel(xlabel)
+        axes.set_xlabel(heading(xlabel, 34 if narrow else 80))
         axes.set_title(heading(title, 50 if narrow else 80))
     return figure
 

@@ -81,7 +81,7 @@ def _critical_difference(axes: Axes, ranks: Ranks) -> None:
     last = len(ranks.mean_ranks)
     shown = min(ranks.critical_difference, last - 1)
     axes.plot([1, 1 + shown], [-1, -1], color="0.35", linewidth=2, marker="|", markersize=7)
-    words = f"critical difference {ranks.critical_difference:.2f}"
+    words = f"critical difference {ranks.critical_difference:.2f} ({100 * ranks.level:g} %)"
     words += ", more than all ranks" if shown < ranks.critical_difference else ""
     axes.annotate(
         words,

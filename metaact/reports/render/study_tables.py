@@ -86,14 +86,16 @@ def family(study: StudyReport, found: Sequence[Comparison]) -> list[str]:
         return []
     level, most = percents(study.level), max(found, key=lambda c: c.compared)
     notes = [f"Differences: {level} intervals, from which the verdicts are read."]
+    none = all(comparison.p_value is None for comparison in found)
+    likewise = "" if none else "; p likewise"
     if most.compared > 1:
         notes = [
             f"Differences: simultaneous {level} intervals of {most.compared} questions "
-            f"({most.corrected}), which hold all together and from which the verdicts are read; p "
-            f"likewise. Asked alone: the {level} interval of a question if it had been the only "
+            f"({most.corrected}), which hold all together and from which the verdicts are read"
+            f"{likewise}. Asked alone: the {level} interval of a question if it had been the only "
             "one."
         ]
-    if all(comparison.p_value is None for comparison in found):
+    if none:
         notes.append("No p-values: one seed says nothing about another.")
     assumed = dict.fromkeys(c.assumes for c in found if c.assumes)
     return [*notes, *assumed]
@@ -177,24 +179,31 @@ def rates(study: StudyReport) -> StudyTable:
 
 def learned(study: StudyReport) -> StudyTable:
     """The parts of a difference that controls tell apart, at one rate for all."""
-    return _learned(study, study.learned, "Learned, or only scaled?")
+    return _learned(study, study.learned, "Learned, or only scaled?", study.arms)
 
 
 def learned_at_best(study: StudyReport) -> StudyTable:
     """The same with each arm at its own best rate."""
     title = "Learned, or only scaled? Each arm at its own best rate"
-    return _learned(study, study.tuned.learned if study.tuned else None, title)
+    if study.tuned is None:
+        return _table(study, title, [], [])
+    return _learned(study, study.tuned.learned, title, study.tuned.arms)
 
 
-def _learned(study: StudyReport, found: Learned | None, title: str) -> StudyTable:
+def _learned(
+    study: StudyReport, found: Learned | None, title: str, arms: Sequence[ArmReport]
+) -> StudyTable:
     if found is None:
         return _table(study, title, [], [])
+    # All parts are on the seeds that all their arms have: what one of them lost, all leave out.
+    names = {n for part in found.parts for n in (part.difference.first, part.difference.second)}
+    lost = any(arm.failed for arm in arms if arm.name in names)
     rows = [
         {
             "part": part.name,
             "arms": f"{part.difference.first} − {part.difference.second}",
             **_difference_cells(part.difference),
-            "verdict": verdict(part.difference),
+            "verdict": verdict(part.difference, lost=lost),
         }
         for part in found.parts
     ]
