@@ -94,7 +94,7 @@ def inside_activations(model: nn.Module) -> set[nn.Module]:
     """Every module of a network that is an activation or a part of one.
 
     It follows from what a module is: one of the types known here, or made by `module:factory` as
-    the user's own activation. What its parameters look like is of no matter: a user's activation
+    the user's own activation. What its parameters look like does not matter: a user's activation
     may hold a linear layer, and a layer of the user's own a single number.
 
     Args:
