@@ -70,6 +70,14 @@ def recipe(config: TrainingConfig) -> Recipe:
     return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
+def source_identity(config: NetworkSettings) -> dict[str, str]:
+    """Hashes of the user's own code that a run is made of, for its identity."""
+    return {
+        **activations.source_identity(config.activation),
+        **models.source_identity(config.model),
+    }
+
+
 def counts(model: nn.Module) -> dict[str, object]:
     """Sizes and final α, β of a model, for `result.json`."""
     values = activations.attention_values(model)
