@@ -50,7 +50,7 @@ def user_entry(spec: str) -> Entry:
         tied = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         if first is second or tied:
             raise refused(spec, "it returns the same instance or parameters at every call")
-        check_not_lazy(spec, first)
+        check_not_lazy(spec, first, refused)
         check_shape(spec, first)
     return Entry(
         name=spec,
@@ -145,11 +145,11 @@ def tried(call: Callable[[], T], spec: str, refuse: Refused, *, where: str = "")
         raise refuse(spec, f"{where}{type(error).__name__}: {error}") from error
 
 
-def check_not_lazy(spec: str, module: nn.Module) -> None:
+def check_not_lazy(spec: str, module: nn.Module, refuse: Refused) -> None:
     """Refuse a module whose parameters are made at its first call: no optimizer could hold them."""
     for part in module.modules():
         if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
-            raise refused(
+            raise refuse(
                 spec, f"{type(part).__name__} has no parameters before its first call; give sizes"
             )
 

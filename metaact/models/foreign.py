@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from metaact import activations
-from metaact.activations.user import file_sha256, named, tried
+from metaact.activations.user import check_not_lazy, file_sha256, named, tried
 from metaact.errors import MissingDependencyError, UsageError
 from metaact.randomness import isolated_rng, preserved_rng
 
@@ -97,6 +97,7 @@ def _build(name: str, **form: Any) -> nn.Module:
     made: object = tried(lambda: factory(**form), name, refused)
     if not isinstance(made, nn.Module):
         raise refused(name, f"it returned a {type(made).__name__}")
+    check_not_lazy(name, made, refused)
     return made
 
 

@@ -84,7 +84,8 @@ class MAML:
         chunk_size: Tasks in a share, worked on at a time by one thread: fewer need less memory, and
             the sum is the same. None chooses by the shape of the batch: one task for the engines
             that go task by task and for large networks on a CPU, all tasks on a GPU, else as many
-            as fit `SHARE_NUMBERS`, in an even number of shares. `metaact.adaptation.set_threads` says how many threads there are.
+            as fit `SHARE_NUMBERS`, in an even number of shares. `metaact.adaptation.set_threads`
+            says how many threads there are.
         engine: "vectorised", "loop" (one task at a time), or "learn2learn".
         recompute: Whether the way back of the engine "vectorised" computes each second-order step
             again instead of keeping its graph: less memory, more time, the same gradient up to
