@@ -131,8 +131,10 @@ def cost(
     if as_json:
         echo_json([asdict(one) for one in found])
         return
-    headings = ("network", "activation", "parameters", "of activations", "ms a step")
-    headings += ("time", "MiB kept", "memory")
+    headings = [
+        *("network", "activation", "parameters", "of activations"),
+        *("ms a step", "time", "MiB kept", "memory"),
+    ]
     rows = [
         (
             one.model,
