@@ -55,7 +55,8 @@ class Unit(nn.Module):
             kept, own = self.other(x), x
         joined = torch.cat([kept, self.branch(own)], dim=1)
         # Channel i of either half comes to 2i and 2i + 1, so that the next unit mixes them.
-        return joined.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+        halves = joined.view(len(x), 2, -1, *joined.shape[2:])
+        return halves.transpose(1, 2).flatten(1, 2)
 
 
 class ShuffleNetV2(nn.Module):
