@@ -67,8 +67,8 @@ def costs(
 
     Args:
         model: A network, as `create` names it.
-        names: Activations, as `metaact.activations.resolve` understands them; the others are
-            compared with the first.
+        names: Activations, as `metaact.activations.resolve` understands them, or "all" for the
+            paper's nineteen; the others are compared with the first.
         classes: Outputs.
         channels: Channels of the images.
         size: Their height and width.
@@ -92,6 +92,7 @@ def costs(
     """
     check_int("turns", turns, minimum=1)
     check_int("batch_size", batch_size, minimum=2, why="BatchNorm needs two images")
+    names = activations.expanded(names)
     if not names:
         raise UsageError("`activation` must name at least one; got none.")
     networks = []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from metaact import models
+from metaact.cli import cli
 from metaact.errors import UsageError
 from metaact.models.cost import kept_bytes
 
@@ -39,3 +42,16 @@ def test_what_is_kept_by_hand() -> None:
 def test_what_cannot_be_measured_is_refused(change: dict[str, int], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         models.costs("mnist-conv", ["relu"], **SMALL | change)
+
+
+def test_the_command_prints_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["activations", "cost", "--activation", "relu,arelu", "--turns", "1", "--channels", "1"]
+    cli.main([*words, "--classes", "5", "--batch-size", "4"], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert "mnist-conv" in printed
+    assert "12,731" in printed
+    assert "1.00x" in printed
+    assert "forward, loss and backward of 4 images" in printed
+    cli.main([*words, "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+    assert [one["activation"] for one in found] == ["relu", "arelu"]
