@@ -28,6 +28,7 @@ def test_parameters_and_ratios() -> None:
     assert found[3].kept_ratio > 1.5
 
 
+@pytest.mark.draws_globally
 def test_what_is_kept_by_hand() -> None:
     """A linear layer keeps its input, tanh its output; weights are not counted."""
     model = nn.Sequential(nn.Linear(6, 5, bias=False), nn.Tanh())

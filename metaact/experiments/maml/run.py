@@ -137,24 +137,31 @@ def prepare(
 
 
 def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
-    """Build the network of an arm; adapt another's to two tasks, as nobody knows what it does.
+    """Build the network of an arm; where code of another's is in it, adapt it and differentiate.
+
+    The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
+    passes by what has no second derivative, and would leave its terms out without a word.
 
     Raises:
         UsageError: If that cannot be; it names the remedy.
     """
-    if not is_foreign(config.model):
-        build(config, shared)
+    model = build(config, shared)
+    if not (is_foreign(config.model) or is_foreign(config.activation)):
         return
-    learner = Learner(replace(config, inner_steps=1), shared)
+    batch = training_batches(config, shared)(0)
+    # As many as a share of this network has: what goes task by task is not vectorised.
+    some = min(2, -(-len(batch) // algorithm(config, model).shares(batch)))
+    tried = replace(config, inner_steps=1, chunk_size=some)
     try:
         with isolated_rng("maml", config.seed, 0):
-            learner.maml.backward(learner.batches(0)[:2])
+            algorithm(tried, model).evaluate(batch[:some]).loss.backward()
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
+        what = "model" if is_foreign(config.model) else "activation"
         raise UsageError(
-            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
-            f"{config.model!r}."
+            f"`{what}` must be differentiable {order} to be meta-learned ({reason}); got "
+            f"{getattr(config, what)!r}."
         ) from error
 
 
@@ -203,6 +210,19 @@ def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int],
 def build(config: MamlConfig, shared: EpisodeData) -> nn.Module:
     """The network of one seed before training, on the device."""
     return network(config, shared.split.train, classes=config.ways, device=shared.device)
+
+
+def algorithm(config: MamlConfig, model: nn.Module) -> MAML:
+    """MAML with the settings of a run."""
+    return MAML(
+        model,
+        inner_lr=config.inner_lr,
+        inner_steps=config.inner_steps,
+        first_order=config.first_order,
+        head_only=config.head_only,
+        chunk_size=config.chunk_size,
+        engine=config.engine,
+    )
 
 
 def plan(configs: Sequence[MamlConfig], shared: EpisodeData) -> list[Planned]:
@@ -270,15 +290,7 @@ class Learner:
         self.config = config
         self.shared = shared
         self.model = build(config, shared)
-        self.maml = MAML(
-            self.model,
-            inner_lr=config.inner_lr,
-            inner_steps=config.inner_steps,
-            first_order=config.first_order,
-            head_only=config.head_only,
-            chunk_size=config.chunk_size,
-            engine=config.engine,
-        )
+        self.maml = algorithm(config, self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.meta_lr)
         self.batches = training_batches(config, shared)
         self.iteration = 0
