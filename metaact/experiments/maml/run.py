@@ -137,7 +137,7 @@ def prepare(
 
 
 def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
-    """Build the network of an arm; where code of another's is in it, adapt it and differentiate.
+    """Build the network of an arm; adapt another's and differentiate, as nobody knows what it does.
 
     The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
     passes by what has no second derivative, and would leave its terms out without a word.
@@ -146,7 +146,7 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
         UsageError: If that cannot be; it names the remedy.
     """
     model = build(config, shared)
-    if not (is_foreign(config.model) or is_foreign(config.activation)):
+    if not is_foreign(config.model):
         return
     batch = training_batches(config, shared)(0)
     # As many as a share of this network has: what goes task by task is not vectorised.
@@ -158,10 +158,9 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
-        what = "model" if is_foreign(config.model) else "activation"
         raise UsageError(
-            f"`{what}` must be differentiable {order} to be meta-learned ({reason}); got "
-            f"{getattr(config, what)!r}."
+            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
+            f"{config.model!r}."
         ) from error
 
 
