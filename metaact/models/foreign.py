@@ -18,7 +18,7 @@ from metaact.activations.user import check_not_lazy, file_sha256, named, tried
 from metaact.errors import MissingDependencyError, UsageError
 from metaact.randomness import isolated_rng, preserved_rng
 
-from .blocks import GROUPS
+from .blocks import groups
 from .table import TIMM, TORCHVISION, is_foreign
 
 IMAGES = 2
@@ -245,7 +245,7 @@ def normalised(model: nn.Module, batch_norm: str, *, name: str) -> None:
 
 def _grouped(old: _BatchNorm) -> nn.GroupNorm:
     width = old.num_features
-    new = nn.GroupNorm(math.gcd(GROUPS, width), width, eps=old.eps, affine=old.affine)
+    new = nn.GroupNorm(groups(width), width, eps=old.eps, affine=old.affine)
     if old.affine:
         new.weight, new.bias = old.weight, old.bias
     return new

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,3 +135,14 @@ def test_the_remedies_help(maml_config: MamlConfig, tmp_path: Path) -> None:
     assert all(
         torch.isfinite(torch.tensor(run.scores())).all() for run in runs_of(tmp_path / "runs")
     )
+
+
+def test_networks_can_be_the_question(cli: Callable[..., Any], pack: Path, tmp_path: Path) -> None:
+    words = ("converge", "--dataset", pack, "--epochs", "1", "--batch-size", "64", "--lr", "0.05")
+    ended = cli(*words, "--by", "model", "--model", "own_nets:small,conv4", "--json")
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    assert [arm["value"] for arm in study["arms"]] == ["own_nets:small", "conv4"]
+    (line,) = study["commands"]
+    assert "--model own_nets:small,conv4" in line
+    assert all(":" not in path.name for path in (tmp_path / "runs").rglob("*"))
