@@ -93,9 +93,7 @@ def signature(images: Images, *, ways: int | None = None) -> Signature:
     """
     names = images.class_names if ways is None else ()
     outputs = images.classes if ways is None else ways
-    return Signature(
-        channels=images.channels, size=images.size, outputs=outputs, class_names=names
-    )
+    return Signature(channels=images.channels, size=images.size, outputs=outputs, class_names=names)
 
 
 def counts(model: nn.Module) -> dict[str, object]:

@@ -109,11 +109,8 @@ class Trained(nn.Module):
         Raises:
             UsageError: If the run did not meta-learn, or images or labels do not fit it.
         """
-        if self.run.kind != META_LEARNED:
-            raise UsageError(
-                "`run` must be of `metaact maml` to be adapted (only meta-learned networks are "
-                f"start values for new classes); got one of kind {self.run.kind!r}."
-            )
+        check_meta_learned(self.run)
+
         from .maml.run import algorithm
 
         config: Any = self.config
@@ -131,8 +128,24 @@ class Trained(nn.Module):
             run=self.run,
             config=self.config,
             signature=self.signature,
-            normalisation={"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()},
+            normalisation={
+                "mean": self.mean.flatten().tolist(),
+                "std": self.std.flatten().tolist(),
+            },
             class_names=class_names or tuple(str(way) for way in range(ways)),
+        )
+
+
+def check_meta_learned(run: Run) -> None:
+    """Refuse a run whose network is not made to be adapted.
+
+    Raises:
+        UsageError: If it is not of `metaact maml`.
+    """
+    if run.kind != META_LEARNED:
+        raise UsageError(
+            "`run` must be of `metaact maml` to be adapted (only meta-learned networks are start "
+            f"values for new classes); got one of kind {run.kind!r}."
         )
 
 
@@ -167,8 +180,8 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
             record what its network takes, or the code of its activation is missing or changed.
 
     Examples:
-        >>> trained = load("runs/converge/mnist-sgd-lr0.01-arelu-seed0-849f96de85")  # doctest: +SKIP
-        >>> trained.class_names[int(trained(images).argmax())]                       # doctest: +SKIP
+        >>> trained = load("runs/converge/mnist-sgd-lr0.01-arelu-seed0-849f96")  # doctest: +SKIP
+        >>> trained.class_names[int(trained(images).argmax())]                   # doctest: +SKIP
         '7'
     """
     if not isinstance(run, Run):
@@ -239,4 +252,5 @@ def _built(run: Run, config: Any, signature: Signature) -> nn.Module:
 def _last(run: Run) -> Mapping[str, Any]:
     """The weights after the last step; a pre-training keeps those of every epoch."""
     weights = run.weights()
-    return weights.get(f"{run.counter}-{run.length}", weights)
+    last: Mapping[str, Any] = weights.get(f"{run.counter}-{run.length}", weights)
+    return last

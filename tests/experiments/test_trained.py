@@ -53,7 +53,10 @@ def _packed(run: Run) -> list[bool]:
 def test_a_trained_network_answers_as_its_run_recorded(
     store: Path, converge_config: ConvergeConfig
 ) -> None:
-    run, test = run_of(store, "converge"), tasks.split(converge_config.dataset, hold_out="images").test
+    run, test = (
+        run_of(store, "converge"),
+        tasks.split(converge_config.dataset, hold_out="images").test,
+    )
     trained = metaact.load(run.directory)
     assert not trained.training
     assert trained.class_names == test.class_names
@@ -89,14 +92,14 @@ def test_an_adapted_network_scores_as_the_episode_of_the_run(
     split = tasks.split(config.dataset)
     from metaact.experiments.maml.run import TEST_SEED
 
-    episodes = tasks.frozen(
-        split.test, ways=3, shots=1, queries=5, episodes=12, seed=TEST_SEED
-    )
+    episodes = tasks.frozen(split.test, ways=3, shots=1, queries=5, episodes=12, seed=TEST_SEED)
     found = []
     for chosen in episodes.indices:
         support, query = chosen[:, 0], chosen[:, 1:].flatten()
         learner = learned.adapt(split.test.pixels[support], torch.arange(3))
-        right = learner(split.test.pixels[query]).argmax(dim=1) == torch.arange(3).repeat_interleave(5)
+        right = learner(split.test.pixels[query]).argmax(dim=1) == torch.arange(
+            3
+        ).repeat_interleave(5)
         found.append(float(right.float().mean()))
     assert found == pytest.approx(run.scores())
     assert len(set(found)) > 1
@@ -132,7 +135,7 @@ def test_images_that_do_not_fit_are_refused(store: Path) -> None:
 
 def test_only_meta_learned_networks_adapt(store: Path) -> None:
     images, labels = torch.zeros(3, 1, 28, 28), torch.arange(3)
-    with pytest.raises(UsageError, match="must be of `metaact maml` to be adapted.*'converge'"):
+    with pytest.raises(UsageError, match=r"must be of `metaact maml` to be adapted.*'converge'"):
         metaact.load(run_of(store, "converge")).adapt(images, labels)
     learned = metaact.load(run_of(store, "maml"))
     with pytest.raises(UsageError, match=r"every value in 0..2 .* got \[0, 1\]"):
@@ -173,11 +176,11 @@ def test_own_code_must_be_there_as_it_was(
     test = tasks.split(config.dataset, hold_out="images").test
     assert _right(metaact.load(run.directory), test) == _packed(run)
     (own_code / "bend_of_mine.py").write_text(BEND + "# changed\n")
-    with pytest.raises(RunError, match="must be as it was when .* it has changed since"):
+    with pytest.raises(RunError, match=r"must be as it was when .* it has changed since"):
         metaact.load(run.directory)
     (own_code / "bend_of_mine.py").unlink()
     monkeypatch.delitem(sys.modules, "bend_of_mine")
-    with pytest.raises(RunError, match="cannot be built .*bend_of_mine.*must be importable"):
+    with pytest.raises(RunError, match=r"cannot be built .*bend_of_mine.*must be importable"):
         metaact.load(run.directory)
 
 

@@ -24,18 +24,14 @@ def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
 
 
 def _one_task(problem: Problem, task: Batch, *, inner_steps: int) -> Outcome:
-    adapted = adapted_to(
-        problem, task.support[0], task.support_labels[0], inner_steps=inner_steps
-    )
+    adapted = adapted_to(problem, task.support[0], task.support_labels[0], inner_steps=inner_steps)
     buffers = fresh_buffers(problem.model)
     logits = Stateless(problem.model)({**buffers, **adapted}, task.query[0])
     check_unchanged(buffers)
     return score(logits.unsqueeze(0), task.query_labels)
 
 
-def adapted_to(
-    problem: Problem, images: Tensor, labels: Tensor, *, inner_steps: int
-) -> Parameters:
+def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps: int) -> Parameters:
     """The parameters of a model, those that adapt after their steps on one task's support images.
 
     Args:

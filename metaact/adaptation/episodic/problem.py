@@ -107,9 +107,7 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
         check_images(f"batch.{name}", images, labels, dims=2, like=like)
 
 
-def check_images(
-    name: str, images: Tensor, labels: Tensor, *, like: Tensor, dims: int = 1
-) -> None:
+def check_images(name: str, images: Tensor, labels: Tensor, *, like: Tensor, dims: int = 1) -> None:
     """Refuse images and labels that a model cannot be adapted to.
 
     Args:

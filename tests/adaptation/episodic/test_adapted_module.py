@@ -102,7 +102,9 @@ def test_differentiable_learners_are_those_of_learn2learn(
     for t in range(len(batch)):
         learner = theirs.clone()
         for _ in range(3):
-            learner.adapt(functional.cross_entropy(learner(batch.support[t]), batch.support_labels[t]))
+            learner.adapt(
+                functional.cross_entropy(learner(batch.support[t]), batch.support_labels[t])
+            )
         losses.append(functional.cross_entropy(learner(batch.query[t]), batch.query_labels[t]))
     mean = torch.stack(losses).mean()
     torch.testing.assert_close(ours, mean, rtol=1e-12, atol=0)
