@@ -38,8 +38,8 @@ def adapt(run: str, folder: Path, predict: Path | None, invert: bool, out: Path)
     result is CSV on stdout: file, class, probability. Nothing is written into the run.
 
     \b
-        metaact adapt glyphs-5way-1shot-arelu-seed0 my-letters --predict scans > answers.csv
-        metaact adapt glyphs-5way-1shot-arelu-seed0 my-letters
+        metaact adapt glyphs-5way-1shot-arelu-seed0 my-letters/ --predict scans/ > answers.csv
+        metaact adapt glyphs-5way-1shot-arelu-seed0 my-letters/
     """  # noqa: D301
     (entry,) = find_runs([run], out)
 
