@@ -34,6 +34,7 @@ class Trained(nn.Module):
         network: The network alone, which takes normalised images.
         signature: Channels and size of the images, number of logits, names of the classes.
         class_names: What each logit stands for; () in a meta-learned network that is not adapted.
+        normalisation: "mean" and "std" of each channel, of pixels in 0..1.
         run: The run: `run.config` are its settings, `run.result()` its figures.
         config: The same settings as the config of its experiment.
     """
@@ -54,6 +55,7 @@ class Trained(nn.Module):
         super().__init__()
         self.network = model
         self.run, self.config, self.signature = run, config, signature
+        self.normalisation = normalisation
         self.class_names = class_names or signature.class_names
         like = next(model.parameters())
         for name in ("mean", "std"):
@@ -128,10 +130,7 @@ class Trained(nn.Module):
             run=self.run,
             config=self.config,
             signature=self.signature,
-            normalisation={
-                "mean": self.mean.flatten().tolist(),
-                "std": self.std.flatten().tolist(),
-            },
+            normalisation=self.normalisation,
             class_names=class_names or tuple(str(way) for way in range(ways)),
         )
 
