@@ -16,7 +16,7 @@ from metaact.adaptation import MAML, import_learn2learn
 from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, network, run_name, source_identity
+from metaact.experiments.networks import counts, network, run_name, signature, source_identity
 from metaact.experiments.timing import seconds_of
 from metaact.models import is_foreign
 from metaact.randomness import derived_seed, isolated_rng
@@ -154,7 +154,7 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
     tried = replace(config, inner_steps=1, chunk_size=some)
     try:
         with isolated_rng("maml", config.seed, 0):
-            algorithm(tried, model).evaluate(batch[:some]).loss.backward()
+            torch.autograd.backward(algorithm(tried, model).evaluate(batch[:some]).loss)
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
@@ -246,6 +246,7 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.iterations,
+        signature=signature(shared.split.train, ways=config.ways),
     )
 
 
