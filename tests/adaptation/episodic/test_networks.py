@@ -11,8 +11,8 @@ import torch
 from metaact import models
 from metaact.adaptation import MAML
 
-CLOSE = {"rtol": 1e-8, "atol": 1e-9}
-"""float64 rounding, through BatchNorm of few images."""
+CLOSE = 1e-6
+"""Of the largest slope: float64 rounding, which BatchNorm over four numbers amplifies."""
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,9 @@ def test_engines_agree(
     result, slope = found.pop("vectorised")
     assert slope.abs().max() > 1e-3
     for expected, expected_slope in found.values():
-        torch.testing.assert_close(result.loss, expected.loss, **CLOSE)
-        torch.testing.assert_close(slope, expected_slope, **CLOSE)
+        torch.testing.assert_close(result.loss, expected.loss, rtol=CLOSE, atol=0)
+        limit = CLOSE * float(slope.abs().max())
+        torch.testing.assert_close(slope, expected_slope, rtol=0, atol=limit)
 
 
 def test_a_large_network_goes_task_by_task(episodes: Callable) -> None:
