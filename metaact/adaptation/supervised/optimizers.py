@@ -11,6 +11,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from metaact.activations import inside_activations
 from metaact.adaptation.choices import DECAYS, OPTIMIZERS
+from metaact.adaptation.stateless import head_of
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 GROUPS = ("all", "weights", "activations")
@@ -115,13 +116,16 @@ def classified(model: nn.Module) -> Iterator[tuple[list[str], nn.Parameter, bool
     """Names, parameter, and whether it belongs to an activation, for every parameter.
 
     A parameter that several modules share, or of a module at several paths, comes once, with all
-    its names.
+    its names. The last layer is called "head" in every network, whatever it is called there.
     """
     inside = inside_activations(model)
     of_activation = {id(p) for module in inside for p in module.parameters(recurse=False)}
     names: dict[int, list[str]] = {}
+    head = f"{head_of(model)}."
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
+        if name.startswith(head):
+            names[id(parameter)].append(f"head.{name.removeprefix(head)}")
     for parameter in model.parameters():
         yield names[id(parameter)], parameter, id(parameter) in of_activation
 
@@ -150,6 +154,7 @@ def _check_made(model: nn.Module) -> None:
 def _check_names(model: nn.Module, recipe: Recipe) -> None:
     """A layer name without a layer is a typing mistake; a group may be empty (ReLU has no α)."""
     paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
+    paths += ["head"] * (head_of(model) is not None)
     given = [("train_layers", name) for name in recipe.train_layers]
     given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
     for option, layer in given:

@@ -59,6 +59,8 @@ def test_decay_pushes_a_slope_towards_zero_unless_spared() -> None:
         (Recipe(lr=1.0, train_layers=("activations",)), {"0.2.weight"}),
         (Recipe(lr=1.0, train_layers=("weights",)), ALL - {"0.2.weight"}),
         (Recipe(lr=1.0, freeze_activations=True), ALL - {"0.2.weight"}),
+        # The last linear layer is the head, whatever it is called.
+        (Recipe(lr=1.0, train_layers=("head",)), {"1.weight", "1.bias"}),
         (Recipe(lr=1.0, train_layers=("0.0", "1")), ALL - {"0.1.weight", "0.1.bias", "0.2.weight"}),
     ],
 )
