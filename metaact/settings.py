@@ -241,12 +241,13 @@ class Config:
         return "paper" if str(getattr(self, "protocol", "")).startswith("paper") else "held-out"
 
     def fields(self) -> dict[str, object]:
-        """The settings that name a run, as JSON; of data their name or the last part of a path."""
-        return {
-            one.name: _as_json(one, getattr(self, one.name))
-            for one in settings_of(type(self))
-            if one.role != "computation"
-        }
+        """The settings that name a run, as JSON; of data their name or the last part of a path.
+
+        One that is left out (None) and that nothing fills names nothing.
+        """
+        naming = [one for one in settings_of(type(self)) if one.role != "computation"]
+        given = {one.name: _as_json(one, getattr(self, one.name)) for one in naming}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def check(config: Config) -> None:

@@ -108,10 +108,13 @@ def test_roles_of_the_experiments(name: str, field: str) -> None:
         **{k: 1 for k in experiment.recorded if k not in config.fields()},
     }
     changed = {**recorded, **{k: v for k, v in other.fields().items() if k == field}}
-    assert (field in config.fields()) == (one.role != "computation")
+    assert (field in other.fields()) == (one.role != "computation")
+    assert (field in config.fields()) == (
+        one.role != "computation" and getattr(config, field) is not None
+    )
     same = _key(experiment, recorded) == _key(experiment, changed)
     assert same == (one.role not in ("data", "training"))
-    assert (field in shared_settings(experiment, recorded)) == (one.role in ("data", "training"))
+    assert (field in shared_settings(experiment, changed)) == (one.role in ("data", "training"))
 
 
 def _another(one: Setting, value: Any) -> Any:

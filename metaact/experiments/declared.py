@@ -41,6 +41,35 @@ def dataset(default: str) -> Any:
     )
 
 
+def size() -> Any:
+    """Height and width of the images."""
+    return count(
+        None,
+        "Height and width that images are brought to: those that are larger by a seventh at most "
+        "are cropped at the centre, all others resized whole.",
+        role="data",
+        unset=f"as they are; {_needed('size')}; one that suits both sides of a transfer",
+        words=lambda size: f"images {size}x{size}",
+    )
+
+
+def channels() -> Any:
+    """Colour channels of the images."""
+    return count(
+        None,
+        "Colour channels that images are brought to: 1 (made grey) or 3 (grey repeated).",
+        role="data",
+        unset="as they are; in a transfer 3 if either side has 3",
+        words={1: "in grey", 3: "in RGB"},
+    )
+
+
+def _needed(attribute: str) -> str:
+    """What networks take that do not take any, in words."""
+    found = {name: getattr(network, attribute) for name, network in NETWORKS.items()}
+    return ", ".join(f"{value} for {name}" for name, value in found.items() if value)
+
+
 def model() -> Any:
     """The network."""
     return setting(
@@ -90,6 +119,8 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
+        size: Height and width that images are brought to; None for what the network takes.
+        channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: "mnist-conv" or "conv4".
         batch_norm: "off", or "batch": statistics of the current batch, also in evaluation.
         optimizer: "sgd" or "adam".
@@ -106,6 +137,8 @@ class TrainingConfig(Config):
 
     activation: str = activation()
     seed: int = seed("the weights, of the batch order and of random layers")
+    size: int | None = size()
+    channels: int | None = channels()
     model: str = model()
     batch_norm: str = batch_norm("off")
     optimizer: str = setting(

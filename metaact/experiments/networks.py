@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from metaact import activations, models
 from metaact.adaptation import Recipe
+from metaact.errors import UsageError
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
@@ -29,6 +31,14 @@ class NetworkSettings(Protocol):
         """Name of the network."""
 
     @property
+    def size(self) -> int | None:
+        """Height and width of its images; None for what it takes."""
+
+    @property
+    def channels(self) -> int | None:
+        """Their colour channels; None for what it takes."""
+
+    @property
     def batch_norm(self) -> str | None:
         """How it is normalised."""
 
@@ -39,6 +49,38 @@ class NetworkSettings(Protocol):
     @property
     def forms(self) -> str:
         """What names of activations stand for."""
+
+
+def form(configs: Iterable[NetworkSettings]) -> tuple[int | None, int | None]:
+    """Size and channels that images of a comparison are brought to; None for theirs.
+
+    What was asked for; else what a network takes that does not take any: the images of one
+    comparison have one form.
+
+    Raises:
+        UsageError: If something else is asked for than what a network takes.
+    """
+    size = channels = None
+    for config in configs:
+        takes = models.NETWORKS[config.model]
+        for name, needed, asked in (
+            ("size", takes.size, config.size),
+            ("channels", takes.channels, config.channels),
+        ):
+            if None not in (needed, asked) and needed != asked:
+                raise UsageError(
+                    f"`{name}` must be {needed} or left out ({config.model} takes no other "
+                    f"images); got {asked}."
+                )
+        size, channels = size or config.size or takes.size, channels or config.channels
+        channels = channels or takes.channels
+    return size, channels
+
+
+def form_notes(images: Images) -> tuple[str, ...]:
+    """What was done to the size and the channels of the images, a sentence."""
+    done = images.provenance.form
+    return (f"Images of {images.provenance.dataset} were {done}.",) if done else ()
 
 
 def network(config: NetworkSettings, images: Images, *, classes: int, device: str) -> nn.Module:

@@ -24,11 +24,13 @@ class Network:
         place: What builds it: "module:function".
         batch_norm: How it can be normalised; first what it was published with.
         size: Height and width of its images; None for a network that takes any.
+        channels: Colour channels of its images, 1 or 3; None for a network that takes any.
     """
 
     place: str
     batch_norm: tuple[str, ...]
     size: int | None = None
+    channels: int | None = None
 
 
 NETWORKS: dict[str, Network] = {

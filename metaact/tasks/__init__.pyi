@@ -3,6 +3,7 @@ from ._images import Provenance as Provenance
 from .builtin.digits import printed_digits as printed_digits
 from .builtin.digits import street_digits as street_digits
 from .builtin.glyphs import glyphs as glyphs
+from .forms.pipeline import Pipeline as Pipeline
 from .sampling.episodes import Episodes as Episodes
 from .sampling.episodes import episodes as episodes
 from .sampling.frozen_episodes import FrozenEpisodes as FrozenEpisodes
@@ -30,7 +31,6 @@ from .transfer.matching import match as match
 from .transfer.pairs import Domain as Domain
 from .transfer.pairs import TransferPair as TransferPair
 from .transfer.pairs import pair as pair
-from .transfer.pipeline import Pipeline as Pipeline
 
 __all__ = [
     "DATASETS",

@@ -27,6 +27,8 @@ class MamlConfig(Config):
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
         hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
+        size: Height and width that images are brought to; None for what the network takes.
+        channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: "mnist-conv" or "conv4".
         batch_norm: "batch" or "off"; None takes what the model was published with.
         ways: Classes per episode.
@@ -70,6 +72,8 @@ class MamlConfig(Config):
         words="held-out {}",
         always=True,
     )
+    size: int | None = declared.size()
+    channels: int | None = declared.channels()
     model: str = declared.model()
     batch_norm: str | None = declared.batch_norm(None)
     queries: int | None = count(

@@ -109,10 +109,11 @@ def cell(
     """The cell of table 2; how long the paper pre-trained for it, it does not say."""
     expected = TransferConfig(source="mnist", target="svhn").fields()
     named = (
-        *("source", "target", "model", "batch_norm", "momentum", "batch_size", "optimizer"),
+        *("source", "target", "size", "channels", "model", "batch_norm"),
+        *("momentum", "batch_size", "optimizer"),
         *("weight_decay", "train_layers", "layer_lrs", "freeze_activations"),
     )
-    same = all(settings.get(name) == expected[name] for name in named)
+    same = all(settings.get(name) == expected.get(name) for name in named)
     if same and all(expected[name] == rate for name, rate in rates.items()):
         return 2, f"finetune_{at}_epochs"
     return None

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from metaact.errors import DataError, UsageError, check_int, one_line
+from metaact.errors import DataError, one_line
 from metaact.tasks._images import Images, Provenance
+from metaact.tasks.forms.fitting import check_form, size_steps, stepped
+from metaact.tasks.forms.steps import CentreCrop, Step, ToChannels
+from metaact.tasks.sources.packs import MAX_BYTES
 
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners put into 16-bit files."""
@@ -25,34 +28,36 @@ _DEEPEST = 20
 """Folders within each other at most: more is a link that leads back."""
 
 
-def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Images:
+def read_folder(
+    path: Path | str, *, size: int | None = None, channels: int | None = None
+) -> Images:
     """Read a folder of class folders of images, in any format that Pillow reads.
 
     `path/<class>/*.png`, or `path/<group>/<class>/*.png` where groups are kept (alphabets, or parts
     such as train and test). Names that begin with a dot are left alone; other files that are no
-    images, and folders without any, are left out, and the provenance names them. Every image
-    becomes `size` x `size`: the whole picture is kept, so one that is not square is squeezed.
-    Transparent parts become white. Of several frames the first is read. Greyscale of more than 8
-    bits is scaled from as many bits (10, 12, 14 or 16) as the values of the whole folder take. A
-    class is named by its folder, in sorted order.
+    images, and folders without any, are left out, and the provenance names them. A class is named
+    by its folder, in sorted order.
+
+    Images keep their size, which must be one, and their colour; where some are grey and some are
+    not, grey is repeated to 3 channels. Transparent parts become white. Of several frames the first
+    is read. Greyscale of more than 8 bits is scaled from as many bits (10, 12, 14 or 16) as the
+    values of the whole folder take.
 
     Args:
         path: The folder.
-        size: Height and width of every image afterwards.
-        channels: 1 for greyscale, 3 for colour.
+        size: Height and width of every image afterwards, by the rule of `match`; None for theirs.
+        channels: 1 (grey) or 3 (RGB); None for theirs.
 
     Returns:
         All images, in the order of class and file name.
 
     Raises:
         UsageError: If `size` or `channels` is not allowed.
-        DataError: If there is no such folder, no image in it, classes at several depths, or a file
-            that cannot be read.
+        DataError: If there is no such folder, no image in it, classes at several depths, a file
+            that cannot be read, images of several sizes and no `size`, or more than memory holds.
     """
     path = Path(path)
-    check_int("size", size, minimum=1, maximum=1024)
-    if channels not in (1, 3):
-        raise UsageError(f"`channels` must be 1 (greyscale) or 3 (colour); got {channels!r}.")
+    check_form(size, channels)
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; own images come as a folder of class folders.")
     found = _Found()
@@ -63,22 +68,18 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
     classes = dict(sorted(found.classes.items()))
     if not classes:
         raise DataError(
-            f"{_named(path)} holds no images in class folders; it must hold one folder per "
-            f"class with "
-            f"images in it ({path.name}/<class>/<image>.png){found.left_out('; left out: ')}."
+            f"{_named(path)} holds no images in class folders; it must hold one folder per class "
+            f"with images in it ({path.name}/<class>/<image>.png"
+            f"{''.join(f'; {text}' for text in found.left_out())})."
         )
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
-    reader = _Reader(size, channels)
-    # tqdm draws on stderr, and only on a terminal when `disable` is None.
-    described = f"reading {one_line(path.name)}"
-    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
-    pixels = [reader.read(file) for file, _ in progress]
-    for index, array in reader.deep_again([file for file, _ in files]):
-        pixels[index] = array
+    reader = _Reader(path, [file for file, _ in files], size, channels)
+    pixels = reader.pixels()
     groups = tuple(name.rpartition("/")[0] for name in classes)
+    notes = ["own images, a folder", *reader.notes(), *found.left_out()]
     return Images(
-        pixels=torch.from_numpy(np.stack(pixels)),
+        pixels=torch.from_numpy(pixels),
         labels=torch.tensor([label for _, label in files]),
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
@@ -87,7 +88,8 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
             dataset=path.resolve().name or str(path),
             split="own",
             official=False,
-            note=f"own images, a folder, {reader.told()}{found.left_out('; left out: ')}",
+            note="; ".join(notes),
+            form=reader.form(),
         ),
     )
 
@@ -101,15 +103,15 @@ class _Found:
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
 
-    def left_out(self, before: str) -> str:
-        """What is left out, in words; "" if nothing is."""
+    def left_out(self) -> list[str]:
+        """What is left out, in words."""
         kinds = (
             (self.outside, "image", "outside of class folders"),
             (self.others, "file", "that are no images"),
             (self.empty, "folder", "without images"),
         )
         told = [_counted(names, what, how) for names, what, how in kinds if names]
-        return before + ", ".join(told) if told else ""
+        return [f"left out: {', '.join(told)}"] if told else []
 
 
 def _named(path: Path) -> str:
@@ -186,67 +188,131 @@ def _is_image(file: Path) -> bool:
 
 
 class _Reader:
-    """Reads files into one form, and notes what was done to them.
+    """Reads files into one array of bytes, and notes what was done to them.
 
     Args:
-        size: Height and width afterwards.
-        channels: 1 or 3.
+        folder: Where they lie.
+        files: The files.
+        size: Height and width afterwards; None if they must be alike.
+        channels: 1 or 3; None for 3 if one of them has colour.
     """
 
-    def __init__(self, size: int, channels: int) -> None:
+    def __init__(
+        self, folder: Path, files: Sequence[Path], size: int | None, channels: int | None
+    ) -> None:
+        self.folder, self.files = folder, files
         self.size, self.channels = size, channels
         self.sizes: Counter[tuple[int, int]] = Counter()
-        self.coloured = self.framed = 0
+        self.coloured = self.framed = self.largest = 0
         self.deep: list[int] = []
-        self.number = self.largest = 0
 
-    def read(self, file: Path) -> NDArray[np.uint8]:
-        """One image as uint8 [channels, size, size]; of a deep one, what has its place for now."""
+    def pixels(self) -> NDArray[np.uint8]:
+        """All images, uint8 [images, channels, height, width]."""
+        # tqdm draws on stderr, and only on a terminal when `disable` is None.
+        described = f"reading {one_line(self.folder.name)}"
+        progress = tqdm(self.files, desc=described, unit="img", leave=False, disable=None)
+        read = [self._read(number, file) for number, file in enumerate(progress)]
+        for number in self.deep:
+            image, _ = _opened(self.files[number])
+            values = _deep_values(self.files[number], image) >> (self._bits - 8)
+            read[number] = self._formed(values.astype(np.uint8)[None])
+        channels = max(len(array) for array in read)
+        every = np.empty((len(read), channels, *read[0].shape[1:]), dtype=np.uint8)
+        for number in range(len(read)):
+            every[number] = read[number]
+            read[number] = every[number]  # lets the copy go
+        return every
+
+    def _read(self, number: int, file: Path) -> NDArray[np.uint8]:
+        """One image as uint8 [channels, height, width]; a deep one is read again later."""
         image, frames = _opened(file)
-        self.sizes[image.size] += 1
-        self.coloured += image.mode not in ("1", "L", "LA", "La") and not _is_deep(image)
+        shape = image.height, image.width
+        if self.size is None and self.sizes and shape not in self.sizes:
+            first = next(iter(self.sizes))
+            raise DataError(
+                f"images of {_named(self.folder)} must have one size, or be told which to get "
+                f"(`size`; --size {min(*first, *shape)}); {self._shown(0)} is {first[0]}x"
+                f"{first[1]}, {self._shown(number)} is {shape[0]}x{shape[1]}."
+            )
+        self.sizes[shape] += 1
         self.framed += frames > 1
         if _is_deep(image):
-            values = _deep_values(file, image)
-            self.deep.append(self.number)
-            self.largest = max(self.largest, int(values.max()))
-        self.number += 1
-        return self._shaped(image)
+            self.deep.append(number)
+            self.largest = max(self.largest, int(_deep_values(file, image).max()))
+        array = self._formed(_bytes(file, image))
+        if array.nbytes * len(self.files) > MAX_BYTES:
+            raise DataError(
+                f"images of {_named(self.folder)} must fit into {MAX_BYTES // 2**30} GiB of "
+                f"memory; {len(self.files)} of {shape[0]}x{shape[1]} pixels do not: `size` "
+                "(--size 84) makes them smaller."
+            )
+        return array
 
-    def deep_again(self, files: Sequence[Path]) -> Iterable[tuple[int, NDArray[np.uint8]]]:
-        """Position and pixels of the images of more than 8 bits, scaled alike."""
-        for index in self.deep:
-            image, _ = _opened(files[index])
-            values = _deep_values(files[index], image) >> (self._bits - 8)
-            yield index, self._shaped(Image.fromarray(values.astype(np.uint8)))
+    def _formed(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """One image after its size and channels are changed as was asked for."""
+        coloured = len(array) == 3
+        self.coloured += coloured
+        steps = self._size_steps((array.shape[1], array.shape[2]))
+        if self.channels is not None:
+            steps += (ToChannels(self.channels),)
+        if not steps:
+            return array
+        changed: NDArray[np.uint8] = stepped(torch.from_numpy(array)[None], steps)[0].numpy()
+        return changed
+
+    def _size_steps(self, shape: tuple[int, int]) -> tuple[Step, ...]:
+        return size_steps(self.folder.name, shape, self.size) if self.size else ()
+
+    def _shown(self, number: int) -> str:
+        return one_line(self.files[number].relative_to(self.folder).as_posix())
 
     @property
     def _bits(self) -> int:
         return next(bits for bits in _DEPTHS if self.largest < 2**bits)
 
-    def _shaped(self, image: Image.Image) -> NDArray[np.uint8]:
-        plain = image.convert("L" if self.channels == 1 else "RGB")
-        resized = plain.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        array = np.asarray(resized, dtype=np.uint8).reshape(self.size, self.size, self.channels)
-        return np.ascontiguousarray(array.transpose(2, 0, 1))
-
-    def told(self) -> str:
-        """What was done to the images, in words."""
-        steps = []
+    def form(self) -> str:
+        """What was done to the size and the channels, in words."""
+        done = []
+        steps = [step for shape in self.sizes for step in self._size_steps(shape)[:1]]
+        if steps:
+            kinds = {"cropped" if isinstance(step, CentreCrop) else "resized" for step in steps}
+            height, width = next(iter(self.sizes))
+            before = f"{len(self.sizes)} sizes" if len(self.sizes) > 1 else f"{height}x{width}"
+            done.append(f"{' or '.join(sorted(kinds))} from {before} to {self.size}x{self.size}")
         if self.channels == 1 and self.coloured:
-            steps.append("made grey")
-        if self.channels == 3 and self.coloured < self.number:
-            steps.append("grey repeated to 3 channels")
-        first = next(iter(self.sizes))
-        if len(self.sizes) > 1:
-            steps.append(f"resized to {self.size}x{self.size} from {len(self.sizes)} sizes")
-        elif first != (self.size, self.size):
-            steps.append(f"resized to {self.size}x{self.size} from {first[1]}x{first[0]}")
+            done.append("made grey")
+        if self.channels == 3 and not self.coloured:
+            done.append("made RGB")
+        if self.channels != 1 and 0 < self.coloured < len(self.files):
+            done.append("grey ones made RGB")
+        return ", ".join(done)
+
+    def notes(self) -> list[str]:
+        """What else was done, in words."""
+        found = []
         if self.deep:
-            steps.append(f"scaled from {self._bits} bits (largest value {self.largest})")
+            found.append(f"scaled from {self._bits} bits (largest value {self.largest})")
         if self.framed:
-            steps.append(f"the first frame of {self.framed} files with several")
-        return ", ".join(steps) or "unchanged"
+            files = "file" if self.framed == 1 else "files"
+            found.append(f"the first frame of {self.framed} {files} with several")
+        return found
+
+
+def _bytes(file: Path, image: Image.Image) -> NDArray[np.uint8]:
+    """An image as uint8 [1 or 3, height, width]: grey ones stay grey.
+
+    Raises:
+        DataError: If Pillow has no way from its colours to RGB.
+    """
+    grey = image.mode in ("1", "L") or _is_deep(image)
+    try:
+        plain = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+    except ValueError as error:
+        raise DataError(
+            f"{_named(file)} must hold colours that can be made RGB; got {image.mode}: save it "
+            "as RGB or grey."
+        ) from error
+    return np.ascontiguousarray(plain.reshape(*plain.shape[:2], -1).transpose(2, 0, 1))
 
 
 def _opened(file: Path) -> tuple[Image.Image, int]:
@@ -280,9 +346,11 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
             f"{_named(file)} holds colours of 16 bits of which only the lower are used, and "
             "Pillow reads the upper 8; save it with 8 bits."
         )
-    if upright.has_transparency_data:
+    if upright.has_transparency_data and not _is_deep(upright):
         white = Image.new("RGBA", upright.size, "white")
+        grey = upright.mode in ("1", "L", "LA", "La")
         upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        upright = upright.convert("L" if grey else "RGB")
     return upright, frames
 
 
