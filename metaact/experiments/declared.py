@@ -50,6 +50,7 @@ def size() -> Any:
         role="data",
         unset=f"as they are; {_needed('size')}; one that suits both sides of a transfer",
         words=lambda size: f"images {size}x{size}",
+        added=True,
     )
 
 
@@ -61,6 +62,7 @@ def channels() -> Any:
         role="data",
         unset="as they are; in a transfer 3 if either side has 3",
         words={1: "in grey", 3: "in RGB"},
+        added=True,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metaact.experiments.experiment import Column, Experiment, Measure
 from metaact.experiments.images import image_measure
 from metaact.runs import read_run
-from metaact.settings import Setting, counted, shown
+from metaact.settings import Setting, completed, counted, settings_of, shown
 
 from .config import TransferConfig as TransferConfig
 
@@ -107,13 +107,15 @@ def cell(
     settings: Mapping[str, Any], rates: Mapping[str, float], at: int
 ) -> tuple[int, str] | None:
     """The cell of table 2; how long the paper pre-trained for it, it does not say."""
-    expected = TransferConfig(source="mnist", target="svhn").fields()
+    usual = TransferConfig(source="mnist", target="svhn").fields()
+    expected = completed(TransferConfig, usual)
+    settings = completed(TransferConfig, settings)
     named = (
-        *("source", "target", "size", "channels", "model", "batch_norm"),
-        *("momentum", "batch_size", "optimizer"),
+        *(one.name for one in settings_of(TransferConfig) if one.added),
+        *("source", "target", "model", "batch_norm", "momentum", "batch_size", "optimizer"),
         *("weight_decay", "train_layers", "layer_lrs", "freeze_activations"),
     )
-    same = all(settings.get(name) == expected.get(name) for name in named)
+    same = all(settings.get(name) == expected[name] for name in named)
     if same and all(expected[name] == rate for name, rate in rates.items()):
         return 2, f"finetune_{at}_epochs"
     return None
