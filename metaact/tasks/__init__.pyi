@@ -15,6 +15,7 @@ from .sampling.tasksets import to_taskset as to_taskset
 from .sources.catalogue import DATASETS as DATASETS
 from .sources.catalogue import Dataset as Dataset
 from .sources.catalogue import find_dataset as find_dataset
+from .sources.datasets import from_dataset as from_dataset
 from .sources.folders import read_folder as read_folder
 from .sources.loading import is_here as is_here
 from .sources.loading import load as load
@@ -48,6 +49,7 @@ __all__ = [
     "data_root",
     "episodes",
     "find_dataset",
+    "from_dataset",
     "from_taskset",
     "frozen",
     "glyphs",

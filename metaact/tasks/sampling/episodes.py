@@ -106,7 +106,7 @@ class Episodes:
 
 
 def episodes(
-    dataset: str | Path,
+    dataset: str | Path | Images,
     *,
     ways: int = 5,
     shots: int = 1,
@@ -122,7 +122,7 @@ def episodes(
     """Episodes from one part of a data set, normalised by its training part.
 
     Args:
-        dataset: A name of the catalogue, or the path of a folder or an `.npz` pack.
+        dataset: A name of the catalogue, the path of a folder or an `.npz` pack, or images.
         ways: Classes per episode.
         shots: Support images per class.
         queries: Query images per class.

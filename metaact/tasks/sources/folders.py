@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,9 +16,8 @@ from tqdm import tqdm
 
 from metaact.errors import DataError, one_line
 from metaact.tasks._images import Images, Provenance
-from metaact.tasks.forms.fitting import check_form, size_steps, stepped
-from metaact.tasks.forms.steps import CentreCrop, Step, ToChannels
-from metaact.tasks.sources.packs import MAX_BYTES
+from metaact.tasks.forms.fitting import check_form
+from metaact.tasks.sources.gathering import Gathered
 
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners put into 16-bit files."""
@@ -74,22 +72,29 @@ def read_folder(
         )
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
-    reader = _Reader(path, [file for file, _ in files], size, channels)
-    pixels = reader.pixels()
+    names = tuple(file.relative_to(path).as_posix() for file, _ in files)
+    gathered = Gathered(
+        one_line(path.resolve().name or str(path)),
+        len(files),
+        shown=lambda number: one_line(names[number]),
+        size=size,
+        channels=channels,
+    )
+    done = _read([file for file, _ in files], gathered)
     groups = tuple(name.rpartition("/")[0] for name in classes)
-    notes = ["own images, a folder", *reader.notes(), *found.left_out()]
+    notes = ["own images, a folder", *done, *found.left_out()]
     return Images(
-        pixels=torch.from_numpy(pixels),
+        pixels=gathered.pixels(),
         labels=torch.tensor([label for _, label in files]),
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
-        files=tuple(file.relative_to(path).as_posix() for file, _ in files),
+        files=names,
         provenance=Provenance(
             dataset=path.resolve().name or str(path),
             split="own",
             official=False,
             note="; ".join(notes),
-            form=reader.form(),
+            form=gathered.form,
         ),
     )
 
@@ -187,136 +192,60 @@ def _is_image(file: Path) -> bool:
     return True
 
 
-class _Reader:
-    """Reads files into one array of bytes, and notes what was done to them.
+def _read(files: Sequence[Path], gathered: Gathered) -> list[str]:
+    """Read all files; what else was done to them than to their size and channels, in words."""
+    deep: list[int] = []
+    framed = largest = 0
+    # tqdm draws on stderr, and only on a terminal when `disable` is None.
+    described = f"reading {gathered.dataset}"
+    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
+    for number, file in enumerate(progress):
+        image, frames = _opened(file)
+        framed += frames > 1
+        if _is_deep(image):
+            deep.append(number)
+            largest = max(largest, int(_deep_values(file, image).max()))
+        gathered.add(as_bytes(_named(file), image))
+    bits = next(bits for bits in _DEPTHS if largest < 2**bits)
+    for number in deep:  # once it is known what white is
+        image, _ = _opened(files[number])
+        values = _deep_values(files[number], image) >> (bits - 8)
+        gathered.replace(number, values.astype(np.uint8)[None])
+    done = []
+    if deep:
+        done.append(f"scaled from {bits} bits (largest value {largest})")
+    if framed:
+        files_ = "file" if framed == 1 else "files"
+        done.append(f"the first frame of {framed} {files_} with several")
+    return done
+
+
+def as_bytes(name: str, image: Image.Image) -> NDArray[np.uint8]:
+    """An image as uint8 [1 or 3, height, width]: grey ones stay grey, and white shows through.
 
     Args:
-        folder: Where they lie.
-        files: The files.
-        size: Height and width afterwards; None if they must be alike.
-        channels: 1 or 3; None for 3 if one of them has colour.
-    """
-
-    def __init__(
-        self, folder: Path, files: Sequence[Path], size: int | None, channels: int | None
-    ) -> None:
-        self.folder, self.files = folder, files
-        self.size, self.channels = size, channels
-        self.sizes: Counter[tuple[int, int]] = Counter()
-        self.coloured = self.framed = self.largest = 0
-        self.deep: list[int] = []
-
-    def pixels(self) -> NDArray[np.uint8]:
-        """All images, uint8 [images, channels, height, width]."""
-        # tqdm draws on stderr, and only on a terminal when `disable` is None.
-        described = f"reading {one_line(self.folder.name)}"
-        progress = tqdm(self.files, desc=described, unit="img", leave=False, disable=None)
-        read = [self._read(number, file) for number, file in enumerate(progress)]
-        for number in self.deep:
-            image, _ = _opened(self.files[number])
-            values = _deep_values(self.files[number], image) >> (self._bits - 8)
-            read[number] = self._formed(values.astype(np.uint8)[None])
-        channels = max(len(array) for array in read)
-        every = np.empty((len(read), channels, *read[0].shape[1:]), dtype=np.uint8)
-        for number in range(len(read)):
-            every[number] = read[number]
-            read[number] = every[number]  # lets the copy go
-        return every
-
-    def _read(self, number: int, file: Path) -> NDArray[np.uint8]:
-        """One image as uint8 [channels, height, width]; a deep one is read again later."""
-        image, frames = _opened(file)
-        shape = image.height, image.width
-        if self.size is None and self.sizes and shape not in self.sizes:
-            first = next(iter(self.sizes))
-            raise DataError(
-                f"images of {_named(self.folder)} must have one size, or be told which to get "
-                f"(`size`; --size {min(*first, *shape)}); {self._shown(0)} is {first[0]}x"
-                f"{first[1]}, {self._shown(number)} is {shape[0]}x{shape[1]}."
-            )
-        self.sizes[shape] += 1
-        self.framed += frames > 1
-        if _is_deep(image):
-            self.deep.append(number)
-            self.largest = max(self.largest, int(_deep_values(file, image).max()))
-        array = self._formed(_bytes(file, image))
-        if array.nbytes * len(self.files) > MAX_BYTES:
-            raise DataError(
-                f"images of {_named(self.folder)} must fit into {MAX_BYTES // 2**30} GiB of "
-                f"memory; {len(self.files)} of {shape[0]}x{shape[1]} pixels do not: `size` "
-                "(--size 84) makes them smaller."
-            )
-        return array
-
-    def _formed(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """One image after its size and channels are changed as was asked for."""
-        coloured = len(array) == 3
-        self.coloured += coloured
-        steps = self._size_steps((array.shape[1], array.shape[2]))
-        if self.channels is not None:
-            steps += (ToChannels(self.channels),)
-        if not steps:
-            return array
-        changed: NDArray[np.uint8] = stepped(torch.from_numpy(array)[None], steps)[0].numpy()
-        return changed
-
-    def _size_steps(self, shape: tuple[int, int]) -> tuple[Step, ...]:
-        return size_steps(self.folder.name, shape, self.size) if self.size else ()
-
-    def _shown(self, number: int) -> str:
-        return one_line(self.files[number].relative_to(self.folder).as_posix())
-
-    @property
-    def _bits(self) -> int:
-        return next(bits for bits in _DEPTHS if self.largest < 2**bits)
-
-    def form(self) -> str:
-        """What was done to the size and the channels, in words."""
-        done = []
-        steps = [step for shape in self.sizes for step in self._size_steps(shape)[:1]]
-        if steps:
-            kinds = {"cropped" if isinstance(step, CentreCrop) else "resized" for step in steps}
-            height, width = next(iter(self.sizes))
-            before = f"{len(self.sizes)} sizes" if len(self.sizes) > 1 else f"{height}x{width}"
-            done.append(f"{' or '.join(sorted(kinds))} from {before} to {self.size}x{self.size}")
-        if self.channels == 1 and self.coloured:
-            done.append("made grey")
-        if self.channels == 3 and not self.coloured:
-            done.append("made RGB")
-        if self.channels != 1 and 0 < self.coloured < len(self.files):
-            done.append("grey ones made RGB")
-        return ", ".join(done)
-
-    def notes(self) -> list[str]:
-        """What else was done, in words."""
-        found = []
-        if self.deep:
-            found.append(f"scaled from {self._bits} bits (largest value {self.largest})")
-        if self.framed:
-            files = "file" if self.framed == 1 else "files"
-            found.append(f"the first frame of {self.framed} {files} with several")
-        return found
-
-
-def _bytes(file: Path, image: Image.Image) -> NDArray[np.uint8]:
-    """An image as uint8 [1 or 3, height, width]: grey ones stay grey.
+        name: How a message calls it.
+        image: The image; of more than 8 bits it is cut off at 255.
 
     Raises:
         DataError: If Pillow has no way from its colours to RGB.
     """
-    grey = image.mode in ("1", "L") or _is_deep(image)
+    grey = image.mode in ("1", "L", "LA", "La") or _is_deep(image)
     try:
+        if image.has_transparency_data and not _is_deep(image):
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
         plain = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
     except ValueError as error:
         raise DataError(
-            f"{_named(file)} must hold colours that can be made RGB; got {image.mode}: save it "
-            "as RGB or grey."
+            f"{name} must hold colours that can be made RGB; got {image.mode}: save it as RGB or "
+            "grey."
         ) from error
     return np.ascontiguousarray(plain.reshape(*plain.shape[:2], -1).transpose(2, 0, 1))
 
 
 def _opened(file: Path) -> tuple[Image.Image, int]:
-    """An image upright and without transparency (white shows through), and its number of frames.
+    """An image upright, and its number of frames.
 
     Raises:
         DataError: If Pillow cannot read it, whatever it raises, or it has values that 8 bits cannot
@@ -346,11 +275,6 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
             f"{_named(file)} holds colours of 16 bits of which only the lower are used, and "
             "Pillow reads the upper 8; save it with 8 bits."
         )
-    if upright.has_transparency_data and not _is_deep(upright):
-        white = Image.new("RGBA", upright.size, "white")
-        grey = upright.mode in ("1", "L", "LA", "La")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
-        upright = upright.convert("L" if grey else "RGB")
     return upright, frames
 
 

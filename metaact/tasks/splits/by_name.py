@@ -1,4 +1,4 @@
-"""From the name of a data set, or a path, to a verified split."""
+"""From the name of a data set, a path, or images, to a verified split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fit = Callable[[Images], Images]
 
 
 def split(
-    dataset: str | Path,
+    dataset: str | Path | Images,
     *,
     root: Path | str | None = None,
     hold_out: str | None = None,
@@ -49,13 +49,13 @@ def split(
     - `mnist`, `svhn`, `usps`, `kmnist`, `fashion-mnist`, `cifar10`, `cifar100`, `printed-digits`,
       `street-digits`: the published parts; the validation images come out of train.
     - `glyphs`: whole scripts train, validate and test.
-    - A folder of class folders, an `.npz` pack: parts that are given (`train`, `test`, perhaps
+    - A folder of class folders, an `.npz` pack, images (of `from_dataset`, say): parts that are given (`train`, `test`, perhaps
       `validation`) are used as they are. Else 60 % of the classes train, 20 % validate, 20 % test;
       or, with `hold_out="images"`, of each class's images; or, with `hold_out="groups"`, whole
       groups of classes (alphabets).
 
     Args:
-        dataset: A name of the catalogue, or the path of a folder or an `.npz` pack.
+        dataset: A name of the catalogue, the path of a folder or an `.npz` pack, or images.
         root: Data root; None for METAACT_DATA, else the user's cache folder.
         hold_out: "classes" (new classes are tested), "images" (new images of the same classes) or
             "groups" (new groups of classes, of your own data); None takes what suits the data set.
@@ -83,6 +83,9 @@ def split(
     if validation is not None:
         check_int("validation", validation, minimum=0)
     check_form(size, channels)
+    if isinstance(dataset, Images):
+        pool = fitted(dataset, size=size, channels=channels)
+        return _divided(pool.provenance.dataset, pool, hold_out, validation)
     if is_path(dataset):
         pool = _own(Path(dataset).expanduser(), size, channels)
         try:

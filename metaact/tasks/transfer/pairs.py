@@ -78,8 +78,8 @@ class TransferPair:
 
 
 def pair(
-    source: str | Path | SplitLike,
-    target: str | Path | SplitLike,
+    source: str | Path | Images | SplitLike,
+    target: str | Path | Images | SplitLike,
     *,
     root: Path | str | None = None,
     validation: int | None = None,
@@ -92,11 +92,11 @@ def pair(
     """Load two data sets and bring them into one form.
 
     Args:
-        source: What to pre-train on: a data set's name, a path, or a split with train, validation
-            and test images of the same classes.
+        source: What to pre-train on: a data set's name, a path, images, or a split with train,
+            validation and test images of the same classes.
         target: What to fine-tune on, likewise.
         root: Data root for names; None for the default.
-        validation: Images of each validation part, for names and paths; None for the default.
+        validation: Images of each validation part, but for splits; None for the default.
         size: Height and width of the matched images, unless a pipeline is given; None for one that
             both have, else the smaller, as in `match`.
         channels: 1, 3 or None, as in `match`.
@@ -175,8 +175,13 @@ def _origin_notes(*sides: SplitLike) -> tuple[str, ...]:
 
 
 def _split(
-    side: str | Path | SplitLike, root: Path | str | None, count: int | None, size: int | None
+    side: str | Path | Images | SplitLike,
+    root: Path | str | None,
+    count: int | None,
+    size: int | None,
 ) -> SplitLike:
+    if isinstance(side, Images):
+        return split(side, hold_out="images", validation=count)
     if not isinstance(side, str | Path):
         return side
     # Images of a folder may differ in size: they are brought to one as they are read.

@@ -11,7 +11,7 @@ from PIL import Image
 from metaact.errors import DataError, UsageError
 from metaact.tasks import read_folder
 from metaact.tasks.forms.fitting import fitted
-from metaact.tasks.sources import folders
+from metaact.tasks.sources import gathering
 
 MakeFolder = Callable[..., Path]
 
@@ -166,7 +166,7 @@ def test_more_than_memory_holds_is_refused(
     make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_folder(classes=2, images=2)
-    monkeypatch.setattr(folders, "MAX_BYTES", 4 * 81 - 1)
+    monkeypatch.setattr(gathering, "MAX_BYTES", 4 * 81 - 1)
     with pytest.raises(DataError, match=r"4 of 9x9 pixels do not: `size` \(--size 84\)"):
         read_folder(folder)
     assert len(read_folder(folder, size=8)) == 4
