@@ -168,3 +168,44 @@ def test_a_size_names_runs_only_where_it_is_given(colour: Path, tmp_path: Path) 
     assert "size" not in plain
     assert sized["size"] == 28
     assert "channels" not in sized
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_images_of_several_sizes_are_refused_where_no_size_is_known(
+    name: str, colour: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (40, 36), "red").save(colour / "class3" / "large.png")
+    config = config_of(name, colour, model="conv4")
+    with pytest.raises(DataError, match=r"must have one size.*--size 32.*large\.png is 36x40"):
+        experiments.run(EXPERIMENTS[name], [config], tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    for known in ({"model": "mnist-conv"}, {"model": "conv4", "size": 24}):
+        (shared,) = comparison.prepare(
+            EXPERIMENTS[name], [config_of(name, colour, **known)], tmp_path / "runs"
+        ).shared
+        assert "resized from 2 sizes" in str(shared.data)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("odd", ["channels", "size", "classes"])
+def test_parts_that_differ_are_refused(name: str, odd: str, tmp_path: Path) -> None:
+    """Of a pack that holds its parts."""
+    draw = np.random.default_rng(0)
+    shapes = {"train": (40, 16, 16), "test": (40, 16, 16)}
+    labels = {part: np.arange(40) % 4 for part in shapes}
+    if odd == "classes":
+        labels["test"] = labels["test"] + 1
+    else:
+        shapes["test"] = (40, 16, 16, 3) if odd == "channels" else (40, 17, 17)
+    arrays = {
+        f"{part}_images": draw.integers(0, 256, shape).astype(np.uint8)
+        for part, shape in shapes.items()
+    }
+    path = tmp_path / "parts.npz"
+    np.savez(path, **arrays, **{f"{part}_labels": found for part, found in labels.items()})
+    with pytest.raises(DataError, match=r"one size, with as many channels|in one alone") as caught:
+        experiments.run(
+            EXPERIMENTS[name], [config_of(name, path, model="conv4")], tmp_path / "runs"
+        )
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()

@@ -194,7 +194,7 @@ def _read(
     )
     with isolated_rng("read", 0):
         start = Streams.now()
-        firsts = []
+        firsts: list[NDArray[np.uint8]] = []
         for part, number in progress:
             image, label = _pair(part, number, parts[part])
             labels.append((part, _label(part, number, label, names[part])))

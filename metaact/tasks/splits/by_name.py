@@ -49,10 +49,10 @@ def split(
     - `mnist`, `svhn`, `usps`, `kmnist`, `fashion-mnist`, `cifar10`, `cifar100`, `printed-digits`,
       `street-digits`: the published parts; the validation images come out of train.
     - `glyphs`: whole scripts train, validate and test.
-    - A folder of class folders, an `.npz` pack, images (of `from_dataset`, say): parts that are given (`train`, `test`, perhaps
-      `validation`) are used as they are. Else 60 % of the classes train, 20 % validate, 20 % test;
-      or, with `hold_out="images"`, of each class's images; or, with `hold_out="groups"`, whole
-      groups of classes (alphabets).
+    - A folder of class folders, an `.npz` pack, images (as of `from_dataset`): parts that are given
+      (`train`, `test`, perhaps `validation`) are used as they are. Else 60 % of the classes train,
+      20 % validate, 20 % test; or, with `hold_out="images"`, of each class's images; or, with
+      `hold_out="groups"`, whole groups of classes (alphabets).
 
     Args:
         dataset: A name of the catalogue, the path of a folder or an `.npz` pack, or images.
