@@ -35,10 +35,6 @@ class NetworkSettings(Protocol):
         """Height and width of its images; None for what it takes."""
 
     @property
-    def channels(self) -> int | None:
-        """Their colour channels; None for what it takes."""
-
-    @property
     def batch_norm(self) -> str | None:
         """How it is normalised."""
 
@@ -51,30 +47,25 @@ class NetworkSettings(Protocol):
         """What names of activations stand for."""
 
 
-def form(configs: Iterable[NetworkSettings]) -> tuple[int | None, int | None]:
-    """Size and channels that images of a comparison are brought to; None for theirs.
+def size_for(configs: Iterable[NetworkSettings]) -> int | None:
+    """Height and width that the images of a comparison are brought to; None for theirs.
 
     What was asked for; else what a network takes that does not take any: the images of one
-    comparison have one form.
+    comparison have one form. Networks are built for whatever channels the images have.
 
     Raises:
         UsageError: If something else is asked for than what a network takes.
     """
-    size = channels = None
+    found = None
     for config in configs:
-        takes = models.NETWORKS[config.model]
-        for name, needed, asked in (
-            ("size", takes.size, config.size),
-            ("channels", takes.channels, config.channels),
-        ):
-            if None not in (needed, asked) and needed != asked:
-                raise UsageError(
-                    f"`{name}` must be {needed} or left out ({config.model} takes no other "
-                    f"images); got {asked}."
-                )
-        size, channels = size or config.size or takes.size, channels or config.channels
-        channels = channels or takes.channels
-    return size, channels
+        needed = models.NETWORKS[config.model].size
+        if None not in (needed, config.size) and needed != config.size:
+            raise UsageError(
+                f"`size` must be {needed} or left out ({config.model} takes no other images); got "
+                f"{config.size}."
+            )
+        found = found or config.size or needed
+    return found
 
 
 def form_notes(images: Images) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from metaact import activations, tasks
 from metaact.adaptation import Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import form, form_notes, network, recipe, run_name
+from metaact.experiments.networks import form_notes, network, recipe, run_name, size_for
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -65,14 +65,13 @@ def prepare(
     """
     first = configs[0]
     tasks.check_shares_classes("dataset", first.dataset)
-    size, channels = form(configs)
     split = tasks.split(
         first.dataset,
         root=root,
         hold_out="images",
         validation=0 if first.protocol == "paper" else None,
-        size=size,
-        channels=channels,
+        size=size_for(configs),
+        channels=first.channels,
     )
     check_classes("dataset", first.dataset, split.train)
     parts = split.parts()

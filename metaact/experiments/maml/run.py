@@ -16,7 +16,7 @@ from metaact.adaptation import MAML, import_learn2learn
 from metaact.errors import renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, form, form_notes, network, run_name
+from metaact.experiments.networks import counts, form_notes, network, run_name, size_for
 from metaact.experiments.timing import seconds_of
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
@@ -77,14 +77,13 @@ def prepare(
     config = configs[0]
     if any(one.engine == "learn2learn" for one in configs):
         import_learn2learn()  # missing, it would fail every run after its directory was made
-    size, channels = form(configs)
     split = tasks.split(
         config.dataset,
         root=root,
         hold_out=config.hold_out,
         validation=0 if config.protocol == "paper" else None,
-        size=size,
-        channels=channels,
+        size=size_for(configs),
+        channels=config.channels,
     )
     mean, std = tasks.statistics(split.train)
 

@@ -11,7 +11,7 @@ from torch import nn
 from metaact.adaptation import make_optimizer
 from metaact.errors import DataError
 from metaact.experiments.experiment import Prepared
-from metaact.experiments.networks import form, network, recipe
+from metaact.experiments.networks import network, recipe, size_for
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
 from metaact.tasks import Domain, Images, TransferPair, check_shares_classes
@@ -98,7 +98,7 @@ def prepare(
 def _load(
     configs: Sequence[TransferConfig], root: Path | None, validation: int | None
 ) -> TransferPair:
-    config, (size, channels) = configs[0], form(configs)
+    config = configs[0]
     check_shares_classes("source", config.source)
     check_shares_classes("target", config.target)
     try:
@@ -107,8 +107,8 @@ def _load(
             config.target,
             root=root,
             validation=validation,
-            size=size,
-            channels=channels,
+            size=size_for(configs),
+            channels=config.channels,
         )
     except DataError as error:
         default = TransferConfig()

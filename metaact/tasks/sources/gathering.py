@@ -104,7 +104,7 @@ class Gathered:
         if self.channels == 3 and not self._coloured:
             done.append("made RGB")
         if self.channels != 1 and 0 < self._coloured < self.count:
-            done.append("grey ones made RGB")
+            done.append("made RGB where grey")
         return ", ".join(done)
 
     def _formed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -257,5 +257,5 @@ def test_a_grey_part_gets_the_colour_of_the_other() -> None:
         "test": Subset(Pictures(), list(range(12, 24))),
     }
     images = from_dataset(parts)
-    assert images.provenance.form == "grey ones made RGB"
+    assert images.provenance.form == "made RGB where grey"
     assert tasks.split(images, validation=0).train.channels == 3

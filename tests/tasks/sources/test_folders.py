@@ -115,7 +115,7 @@ def test_grey_among_colour_is_repeated(make_folder: MakeFolder) -> None:
     Image.new("RGB", (9, 9), RED).save(folder / "class01" / "9.png")
     images = read_folder(folder)
     assert images.pixels[:, :, 0, 0].tolist() == [[n] * 3 for n in range(4)] + [list(RED)]
-    assert images.provenance.form == "grey ones made RGB"
+    assert images.provenance.form == "made RGB where grey"
 
 
 def test_colours_that_pillow_cannot_change_are_refused(
@@ -285,7 +285,7 @@ def test_what_was_done_to_the_images_is_told(make_folder: MakeFolder) -> None:
     origin = read_folder(folder, size=9, channels=1).provenance
     assert origin.form == "resized from 2 sizes to 9x9, made grey"
     assert "the first frame of 1 file with several" in origin.note
-    assert read_folder(folder, size=9).provenance.form.endswith("grey ones made RGB")
+    assert read_folder(folder, size=9).provenance.form.endswith("made RGB where grey")
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
