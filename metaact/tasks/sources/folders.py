@@ -72,15 +72,7 @@ def read_folder(
         )
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
-    names = tuple(file.relative_to(path).as_posix() for file, _ in files)
-    gathered = Gathered(
-        one_line(path.resolve().name or str(path)),
-        len(files),
-        shown=lambda number: one_line(names[number]),
-        size=size,
-        channels=channels,
-    )
-    done = _read([file for file, _ in files], gathered)
+    gathered, done = _read(path, [file for file, _ in files], size, channels)
     groups = tuple(name.rpartition("/")[0] for name in classes)
     notes = ["own images, a folder", *done, *found.left_out()]
     return Images(
@@ -88,7 +80,7 @@ def read_folder(
         labels=torch.tensor([label for _, label in files]),
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
-        files=names,
+        files=tuple(_within(path, file) for file, _ in files),
         provenance=Provenance(
             dataset=path.resolve().name or str(path),
             split="own",
@@ -97,6 +89,41 @@ def read_folder(
             form=gathered.form,
         ),
     )
+
+
+def read_images(
+    path: Path | str, *, size: int | None = None, channels: int | None = None
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Read all images in a folder and below it, whatever they show; see `read_folder`.
+
+    Args:
+        path: The folder.
+        size: As for `read_folder`.
+        channels: As for `read_folder`.
+
+    Returns:
+        uint8 [images, channels, height, width], and the name of each file in the folder, in sorted
+        order.
+
+    Raises:
+        UsageError: If `size` or `channels` is not allowed.
+        DataError: If there is no such folder, no image in it, a file that cannot be read, images of
+            several sizes and no `size`, or more than memory holds.
+    """
+    path = Path(path)
+    check_form(size, channels)
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder of images.")
+    found = _Found()
+    try:
+        _look(path.parent, path, found, depth=0)
+    except OSError as error:
+        raise DataError(f"cannot look into {error.filename}: {error.strerror}.") from error
+    files = sorted(file for some in found.classes.values() for file in some)
+    if not files:
+        raise DataError("; ".join([f"{_named(path)} holds no images", *found.left_out()]) + ".")
+    gathered, _ = _read(path, files, size, channels)
+    return gathered.pixels(), tuple(_within(path, file) for file in files)
 
 
 @dataclass(slots=True)
@@ -192,8 +219,21 @@ def _is_image(file: Path) -> bool:
     return True
 
 
-def _read(files: Sequence[Path], gathered: Gathered) -> list[str]:
-    """Read all files; what else was done to them than to their size and channels, in words."""
+def _within(folder: Path, file: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def _read(
+    folder: Path, files: Sequence[Path], size: int | None, channels: int | None
+) -> tuple[Gathered, list[str]]:
+    """All files, and what was done to them but for their size and channels, in words."""
+    gathered = Gathered(
+        one_line(folder.resolve().name or str(folder)),
+        len(files),
+        shown=lambda number: one_line(_within(folder, files[number])),
+        size=size,
+        channels=channels,
+    )
     deep: list[int] = []
     framed = largest = 0
     # tqdm draws on stderr, and only on a terminal when `disable` is None.
@@ -217,7 +257,7 @@ def _read(files: Sequence[Path], gathered: Gathered) -> list[str]:
     if framed:
         files_ = "file" if framed == 1 else "files"
         done.append(f"the first frame of {framed} {files_} with several")
-    return done
+    return gathered, done
 
 
 def as_bytes(name: str, image: Image.Image) -> NDArray[np.uint8]:
