@@ -71,7 +71,7 @@ def size_for(configs: Iterable[NetworkSettings]) -> int | None:
     """
     found = None
     for config in configs:
-        needed = models.NETWORKS[config.model].size
+        needed = models.network_of(config.model).size
         if None not in (needed, config.size) and needed != config.size:
             raise UsageError(
                 f"`size` must be {needed} or left out ({config.model} takes no other images); got "
@@ -114,6 +114,14 @@ def network(config: NetworkSettings, images: Form, *, classes: int, device: str)
 def recipe(config: TrainingConfig) -> Recipe:
     """The settings of supervised training; for a transfer those of fine-tuning."""
     return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
+
+
+def source_identity(config: NetworkSettings) -> dict[str, str]:
+    """Hashes of the user's own code that a run is made of, for its identity."""
+    return {
+        **activations.source_identity(config.activation),
+        **models.source_identity(config.model),
+    }
 
 
 def signature(images: Images, *, ways: int | None = None) -> Signature:

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from torch import nn
 
-from metaact import activations, tasks
+from metaact import tasks
 from metaact.adaptation import Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import form_notes, network, recipe, run_name, signature, size_for
+from metaact.experiments.networks import (
+    form_notes,
+    network,
+    recipe,
+    run_name,
+    signature,
+    size_for,
+    source_identity,
+)
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -107,7 +115,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
     identity = {
         **config.fields(),
         **shared.identity,
-        **activations.source_identity(config.activation),
+        **source_identity(config),
     }
     stem = f"{Path(config.dataset).stem}-{config.optimizer}-lr{config.lr:g}"
     return Planned(

@@ -33,7 +33,7 @@ class MamlConfig(Config):
             None takes what suits the data set.
         size: Height and width that images are brought to; None for what the network takes.
         channels: Colour channels that images are brought to, 1 or 3; None for theirs.
-        model: Name of a network, see `metaact.models.NETWORKS`.
+        model: A network, as `metaact.models.create` names it.
         batch_norm: "batch", "group" or "off", see `metaact.models.BATCH_NORM`; None is "batch" for
             a network with BatchNorm, and "off" for one without.
         ways: Classes per episode.
