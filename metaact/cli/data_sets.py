@@ -94,6 +94,8 @@ def pictures(
     queries: int,
     seed: int,
     hold_out: str | None = None,
+    size: int | None = None,
+    channels: int | None = None,
 ) -> tuple[list[Path], str]:
     """Draw a contact sheet of the training part and one episode of the test part.
 
@@ -106,6 +108,8 @@ def pictures(
         queries: Query images per class.
         seed: Which episode.
         hold_out: What the test part holds out; None for what suits the data set.
+        size: Height and width that the images are brought to; None for theirs.
+        channels: 1 or 3, likewise.
 
     Returns:
         The files written, and the note on the data: what was left out, what was done to them.
@@ -116,7 +120,7 @@ def pictures(
         RunError: If the pictures cannot be written.
     """
     with renamed(dataset="name"):
-        split = tasks.split(name, root=root, hold_out=hold_out)
+        split = tasks.split(name, root=root, hold_out=hold_out, size=size, channels=channels)
     train, test = split.train, split.test
     ways = min(DEFAULT_WAYS, test.classes) if ways is None else ways
     drawn = tasks.frozen(
@@ -141,4 +145,5 @@ def pictures(
     )
     written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
     written += analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
-    return written, train.provenance.note
+    notes = train.provenance.note, train.provenance.form
+    return written, "; ".join(note for note in notes if note)

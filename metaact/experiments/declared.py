@@ -46,6 +46,32 @@ def dataset(default: str) -> Any:
     )
 
 
+def size() -> Any:
+    """Height and width of the images."""
+    needed = ", ".join(f"{known.size} for {name}" for name, known in NETWORKS.items() if known.size)
+    return count(
+        None,
+        "Height and width that images are brought to: those that are larger by a seventh at most "
+        "are cropped at the centre, all others resized whole.",
+        role="data",
+        unset=f"as they are; {needed}; one that suits both sides of a transfer",
+        words=lambda size: f"images {size}x{size}",
+        added=True,
+    )
+
+
+def channels() -> Any:
+    """Colour channels of the images."""
+    return count(
+        None,
+        "Colour channels that images are brought to: 1 (made grey) or 3 (grey repeated).",
+        role="data",
+        unset="as they are; in a transfer 3 if either side has 3",
+        words={1: "in grey", 3: "in RGB"},
+        added=True,
+    )
+
+
 def model() -> Any:
     """The network."""
     return setting(
@@ -119,6 +145,8 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
+        size: Height and width that images are brought to; None for what the network takes.
+        channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: A network, as `metaact.models.create` names it.
         batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
             BatchNorm, and "off" for one without.
@@ -136,6 +164,8 @@ class TrainingConfig(Config):
 
     activation: str = activation()
     seed: int = seed("the weights, of the batch order and of random layers")
+    size: int | None = size()
+    channels: int | None = channels()
     model: str = model()
     batch_norm: str | None = batch_norm("running")
     optimizer: str = setting(

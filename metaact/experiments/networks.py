@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from metaact import activations, models
 from metaact.adaptation import Recipe
+from metaact.errors import UsageError
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
@@ -28,6 +30,10 @@ class NetworkSettings(Protocol):
     @property
     def model(self) -> str:
         """Name of the network."""
+
+    @property
+    def size(self) -> int | None:
+        """Height and width of its images; None for what it takes."""
 
     @property
     def batch_norm(self) -> str | None:
@@ -52,6 +58,33 @@ class Form(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
+
+
+def size_for(configs: Iterable[NetworkSettings]) -> int | None:
+    """Height and width that the images of a comparison are brought to; None for theirs.
+
+    What was asked for; else what a network takes that does not take any: the images of one
+    comparison have one form. Networks are built for whatever channels the images have.
+
+    Raises:
+        UsageError: If something else is asked for than what a network takes.
+    """
+    found = None
+    for config in configs:
+        needed = models.network_of(config.model).size
+        if None not in (needed, config.size) and needed != config.size:
+            raise UsageError(
+                f"`size` must be {needed} or left out ({config.model} takes no other images); got "
+                f"{config.size}."
+            )
+        found = found or config.size or needed
+    return found
+
+
+def form_notes(images: Images) -> tuple[str, ...]:
+    """What was done to the size and the channels of the images, a sentence."""
+    done = images.provenance.form
+    return (f"Images of {images.provenance.dataset} were {done}.",) if done else ()
 
 
 def network(config: NetworkSettings, images: Form, *, classes: int, device: str) -> nn.Module:

@@ -169,7 +169,7 @@ def _data(found: Mapping[str, Any]) -> str:
     words = {True: "official", False: "NOT official", None: ""}[found["official"]]
     data = found["environment"].get("data")
     parts = [p for p in data.values() if isinstance(p, dict)] if isinstance(data, dict) else []
-    notes = dict.fromkeys(str(p["note"]) for p in parts if p.get("note"))
+    notes = dict.fromkeys(str(p[key]) for p in parts for key in ("note", "form") if p.get(key))
     hashes = [
         f"{name.removesuffix('_sha256')} {value[:8]}"
         for name, value in found["config"].items()

@@ -18,14 +18,17 @@ class Provenance:
     Attributes:
         dataset: Name of the data set.
         split: Which published part of it ("train", "background", ...).
-        official: Whether these are the published files, pixel for pixel.
+        official: Whether these are the published files, pixel for pixel but for `form`.
         note: What a reader of a result must know ("greyscale, cut from test pictures").
+        form: What was done here to their size and channels ("cropped from 32x32 to 28x28, made
+            grey"); "" if nothing was.
     """
 
     dataset: str
     split: str
     official: bool
     note: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,7 +12,15 @@ from metaact import tasks
 from metaact.adaptation import Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import network, recipe, run_name, signature, source_identity
+from metaact.experiments.networks import (
+    form_notes,
+    network,
+    recipe,
+    run_name,
+    signature,
+    size_for,
+    source_identity,
+)
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -22,8 +30,7 @@ from metaact.experiments.supervised import (
     together,
     train_together,
 )
-from metaact.models import network_of
-from metaact.tasks import Images, match
+from metaact.tasks import Images
 
 from . import measure
 from .config import ConvergeConfig
@@ -71,16 +78,18 @@ def prepare(
         root=root,
         hold_out="images",
         validation=0 if first.protocol == "paper" else None,
+        size=size_for(configs),
+        channels=first.channels,
     )
     check_classes("dataset", first.dataset, split.train)
-    parts, pipeline = _fitted(split, {config.model for config in configs})
+    parts = split.parts()
     shared = ImageData(
         data=split.provenance(),
         device=device,
         normalisation=UNNORMALISED,
         validated="validation" in parts,
         examples=(image_example(parts["test"], "Some test images."),),
-        notes=(f"Images were resized for the network: {pipeline}",) if pipeline else (),
+        notes=form_notes(split.train),
         train=parts["train"].to(device),
         validation=parts["validation"].to(device) if "validation" in parts else None,
         test=parts["test"].to(device),
@@ -90,15 +99,6 @@ def prepare(
         check_batch_size(config.batch_size, len(shared.train))
         make_optimizer(build(config, shared), recipe(config))
     return shared
-
-
-def _fitted(split: tasks.Split, models: set[str]) -> tuple[dict[str, Images], str]:
-    """The parts in the size that the networks take: MNIST-Conv takes 28x28 only."""
-    size = next((s for model in sorted(models) if (s := network_of(model).size)), None)
-    if size is None or split.train.size == (size, size):
-        return split.parts(), ""
-    pipeline, _ = match(split.train, split.train, size=size)
-    return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
 
 
 def build(config: ConvergeConfig, shared: ImageData) -> nn.Module:

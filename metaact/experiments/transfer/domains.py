@@ -11,7 +11,7 @@ from torch import nn
 from metaact.adaptation import make_optimizer
 from metaact.errors import DataError
 from metaact.experiments.experiment import Prepared
-from metaact.experiments.networks import network, recipe
+from metaact.experiments.networks import network, recipe, size_for
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
 from metaact.tasks import Domain, Images, TransferPair, check_shares_classes
@@ -65,7 +65,7 @@ def prepare(
     """
     first = configs[0]
     if pair is None:
-        pair = _load(first, root, None if first.protocol == "held-out" else 0)
+        pair = _load(configs, root, None if first.protocol == "held-out" else 0)
     source, target = pair.source, pair.target
     check_classes("source", first.source, source.train)
     check_classes("target", first.target, target.train)
@@ -95,11 +95,21 @@ def prepare(
     return shared
 
 
-def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
+def _load(
+    configs: Sequence[TransferConfig], root: Path | None, validation: int | None
+) -> TransferPair:
+    config = configs[0]
     check_shares_classes("source", config.source)
     check_shares_classes("target", config.target)
     try:
-        return make_pair(config.source, config.target, root=root, validation=validation)
+        return make_pair(
+            config.source,
+            config.target,
+            root=root,
+            validation=validation,
+            size=size_for(configs),
+            channels=config.channels,
+        )
     except DataError as error:
         default = TransferConfig()
         raise DataError(

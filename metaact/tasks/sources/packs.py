@@ -73,6 +73,7 @@ def read_pack(path: Path | str) -> Images:
             split=str(facts.get("split", "own")),
             official=facts.get("official") is True,
             note=str(facts.get("note", "")),
+            form=str(facts.get("form", "")),
         ),
     )
     expected = facts.get("sha256")
@@ -104,6 +105,7 @@ def write_pack(path: Path | str, images: Images) -> Path:
         "split": origin.split,
         "official": origin.official,
         "note": origin.note,
+        "form": origin.form,
         "sha256": images.sha256(),
     }
     pixels = images.pixels.cpu().numpy()
@@ -199,7 +201,9 @@ def _joined(
     shapes = {part: array.shape[1:] for part, array in pixels.items()}
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
-        raise DataError(f"{path}: all parts must hold images of one size; got {told}.")
+        raise DataError(
+            f"{path}: all parts must hold images of one size, with as many channels; got {told}."
+        )
     each = [
         _integers(path, labels, arrays[labels], len(pixels[part]))
         for part, (_, labels) in pairs.items()

@@ -104,8 +104,9 @@ def noted(images: Images, note: str, *, split: str | None = None) -> Images:
 def _check_form(dataset: str, name_a: str, a: Images, name_b: str, b: Images) -> None:
     if a.pixels.shape[1:] != b.pixels.shape[1:]:
         raise DataError(
-            f"all parts of {dataset} must hold images of one size; {name_a} has "
-            f"{list(a.pixels.shape[1:])}, {name_b} {list(b.pixels.shape[1:])}."
+            f"all parts of {dataset} must hold images of one size, with as many channels (`size` "
+            f"and `channels` bring them there); {name_a} has {list(a.pixels.shape[1:])}, {name_b} "
+            f"{list(b.pixels.shape[1:])}."
         )
 
 

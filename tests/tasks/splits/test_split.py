@@ -84,6 +84,7 @@ def test_parts_by_name_and_provenance_as_json(make_images: MakeImages) -> None:
         "split": "test",
         "official": True,
         "note": "",
+        "form": "",
         "images": 8,
         "classes": 2,
         "sha256": test.sha256(),

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from metaact.errors import UsageError
 from metaact.tasks import Images, Provenance
-from metaact.tasks.transfer.pipeline import Pipeline
-from metaact.tasks.transfer.steps import (
+from metaact.tasks.forms.pipeline import Pipeline
+from metaact.tasks.forms.steps import (
     CentreCrop,
     Invert,
     Pad,
