@@ -14,8 +14,8 @@ from metaact.errors import UsageError, check_int, check_rate
 from .bounds import NOTHING, Array, accuracies, check_level
 from .comparison import Comparison
 from .estimates import estimate
-from .family import Family, family
-from .paired import Difference, difference
+from .family import Family
+from .paired import Difference, difference, family_of
 from .variation import what_varies
 from .verdicts import assumption, sentence, verdict
 
@@ -115,12 +115,7 @@ def compare_pairs(
         a, b = _pair(names, first, second)
         variation = what_varies(a.shape, unit=unit, over=over, replacement=replacement)
         made.append(difference(a, b, variation, trials=trials_per_unit))
-    together = family(
-        [d.values for d in made],
-        [d.variation for d in made],
-        [d.model.degrees for d in made],
-        aligned=aligned,
-    )
+    together = family_of(made, aligned=aligned)
     return [
         _compared(names, d, together, level=level, margin=margin, replacement=replacement)
         for (names, _, _), d in zip(cases, made, strict=True)

@@ -138,8 +138,10 @@ def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:
 def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sensitivity | None:
     """Score against the rate that varies most, one line an arm.
 
-    Where two rates vary, each point is at the value of the other that did best on validation.
+    Where two rates vary, each point is at the value of the other that did best on validation among
+    the seeds that choose, and its score is of those that do not.
     """
+    choosing, scoring = _divided(study, _seeds_at_every_rate(study))
     names = list(study.arms[0].rates)
     values = {name: {arm.rates.get(name) for arm in study.arms} for name in names}
     name = max(names, key=lambda n: len(values[n]), default=None)
@@ -151,7 +153,10 @@ def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sen
         lines[value] = []
         for rate in sorted({arm.rates[name] for arm in mine}):
             here = [arm for arm in mine if arm.rates[name] == rate]
-            arm = max(here, key=lambda a: _height(a, study.measure.sign))
+            if len(here) > 1:
+                best = max(here, key=lambda a: _height(_on_seeds(a, choosing), study.measure.sign))
+                here = [_on_seeds(best, scoring)]
+            (arm,) = here
             point = Point(rate=rate, score=interval(arm), failed=len(arm.failed))
             lines[value].append(point)
     return Sensitivity(rate=name, lines=lines)

@@ -118,7 +118,7 @@ def test_the_joint_level_is_that_of_the_normal_distribution() -> None:
     """Correlation 1/2 and known errors: the quantile of max |Z| by SciPy's integral."""
     correlation = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
     smallest = smallest_p(correlation, np.inf)
-    own = 1 - Family(size=3, method=JOINT, smallest=smallest).own_level(0.95)
+    own = 1 - Family(size=3, method=JOINT, smallest=(smallest,)).own_level(0.95)
     z = float(stats.norm.isf(own / 2))
     normal = stats.multivariate_normal(np.zeros(3), correlation, seed=np.random.default_rng(0))
     inside = normal.cdf(np.full(3, z), lower_limit=np.full(3, -z))
@@ -128,7 +128,7 @@ def test_the_joint_level_is_that_of_the_normal_distribution() -> None:
 
 def test_own_level_and_p_value_are_inverse() -> None:
     smallest = smallest_p(np.eye(4), 9)
-    found = Family(size=4, method=JOINT, smallest=smallest)
+    found = Family(size=4, method=JOINT, smallest=(smallest,))
     for level in (0.5, 0.8, 0.95, 0.99):
         assert found.p_value(1 - found.own_level(level)) == pytest.approx(1 - level, rel=1e-6)
     assert found.p_value(1e-30) <= 4e-30
@@ -136,13 +136,13 @@ def test_own_level_and_p_value_are_inverse() -> None:
 
 
 def test_independent_questions_are_nearly_bonferroni() -> None:
-    found = Family(size=5, method=JOINT, smallest=smallest_p(np.eye(5), 19))
+    found = Family(size=5, method=JOINT, smallest=(smallest_p(np.eye(5), 19),))
     assert 1 - found.own_level(0.95) == pytest.approx(1 - 0.95**0.2, rel=0.06)
 
 
 def test_one_question_asked_five_times_is_hardly_corrected() -> None:
     smallest = smallest_p(np.full((5, 5), 1.0), 9)
-    found = Family(size=5, method=JOINT, smallest=smallest)
+    found = Family(size=5, method=JOINT, smallest=(smallest,))
     assert 1 - found.own_level(0.95) == pytest.approx(0.05, rel=0.06)
 
 
