@@ -243,3 +243,14 @@ def test_the_strictest_reading_has_the_level_of_the_strictest() -> None:
     assert whole.p_value(0.01) == max(one.p_value(0.01) for one in families)
     bound = Family(size=4, method=BONFERRONI)
     assert strictest([families[0], bound]) is bound
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_a_pair_asked_both_ways_round_is_one_question(seeds: int) -> None:
+    arms = _arms(seeds, 20, 3)
+    cases = [(("a", "c"), arms[0], arms[2]), (("b", "c"), arms[1], arms[2])]
+    back = [(("c", "a"), arms[2], arms[0])]
+    once, twice = (compare_pairs(asked, unit=EPISODES) for asked in (cases, cases + back))
+    assert [c.compared for c in twice] == [2, 2, 2]
+    assert twice[:2] == once
+    assert twice[2].interval.low == pytest.approx(-once[0].interval.high)
