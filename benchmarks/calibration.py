@@ -324,7 +324,7 @@ def _tuned_arms() -> Iterator[Case]:
 
 def _shared_rates() -> Iterator[Case]:
     rows = {
-        "every": ("the questions at all rates are one family (as printed)", ALARMS),
+        "all": ("with the differences to relu at all rates as one family (as printed)", ALARMS),
         "picked": ("the questions at the picked rate are one family", NO_PROMISE),
     }
     for seeds in SEEDS:

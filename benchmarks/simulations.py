@@ -437,37 +437,30 @@ def at_the_shared_rate(seeds: int, *, method: str) -> Simulation:
     """Whether any of the four statements is false at that of four equal rates that was picked.
 
     All arms are equal at all rates. The seeds of arelu spread four times as widely as those of the
-    others, which is worst: the rate that suits all arms best then suits it by luck. A network's
+    others, which is bad: the rate that suits all arms best then suits it by luck. A network's
     validation score agrees with its test score by 0.8.
 
     Args:
         seeds: How many, for every rate.
-        method: "every": the family is that of the questions at every rate, as the package has it;
-            "picked": that of the questions at the rate that was picked.
+        method: "all": the family has the differences to relu at every rate, as the package has it;
+            "picked": it has the questions at the rate that was picked alone.
     """
     spread = np.array([0.04, 0.01, 0.01, 0.01])[:, None]
     variation = what_varies((seeds, 2), unit="test episodes", over="seeds")
-    pairs = list(PARTS.values())
+    to_relu = [pair for pair in PARTS.values() if pair[1] == 3]
 
     def simulate(generator: np.random.Generator, n: int) -> Array:
         test = generator.standard_normal((n, 4, 4, seeds))  # [n, rates, arms, seeds]
         validation = spread * (0.8 * test + 0.6 * generator.standard_normal(test.shape))
-        picked = validation.mean(axis=(2, 3)).argmax(axis=1)
-        scores = (spread * test)[..., None]
-
-        def questions(one: Array, rates: Iterable[int]) -> list[tuple[Array, Array]]:
-            return [(one[rate, a], one[rate, b]) for rate in rates for a, b in pairs]
-
-        return np.array(
-            [
-                shown(
-                    questions(one, [k, *(set(range(4)) - {k})] if method == "every" else [k]),
-                    variation,
-                    told=slice(4),
-                )
-                for one, k in zip(scores, picked.tolist(), strict=True)
-            ]
-        )
+        picked = validation.mean(axis=(2, 3)).argmax(axis=1).tolist()
+        called = []
+        for scores, rate in zip((spread * test)[..., None], picked, strict=True):
+            pairs = [(scores[rate, a], scores[rate, b]) for a, b in PARTS.values()]
+            if method == "all":
+                others = (scores[k] for k in range(4) if k != rate)
+                pairs += [(one[a], one[b]) for one in others for a, b in to_relu]
+            called.append(shown(pairs, variation, told=slice(4)))
+        return np.array(called)
 
     return simulate
 

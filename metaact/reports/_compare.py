@@ -135,10 +135,8 @@ class _Comparing:
         study, options = self.study, self.options
         reference = self._reference()
         pairs = [(a.name, b) for a in study.arms if (b := self._other(a, reference))]
-        at_one, *elsewhere = learned.at_each_rate(study)
-        comparisons, answered = learned.answer(
-            study, pairs, at_one, self.compare, elsewhere=elsewhere
-        )
+        at_one = learned.at_one_rate(study)
+        comparisons, answered = learned.answer(study, pairs, at_one, self.compare)
         failed = failures.tests(study, pairs)
         columns = {arm.name: self._columns(arm) for arm in study.arms}
         arms = [self._arm(arm, columns[arm.name]) for arm in study.arms]

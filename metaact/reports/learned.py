@@ -14,7 +14,6 @@ that is asked for in both places has one interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -57,18 +56,19 @@ def pairs(names: Mapping[str, str]) -> list[tuple[str, Pair]]:
     ]
 
 
-def at_each_rate(study: Study) -> list[dict[str, str]]:
-    """Name of the arm of each activation at each rate, the shared rate first.
+def at_one_rate(study: Study) -> dict[str, str]:
+    """Name of the arm of each activation at one shared rate.
 
-    That is the one at which most arms are, fewest seeds failed, and the mean validation score over
-    all arms is best.
+    Of several the one at which most arms are, fewest seeds failed, and the mean validation
+    score over all arms is best. The seeds that choose it are compared at it, too: what that does
+    to verdicts, next to nothing, and to means is measured in docs/statistics.md.
     """
     by_rate: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arms:
         by_rate.setdefault(tuple(arm.rates.items()), []).append(arm)
     sign = study.measure.sign
-    ordered = sorted(by_rate.values(), key=lambda arms: _suits_all(arms, sign), reverse=True)
-    return [{arm.value: arm.name for arm in arms} for arms in ordered]
+    shared = max(by_rate.values(), key=lambda arms: _suits_all(arms, sign))
+    return {arm.value: arm.name for arm in shared}
 
 
 def _suits_all(arms: Sequence[Arm], sign: int) -> tuple[int, int, float]:
@@ -83,15 +83,12 @@ def answer(
     compare: Callable[[Sequence[Question]], Sequence[Comparison | None]],
     *,
     among: Sequence[int] | None = None,
-    elsewhere: Sequence[Mapping[str, str]] = (),
 ) -> tuple[list[Comparison], Learned | None]:
     """Compare pairs of arms; take the difference apart, and say what is left of "learned".
 
     All parts are compared on the seeds that all arms in them have, so that they add up. Pairs,
     total and parts are corrected together: the chance that any statement is false is 1 - level.
     Where nothing could be learned the runs are no evidence on learning, and that part is left out.
-    The same seeds choose the shared rate and are compared at it. So the parts at every rate are
-    questions of the family: intervals that hold all together hold for any that is picked.
 
     Args:
         study: The runs.
@@ -99,7 +96,6 @@ def answer(
         names: Name of the arm of each activation: at one shared rate, or each at its own.
         compare: Compares pairs of arms among given seeds, corrected over all of them.
         among: The seeds that may count; None for all.
-        elsewhere: Names likewise at each rate that could have been the shared one and is not.
 
     Returns:
         The comparisons of `wanted` that can be made; and the question's part of the document, None
@@ -108,22 +104,12 @@ def answer(
     asked, seeds = _parts(study, names, among)
     questions: list[Question] = [(pair, among) for pair in wanted]
     questions += [(pair, seeds) for pair in asked.values()]
-    for other in elsewhere if asked else ():
-        also, there = _parts(study, other, among)
-        questions += [(pair, there) for pair in also.values()]
     made = compare(questions)
     comparisons = [found for found in made[: len(wanted)] if found]
-    parts = [found for found in made[len(wanted) :][: len(asked)] if found]
+    parts = [found for found in made[len(wanted) :] if found]
     if not parts or len(parts) < len(asked):
         return comparisons, None
-    found = _learned(study, asked, seeds, among, dict(zip(asked, parts, strict=True)))
-    return comparisons, replace(found, answer=found.answer + _CHOSEN) if elsewhere else found
-
-
-_CHOSEN = (
-    " The shared rate is the one at which all arms together do best on validation; the parts at "
-    "the other rates count as questions, too, so the intervals hold although it was picked."
-)
+    return comparisons, _learned(study, asked, seeds, among, dict(zip(asked, parts, strict=True)))
 
 
 def _parts(
@@ -148,6 +134,7 @@ def _learned(
     """The question's part of the document, from the comparison of each part."""
     first = asked["total" if "total" in asked else "learning"][0]
     second = asked["total"][1] if "total" in asked else None
+    rates = {tuple(arm.rates.items()) for arm in study.arms}
     return Learned(
         first=first,
         second=second,
@@ -155,9 +142,17 @@ def _learned(
         parts=[
             Part(name=name, sentence=_sentence(name, c), difference=c) for name, c in found.items()
         ],
-        answer=_on_seeds(study, asked, seeds, among) + _answer(first, second, found),
+        answer=_on_seeds(study, asked, seeds, among)
+        + _answer(first, second, found)
+        + (_CHOSEN if among is None and len(rates) > 1 else ""),
         parameters=curves.parameters(study.arm(first)),
     )
+
+
+_CHOSEN = (
+    " The shared rate is the one at which all arms together do best on validation; means at it may "
+    "flatter the arm whose seeds differ most."
+)
 
 
 def why_not(study: Study, names: Mapping[str, str]) -> str | None:
