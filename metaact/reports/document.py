@@ -324,10 +324,12 @@ class Sensitivity:
     Attributes:
         rate: Name of the rate.
         lines: Points of each arm, by value, at the best value of every other rate.
+        note: How that was chosen, a sentence; "" where no other rate varies.
     """
 
     rate: str
     lines: dict[str, list[Point]]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
