@@ -25,7 +25,7 @@ from .loop import loop
 from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
-from .stateful import check_modules
+from .stateful import check_modules, check_reads
 from .vectorised import vectorised
 
 ENGINES: dict[str, Engine] = dict(
@@ -139,7 +139,7 @@ class MAML:
         self._chunk_size = chunk_size
         self._recompute = recompute
         self._known: dict[object, bool] = {}
-        self._draws = False
+        self._draws = self._read = False
 
     @property
     def model(self) -> nn.Module:
@@ -291,9 +291,13 @@ class MAML:
     def _checked(self, batch: Batch, inner_steps: int | None) -> int:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
-        if inner_steps is None:
-            return self._inner_steps
-        return check_int("inner_steps", inner_steps, minimum=0)
+        steps = self._inner_steps
+        if inner_steps is not None:
+            steps = check_int("inner_steps", inner_steps, minimum=0)
+        if not self._read:
+            check_reads(self.model, self.adapted, batch.support[0])
+            self._read = True
+        return steps
 
     def _split(self, batch: Batch) -> Iterator[Batch]:
         return (batch[a:b] for a, b in pairwise(self._edges(batch)))
