@@ -7,11 +7,13 @@ import os
 import re
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import click
 
 import metaact
+from metaact.errors import one_line_warnings
 from metaact.experiments.table import EXPERIMENTS, find
 
 from .activations import activations
@@ -79,14 +81,9 @@ def main() -> None:
     # files.
     os.environ.pop("MPLBACKEND", None)
     with warnings.catch_warnings():
-        warnings.showwarning = _tell
+        warnings.showwarning = one_line_warnings(partial(echo, err=True))
         code = _run()
     sys.exit(code)
-
-
-def _tell(message: Warning | str, *where: object, **more: object) -> None:
-    """A warning as one line, whichever library gives it."""
-    echo(f"metaact: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _run() -> int:

@@ -274,9 +274,7 @@ def test_learn2learn_refuses_what_its_clones_would_share(
     model.load_state_dict(reference.state_dict())
     batch = episodes(shape=(6,))
     maml = MAML(model, inner_lr=0.3, inner_steps=2, engine="learn2learn")
-    with pytest.raises(
-        UsageError, match=r"'vectorised' or 'loop' for _.*learn2learn adapts clones"
-    ):
+    with pytest.raises(UsageError, match="'vectorised' or 'loop' for _"):
         maml.evaluate(batch)
     _, wanted = gradient(MAML(reference, inner_lr=0.3, inner_steps=2, engine="learn2learn"), batch)
     for engine in ("vectorised", "loop"):

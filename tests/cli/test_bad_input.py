@@ -240,10 +240,14 @@ CONFIGS = [
     ("ways = 99", "ways in file.toml must be an int in [2, 6]"),
     ('over = "all"', "(in file.toml)"),
     ('device = "tpu"', "device in file.toml must be"),
+    (f"ways = {'[' * 3000}", "cannot be read as TOML"),
+    (f"ways = 0x{'f' * 5000}", "list of them; got a number of thousands of digits"),
+    (f"tune = {{lr = 0x{'f' * 5000}}}", "a table of rate = numbers, or text; got a number of"),
+    (f"inner-lr = {10**400}", "'inner-lr' must be a number or a list of them; got 1000"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), CONFIGS, ids=[text for text, _ in CONFIGS])
+@pytest.mark.parametrize(("text", "words"), CONFIGS, ids=[text[:40] for text, _ in CONFIGS])
 def test_wrong_values_in_a_config_file(
     text: str, words: str, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
@@ -274,6 +278,8 @@ def test_the_command_line_wins_over_the_config_file(cli: Cli, pack: Path, tmp_pa
 
 
 OWN = """
+import warnings
+
 from torch import nn
 
 class Late(nn.Module):
@@ -299,6 +305,14 @@ class Double(nn.Module):
 class Exits(nn.Module):
     def forward(self, x):
         raise SystemExit(3)
+
+class Warns(nn.Module):
+    calls = 0
+
+    def forward(self, x):
+        Warns.calls += 1
+        warnings.warn(f"first line\\nof call {Warns.calls}")
+        return x.relu()
 """
 
 
@@ -342,6 +356,32 @@ def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(cli: Cli, pa
     assert "failed: own_activations:Late" in complaint
     assert "KeyError" in complaint
     assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_an_activation_warns_of_at_each_call_is_said_once(
+    workers: str, pack: Path, tmp_path: Path
+) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "metaact",
+        "maml",
+        "--dataset",
+        str(pack),
+        *QUICK,
+        "--seeds",
+        "2",
+    ]
+    words += ["--activation", "own_activations:Warns", "--workers", workers]
+    done = subprocess.run(words, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "first line" in line]
+    # The process that looks at the activation warns, and so does one that runs it.
+    assert 1 <= len(told) <= int(workers)
+    assert all(line.startswith("metaact: warning: first line of call") for line in told)
+    assert "warnings.warn(" not in done.stderr
 
 
 def test_figures_that_cannot_be_written_do_not_hide_the_result(
@@ -482,6 +522,9 @@ def test_names_of_strangers_are_shown_and_not_obeyed(cli: Cli, pack: Path, tmp_p
     assert not any(cell.startswith(("=", '"=')) for cell in rows[1].split(","))
     shown = cli("data", "show", f"./{name}", "--ways", "2")
     assert shown[1].splitlines()[0] == "1+1-31m-sheet.png"
+    drawn = {path.name for path in (tmp_path / "runs" / "figures").iterdir()}
+    assert drawn
+    assert all(name.startswith("maml-1+1-31m-") for name in drawn)
 
 
 def test_no_command_prints_past_the_cleaning() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metaact.adaptation.stateless import Stateless, check_same, logits_of, reads
-from metaact.errors import MissingDependencyError, UsageError
+from metaact.errors import MissingDependencyError, UsageError, named_reason
 
 from .inner import NO_GRADIENT
 from .problem import Batch, Outcome, Problem
@@ -118,8 +118,8 @@ def _check_clone(problem: Problem, wrapped: Any, forward: Callable[[Any], object
     except UsageError:
         raise
     except Exception as error:  # the model itself can be called: `check_reads` did
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise _not_by_clones(problem.model, f"and cannot clone this one: {reason}") from error
+        why = f"and cannot clone this one: {named_reason(error)}"
+        raise _not_by_clones(problem.model, why) from error
     for name in adapted:
         if name in shared:
             raise _not_by_clones(
