@@ -69,9 +69,13 @@ def check_int(
     if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= highest:
         return value
     too_large = isinstance(value, int) and value > highest
-    allowed = f">= {minimum}" if maximum is None and not too_large else f"in [{minimum}, {highest}]"
+    allowed = f"an int in [{minimum}, {highest}]"
+    if maximum is None and not too_large:
+        allowed = f"an int >= {minimum}"
+    elif highest == minimum:
+        allowed = str(minimum)
     reason = f" ({why})" if why else ""
-    raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
+    raise UsageError(f"`{name}` must be {allowed}{reason}; got {value!r}.")
 
 
 def check_count(name: str, value: int, *, most: int, why: str) -> int:

@@ -59,7 +59,7 @@ def _names(options: list[click.Parameter]) -> list[str]:
 
 def _table(ctx: click.Context, param: click.Parameter, path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, *UNREADABLE) as error:
         reason = error.strerror if isinstance(error, OSError) else reason_of(error)
         raise click.BadParameter(f"{path} cannot be read as TOML: {reason}.", ctx, param) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import os
 import re
 import sys
@@ -76,7 +78,10 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
-    sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
+    with contextlib.suppress(OSError):  # the working folder may be gone
+        sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: "α" is not in every encoding
     # A notebook leaves its own backend here, which matplotlib refuses outside; all drawing is to
     # files.
     os.environ.pop("MPLBACKEND", None)
@@ -84,6 +89,15 @@ def main() -> None:
         warnings.showwarning = one_line_warnings(partial(echo, err=True))
         code = _run()
     sys.exit(code)
+
+
+def _give_up_output() -> None:
+    """Where nothing can be written any more, forget what was not; else Python complains at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:
@@ -108,4 +122,5 @@ def _run() -> int:
         where = f"{error.filename}: " if error.filename else ""
         echo(f"metaact: {where}{error.strerror or error}.", err=True)
         code = 1
+    _give_up_output()
     return code if isinstance(code, int) else 0

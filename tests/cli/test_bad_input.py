@@ -533,6 +533,36 @@ def test_no_command_prints_past_the_cleaning() -> None:
     assert sorted(calls) == ["output.py", "reference.py"]
 
 
+def _in_a_shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = ["bash", "-c", script.replace("metaact ", f"'{sys.executable}' -m metaact ")]
+    root = str(Path(metaact.cli.__file__).parents[2])
+    here = {**os.environ, "PYTHONPATH": root, **environment}
+    return subprocess.run(words, check=False, capture_output=True, text=True, env=here)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("metaact activations list | true", ""),
+        ("metaact activations list > /dev/full", "metaact: No space left on device.\n"),
+        ("mkdir gone; cd gone; rmdir ../gone; metaact runs list", "metaact: no runs in runs yet"),
+        ("PYTHONIOENCODING=ascii metaact maml --help", ""),
+    ],
+)
+def test_an_odd_shell_gets_one_line_at_most(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No reader, a full disk, a working folder that is gone, an encoding without Greek letters."""
+    if "/dev/full" in script and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.chdir(tmp_path)
+    done = _in_a_shell(script)
+    lines = [line for line in done.stderr.splitlines(keepends=True) if "Any of them" not in line]
+    assert "".join(lines).startswith(said)
+    assert len(lines) == bool(said), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_notebook_s_backend_does_no_harm(tmp_path: Path, pack: Path) -> None:
     backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     words = [sys.executable, "-m", "metaact", "data", "show", str(pack), "--out", "x"]
