@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _give_up_output() -> None:
-    """Where nothing can be written any more, forget what was not; else Python complains at its end."""
+    """Forget what could not be written, of which Python would complain when it ends."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -546,7 +546,7 @@ def _in_a_shell(script: str, **environment: str) -> subprocess.CompletedProcess[
         ("metaact activations list | true", ""),
         ("metaact activations list > /dev/full", "metaact: No space left on device.\n"),
         ("mkdir gone; cd gone; rmdir ../gone; metaact runs list", "metaact: no runs in runs yet"),
-        ("PYTHONIOENCODING=ascii metaact maml --help", ""),
+        ("PYTHONIOENCODING=latin-1 metaact maml --help", ""),
     ],
 )
 def test_an_odd_shell_gets_one_line_at_most(
