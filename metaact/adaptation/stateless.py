@@ -96,12 +96,17 @@ class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]  # in torch
     ) -> Any:
         """Look at what an op is given, and do it."""
         kwargs = kwargs or {}
-        self.places |= {_place(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        given = (x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor))
+        self.places |= {_place(tensor) for tensor in given} - {0}
         return func(*args, **kwargs)
 
 
 def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+    """Where the memory of a tensor begins; 0 if it has none of its own."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # a sparse tensor, or one that is only traced
+        return 0
 
 
 def reads(call: Callable[[], object], *groups: Values) -> list[set[str]]:
@@ -117,7 +122,7 @@ def reads(call: Callable[[], object], *groups: Values) -> list[set[str]]:
     with torch.no_grad(), preserved_rng(), _Reads() as seen:
         call()
     return [
-        {name for name, t in group.items() if t.numel() and _place(t) in seen.places}
+        {name for name, tensor in group.items() if _place(tensor) in seen.places}
         for group in groups
     ]
 

@@ -38,6 +38,7 @@ USAGE = [
     (["--tasks", "0"], "--tasks"),
     (["--iterations", "0"], "--iterations"),
     (["--seeds", "0"], "--seeds"),
+    (["--plan-seeds", "0"], "--plan-seeds must be an int in [1, 10000]"),
     (["--inner-lr", "nan"], "--inner-lr must be a finite number > 0"),
     (["--inner-lr", "fast"], "--inner-lr"),
     (["--inner-lr", "0.1,-1"], "--inner-lr"),
