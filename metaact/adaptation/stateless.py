@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from metaact.errors import UsageError
+from metaact.errors import UsageError, reason_of
 from metaact.randomness import preserved_rng
 
 Values = Mapping[str, Tensor]
@@ -149,6 +150,34 @@ def missed(model: nn.Module, names: Iterable[str], images: Tensor) -> list[str]:
 
     (past, first), (again, second) = look(), look()
     return [name for name in own if name in past | again | (first - second)]
+
+
+def holding(model: nn.Module, values: Values, *, own: bool = False) -> nn.Module:
+    """A copy of a network that holds other values in place of its parameters.
+
+    Args:
+        model: The network; it is not changed.
+        values: One for each parameter, by the names of `named_parameters`.
+        own: Whether the copy gets parameters of its own with these values; if not, it holds the
+            very tensors, with the graph that made them.
+
+    Raises:
+        UsageError: If the network cannot be copied.
+    """
+    stand_ins: dict[int, Any] = {}
+    for name, parameter in model.named_parameters():
+        value = values[name]
+        if own:
+            value = nn.Parameter(value.detach().clone(), requires_grad=parameter.requires_grad)
+        stand_ins[id(parameter)] = value
+    # What is to be copied is looked up there first: wherever a parameter is registered.
+    try:
+        return copy.deepcopy(model, stand_ins)
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise UsageError(
+            "`model` must be one that can be copied, to hold what it has adapted to "
+            f"({reason_of(error)}); got a {type(model).__name__}."
+        ) from error
 
 
 def logits_of(output: object) -> Tensor:

@@ -349,3 +349,26 @@ def test_recurrent_layers_read_the_stand_ins(kind: type[nn.RNNBase], seeded: Cal
     values = {f"body.{name}": value for name, value in zeros.items()}
     assert not Stateless(Output())(values, images).any()
     assert Output()(images).any()
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+@pytest.mark.parametrize("build", [_ByList, _ByMethod, _ByClosure, _ByHook])
+def test_a_network_that_adapted_computes_with_what_it_adapted_to(
+    build: type[nn.Module], differentiable: bool, episodes: Callable, seeded: Callable
+) -> None:
+    """A copy of a closure would compute with the model itself, and is refused."""
+    reference, model = seeded(_Once), seeded(build)
+    model.load_state_dict(reference.state_dict())
+    batch = episodes(shape=(6,))
+    made = []
+    for one in (reference, model):
+        maml = MAML(one, inner_lr=0.3, inner_steps=2)
+        if one is model and build in (_ByClosure, _ByHook):
+            with pytest.raises(UsageError, match=r"a copy reads the model's own `\w+\.\w+`"):
+                maml.adapt(batch.support[0], batch.support_labels[0], differentiable=differentiable)
+            return
+        made.append(
+            maml.adapt(batch.support[0], batch.support_labels[0], differentiable=differentiable)
+        )
+    torch.testing.assert_close(made[1](batch.query[0]), made[0](batch.query[0]))
+    assert not torch.equal(made[1](batch.query[0]), model(batch.query[0]))

@@ -11,7 +11,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from metaact.adaptation.stateless import changed, check_callable, missed
+from metaact.adaptation.stateless import changed, check_callable, missed, reads
 from metaact.errors import UsageError
 
 
@@ -100,4 +100,26 @@ def check_reads(model: nn.Module, adapted: Sequence[str], images: Tensor) -> Non
             f"read `{name}` from elsewhere (a plain list, a closure, a tensor computed beforehand "
             "or kept from an earlier call): use nn.ParameterList, or compute it in the forward "
             "pass."
+        )
+
+
+def check_copy(model: nn.Module, made: nn.Module, images: Tensor) -> None:
+    """Refuse a model of which a copy still computes with parameters that it has replaced.
+
+    Args:
+        model: The model.
+        made: A copy with other values of parameters.
+        images: Support images.
+
+    Raises:
+        UsageError: If it is one; the message names the parameter.
+    """
+    kept = {id(parameter) for parameter in made.parameters()}
+    replaced = {name: p for name, p in model.named_parameters() if id(p) not in kept}
+    (shared,) = reads(lambda: made(images), replaced)
+    for name in sorted(shared):
+        raise UsageError(
+            "`model` must be one whose copy is a network of its own, to hold what it has adapted "
+            f"to; a copy reads the model's own `{name}`, reached by a closure: make what calls it "
+            "a method of the module."
         )
