@@ -174,6 +174,10 @@ def number_of(count: int, noun: str, nouns: str = "") -> str:
     return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
+WARNING = "metaact: warning: "
+"""How the line of a warning begins."""
+
+
 def one_line_warnings(say: Callable[[str], object]) -> Callable[..., None]:
     """For `warnings.showwarning`: a warning as one line, whichever library gives it, and once.
 
@@ -186,7 +190,7 @@ def one_line_warnings(say: Callable[[str], object]) -> Callable[..., None]:
     said: set[str] = set()
 
     def show(message: Warning | str, *where: object, **more: object) -> None:
-        line = f"metaact: warning: {' '.join(str(message).split())}"
+        line = f"{WARNING}{' '.join(str(message).split())}"
         bare = re.sub(r"\d+", "", line)
         if bare not in said:
             said.add(bare)

@@ -360,7 +360,7 @@ def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(cli: Cli, pa
 
 
 @pytest.mark.usefixtures("own")
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", "3"])
 def test_what_an_activation_warns_of_at_each_call_is_said_once(
     workers: str, pack: Path, tmp_path: Path
 ) -> None:
@@ -379,8 +379,8 @@ def test_what_an_activation_warns_of_at_each_call_is_said_once(
     done = subprocess.run(words, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "first line" in line]
-    # The process that looks at the activation warns, and so does one that runs it.
-    assert 1 <= len(told) <= int(workers)
+    # The process that looks at the activation warns, and so do those that run it.
+    assert 1 <= len(told) <= min(int(workers), 2)
     assert all(line.startswith("metaact: warning: first line of call") for line in told)
     assert "warnings.warn(" not in done.stderr
 
