@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from metaact import analysis, tasks
-from metaact.errors import DataError, renamed
+from metaact.errors import DataError, number_of, renamed
 from metaact.tasks.builtin.drawn_cache import FOLDER
 
 
@@ -68,7 +68,7 @@ def fetch(name: str, root: Path | None = None) -> str:
     dataset = tasks.find_dataset(name)
     split = tasks.split(name, root=root)
     parts = ", ".join(
-        f"{part} {len(images):,} images of {images.classes} classes"
+        f"{part} {len(images):,} images of {number_of(images.classes, 'class', 'classes')}"
         for part, images in split.parts().items()
     )
     root = tasks.data_root(root)
@@ -121,7 +121,7 @@ def pictures(
     """
     with renamed(dataset="name"):
         split = tasks.split(name, root=root, hold_out=hold_out, size=size, channels=channels)
-    train, test = split.train, split.test
+    train, test = split.train, split.test.present()
     ways = min(DEFAULT_WAYS, test.classes) if ways is None else ways
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0
@@ -145,5 +145,10 @@ def pictures(
     )
     written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
     written += analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
-    notes = train.provenance.note, train.provenance.form
-    return written, "; ".join(note for note in notes if note)
+    notes = {
+        name: "; ".join(note for note in (part.provenance.note, part.provenance.form) if note)
+        for name, part in (("training part", train), ("test part", test))
+    }
+    if len(set(notes.values())) == 1:
+        return written, notes["training part"]
+    return written, "; ".join(f"{name}: {note}" for name, note in notes.items() if note)

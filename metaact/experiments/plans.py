@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaact.errors import RunError, UsageError, check_int
+from metaact.errors import UNREADABLE, RunError, UsageError, check_int, reason_of
 from metaact.runs import Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
 from metaact.runs.run import RESULT
@@ -173,10 +173,10 @@ def read_plan(path: Path) -> Plan | None:
             kept=str(found.get("kept", "")),
             kept_arms=tuple(dict(arm) for arm in found.get("kept_arms", ())),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, *UNREADABLE) as error:
         raise RunError(
-            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({error}); delete it, and "
-            "say so where you report the study."
+            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({reason_of(error)}); "
+            "delete it, and say so where you report the study."
         ) from error
 
 

@@ -76,7 +76,8 @@ def title(experiment: Experiment, settings: Settings, *, at: int | None = None) 
     The arm is named where it is among the settings: where another setting is asked about.
     """
     what = "On" if experiment.baseline(settings) else experiment.title
-    of = " ".join(part for part in (what, data_of(experiment, settings)) if part)
+    data = data_of(experiment, settings)
+    of = f"{what} {data}" if data else what.removesuffix(" on")
     arms = [name for name, one in experiment.settings.items() if one.role == "arm"]
     held = "".join(f", {settings[name]}" for name in arms if name in settings)
     return f"{of}: {headline(experiment, settings, at=at)}{held}"

@@ -101,8 +101,8 @@ def file_stem(study: StudyReport) -> str:
     known = find(study.experiment).settings
     data = [str(study.settings[n]) for n, s in known.items() if s.path and n in study.settings]
     runs = sorted(Path(run).name for arm in study.arms for run in arm.runs)
-    words = "-".join([study.experiment, *(Path(name).stem for name in data)])
-    return f"{analysis.file_name(words)}-{analysis.short_hash(runs)}"
+    words = [study.experiment, *(analysis.file_name(Path(name).stem) for name in data)]
+    return f"{analysis.file_name('-'.join(words))}-{analysis.short_hash(runs)}"
 
 
 def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:

@@ -35,6 +35,7 @@ def document(entry: Entry, *, dependents: Sequence[Entry] = ()) -> dict[str, Any
         "environment": environment(entry),
         "official": official(environment(entry)),
         "last": entry.last,
+        "seal": _seal(entry),
         "files": {path.name: path.lstat().st_size for path in sorted(entry.directory.iterdir())},
         "dependents": [str(one.directory) for one in dependents],
         "command": command(entry),
@@ -45,6 +46,11 @@ def command(entry: Entry) -> str | None:
     """The command line that makes a run; None where none is recorded (version 0.1.0)."""
     recorded = None if entry.run is None else entry.run.about.get("command")
     return merged([recorded])[0] if recorded else None
+
+
+def _seal(entry: Entry) -> str | None:
+    """What the run is sealed by; None before its end, or where it cannot be read."""
+    return None if entry.run is None or entry.result is None else entry.run.seal
 
 
 def settings(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,6 +92,12 @@ def page(entry: Entry, *, dependents: Sequence[Entry] = ()) -> str:
     lines = [_sentence(entry), ""]
     lines += _row("directory", str(entry.directory))
     lines += _row("status", _status(entry))
+    if found["seal"] == "lengths":
+        lines += _row(
+            "seal",
+            "of an earlier version: it holds the lengths of the records, not their hashes; an edit "
+            "of equal length would not be noticed",
+        )
     lines += _row("changed", moment(entry.changed))
     if dependents:
         lines += _row("needed by", f"runs in this store: {len(dependents)}")

@@ -24,7 +24,7 @@ from torch.func import stack_module_state, vmap
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from metaact.adaptation.stateless import Stateless, differentiable_kernels
+from metaact.adaptation.stateless import Stateless, differentiable_kernels, reads
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
@@ -43,7 +43,8 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     """Why this model cannot be stacked, or None if it can.
 
     Random layers would draw other numbers in a stack than alone, and running statistics would be
-    overwritten by companions: both would make a result depend on what it was stacked with.
+    overwritten by companions: both would make a result depend on what it was stacked with. A stack
+    computes in a copy of one model, whose layers must be reached in the copy.
 
     Args:
         model: Tried on two images; left as it was.
@@ -63,12 +64,20 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     try:
         with torch.no_grad():
             vmap(lambda state: call({**state[0], **state[1]}, inputs))(values)
+        alone = tuple({name: v[0].clone() for name, v in state.items()} for state in values)
+        own = [dict(each.named_parameters()) for each in (model, probe)]
+        past = set().union(*reads(lambda: call({**alone[0], **alone[1]}, inputs), *own))
+    except UsageError as error:
+        return str(error).rstrip(".")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         return f"torch.func.vmap cannot run it ({reason})"
     if Streams.now() != before:
         return "it draws random numbers"
-    return None
+    if past:
+        return f"it reads {min(past)} elsewhere than in the module that it belongs to"
+    changed = [name for name, buffer in alone[1].items() if buffer._version]
+    return f"it changes its buffer {changed[0]}" if changed else None
 
 
 @differentiable_kernels()

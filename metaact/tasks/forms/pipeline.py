@@ -76,13 +76,14 @@ class Pipeline:
             return replace(images, pixels=pixels.contiguous(), labels=labels)
         digits = torch.tensor([int(n) for n in images.class_names], device=images.labels.device)
         pixels, values = self(images.pixels, digits[images.labels])
-        kept, labels = torch.unique(values, return_inverse=True)
         if torch.equal(values, digits[images.labels]):
             return replace(images, pixels=pixels.contiguous())
+        _, each = self(images.pixels[:1].expand(len(digits), *images.pixels.shape[1:]), digits)
+        kept, labels = torch.unique(torch.cat([each, values]), return_inverse=True)
         return replace(
             images,
             pixels=pixels.contiguous(),
-            labels=labels,
+            labels=labels[len(each) :],
             class_names=tuple(str(value) for value in kept.tolist()),
             class_groups=(),
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from metaact.errors import DataError, one_line
+from metaact.errors import DataError, number_of, one_line, reason_of
 from metaact.tasks._images import Images, Provenance
 from metaact.tasks.forms.fitting import check_form
 from metaact.tasks.sources.gathering import Gathered
@@ -153,7 +153,7 @@ def _named(path: Path) -> str:
 def _counted(names: Sequence[str], what: str, how: str) -> str:
     shown = ", ".join(map(one_line, names[:3])) + (", ..." if len(names) > 3 else "")
     how = how.replace("that are no images", "that is no image") if len(names) == 1 else how
-    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} {how} ({shown})"
+    return f"{number_of(len(names), what)} {how} ({shown})"
 
 
 def _look(root: Path, folder: Path, found: _Found, *, depth: int) -> bool:
@@ -300,7 +300,7 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
                 upright = ImageOps.exif_transpose(stored)
                 frames = getattr(stored, "n_frames", 1)
     except Exception as e:
-        reason = " ".join(str(e).replace(str(file), "it").split()) or type(e).__name__
+        reason = reason_of(e).replace(str(file), "it")
         raise DataError(
             f"{_named(file)} cannot be read as an image ({reason}); repair it or take it out of "
             "the folder."

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from metaact.errors import DataError, UsageError, check_int
+from metaact.errors import DataError, UsageError, check_int, number_of
 from metaact.tasks._images import Images
 
 SPLIT_SEED = 20_200_623
@@ -74,8 +74,9 @@ def carve_groups(images: Images, count: int) -> tuple[Images, Images]:
                 held += sizes[group]
     if len(taken) == len(order):
         raise DataError(
-            f"whole groups of {images.provenance.dataset} cannot hold out {count} classes and "
-            f"leave one group ({len(order)} groups, {images.classes} classes)."
+            f"whole groups of {images.provenance.dataset} cannot hold out "
+            f"{number_of(count, 'class', 'classes')} and leave one group "
+            f"({number_of(len(order), 'group')}, {number_of(images.classes, 'class', 'classes')})."
         )
     classes = [c for c, group in enumerate(images.class_groups) if group in taken]
     rest = [c for c, group in enumerate(images.class_groups) if group not in taken]

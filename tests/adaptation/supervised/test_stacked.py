@@ -155,3 +155,47 @@ def test_trainers_that_do_not_fit_together_are_refused(images: Labelled, change:
 def test_cpu_trains_one_after_the_other() -> None:
     assert not stacks_by_default("cpu")
     assert stacks_by_default("cuda:0")
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += 1
+        return x / self.seen
+
+
+class Replacing(Counting):
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = self.seen + 1
+        return x / self.seen
+
+
+class ByClosure(nn.Module):
+    """A copy of it computes with the slope of the original."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.PReLU()
+        self.body = lambda x: self.inner(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Counting, "changes its buffer .*seen"),
+        (Replacing, "seen` of the model changes"),
+        (ByClosure, "reads .*inner.weight elsewhere"),
+    ],
+)
+def test_what_a_stack_would_compute_otherwise_is_refused(
+    images: Labelled, layer: type[nn.Module], message: str
+) -> None:
+    stack = [trainer(images, seed=s, recipe=SGD, layer=layer) for s in (0, 1)]
+    with pytest.raises(UsageError, match=message):
+        stacked_epoch(stack)

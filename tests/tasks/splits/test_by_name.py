@@ -192,7 +192,7 @@ def test_duplicates_in_published_parts_leave_train_and_are_noted(digits_root: Pa
     write_pack(digits_root / "mnist-train.npz", replace(train))
     split = tasks.split("mnist", root=digits_root, validation=0)
     assert len(split.train) == 399
-    assert split.train.provenance.note == "1 images left out that test holds too"
+    assert split.train.provenance.note == "1 image left out that test holds too"
     assert len(split.test) == 100
 
 
