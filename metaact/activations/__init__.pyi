@@ -2,7 +2,7 @@ from .attention import attention_values as attention_values
 from .attention import stuck_count as stuck_count
 from .controls import controls_of as controls_of
 from .controls import is_control as is_control
-from .conversion.call_sites import CallSites as CallSites
+from .conversion.sites import CallSites as CallSites
 from .conversion.convert import convert as convert
 from .conversion.places import inside_activations as inside_activations
 from .entry import Entry as Entry
