@@ -78,6 +78,7 @@ MIXING: tuple[type[nn.Module], ...] = (
 # (None: all that are not gates).
 LIBRARIES: tuple[tuple[str, frozenset[str] | None], ...] = (
     ("timm.layers.activations", None),
+    ("timm.models.metaformer", frozenset(("SquaredReLU", "StarReLU"))),
     ("transformers.activations", None),
     ("open_clip.transformer", frozenset(("QuickGELU",))),
     ("clip.model", frozenset(("QuickGELU",))),
