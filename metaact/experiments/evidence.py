@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, counted, defaults, shown, text_of
+from metaact.settings import Role, completed, counted, defaults, shown, text_of
 
 from .experiment import Experiment, Measure
 
@@ -232,7 +232,7 @@ def read_record(
         run=run,
         experiment=experiment,
         measure=measure,
-        arm=arm_of(experiment, by, config[by]),
+        arm=arm_of(experiment, by, completed(experiment.config, config)[by]),
         seed=int(config["seed"]),
         rates={s.name: float(config[s.name]) for s in experiment.rates if s.name in config},
         settings=shared_settings(experiment, config, by=by, at=at),

@@ -12,7 +12,7 @@ from metaact import activations, tasks
 from metaact.adaptation import Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import network, recipe, run_name
+from metaact.experiments.networks import network, recipe, run_name, signature
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -129,6 +129,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
         points=(1,) if config.epochs > 1 else (),
         group=replace(config, seed=0, lr=1.0),
         together=together(config, shared.device),
+        signature=signature(shared.train),
     )
 
 

@@ -17,7 +17,7 @@ from metaact.adaptation import Recipe, Trainer
 from metaact.errors import RunError
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import recipe, run_name
+from metaact.experiments.networks import recipe, run_name, signature
 from metaact.experiments.supervised import Learner, together, train_together
 from metaact.randomness import derived_seed
 from metaact.runs import Run
@@ -112,6 +112,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         length=config.pretrain_epochs,
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
+        signature=signature(shared.pair.source.train),
     )
 
 
@@ -148,6 +149,7 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
+        signature=signature(shared.pair.target.train),
     )
 
 
