@@ -126,7 +126,12 @@ class Operations(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Count and call."""
-        name = func._schema.name.removeprefix("aten::").rstrip("_").removeprefix("_").removesuffix("_kernel")
+        name = (
+            func._schema.name.removeprefix("aten::")
+            .rstrip("_")
+            .removeprefix("_")
+            .removesuffix("_kernel")
+        )
         bounds = [*args[1:3], None, None][:2]
         if name in self.NAMES or (name in ("clamp", "clamp_min") and bounds[0] == 0):
             self.seen[name] += 1
@@ -226,7 +231,9 @@ def networks() -> dict[str, tuple[Callable[[], nn.Module], int]]:
     def of_timm(name: str) -> Callable[[], nn.Module]:
         return lambda: timm.create_model(name, pretrained=False)
 
-    found = {f"torchvision:{name}": (of_torchvision(name), size) for name, size in TORCHVISION.items()}
+    found = {
+        f"torchvision:{name}": (of_torchvision(name), size) for name, size in TORCHVISION.items()
+    }
     return found | {f"timm:{name}": (of_timm(name), size) for name, size in TIMM.items()}
 
 
@@ -235,7 +242,9 @@ def main(wanted: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}; called: in one forward pass in evaluation")
-    head = f"{'network':34} {'modules':>7} {'functions':>9} {'kept':>5} {'called':>6} {'swapped':>7}"
+    head = (
+        f"{'network':34} {'modules':>7} {'functions':>9} {'kept':>5} {'called':>6} {'swapped':>7}"
+    )
     print(f"{head} {'left':>4} {'difference':>10} {'gradients':>9} {'traced':>6}  result")
     complete = refused = 0
     for name, (build, size) in networks().items():
@@ -248,7 +257,7 @@ def main(wanted: Sequence[str]) -> None:
             refused += 1
             print(f"{name:34} refused: {error}", flush=True)
             continue
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a failure is a row, and the next network follows
             print(f"{name:34} FAILED: {type(error).__name__}: {str(error)[:300]}", flush=True)
             continue
         complete += row.complete

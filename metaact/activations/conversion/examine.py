@@ -1,4 +1,4 @@
-"""Where a network calls its activations: by a symbolic trace, or in forward passes on an example."""
+"""Where a network calls its activations: by a symbolic trace, or in forward passes."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def watch(model: nn.Module, watcher: Watcher | None) -> None:
             module.watcher = watcher
 
 
-def by_trace(model: nn.Module, calls: Calls, example: None = None) -> None:
+def by_trace(model: nn.Module, calls: Calls, example: object = None) -> None:
     """Examine a network whose places are probes by tracing it symbolically.
 
     What stops a trace (a branch on data, a call of a module that is not registered) is reported in

@@ -37,10 +37,10 @@ class Scaled(Protocol):
 def readers(model: nn.Module, place: Scaled, run: Callable[[], Tensor]) -> tuple[str, ...]:
     """The linear layers that could take over a factor of one place, all together.
 
-    The result of the place is multiplied by 4 and 1/4. A layer reads it through nothing but what is
-    homogeneous (pooling, dropout, reshaping) if its whole input is multiplied as well; the weight of
-    the first such layer is divided, then that of the next. If the network's output is then what
-    it was, they may; whatever else reads the place (a shortcut, a norm) makes it differ.
+    The result of the place is multiplied by 4 and 1/4. A layer reads it through nothing but what
+    is homogeneous (pooling, dropout, reshaping) if its whole input is multiplied as well; the
+    weight of the first such layer is divided, then that of the next. If the network's output is
+    then what it was, they may; whatever else reads the place (a shortcut, a norm) makes it differ.
 
     Args:
         model: The network, in evaluation; it is as before afterwards.
@@ -50,7 +50,7 @@ def readers(model: nn.Module, place: Scaled, run: Callable[[], Tensor]) -> tuple
     Returns:
         Paths of the layers, or none.
     """
-    layers = {
+    layers: dict[str, nn.Module] = {
         path: layer
         for path, layer in model.named_modules()
         if isinstance(layer, Linear) and not parametrize.is_parametrized(layer)
@@ -63,9 +63,8 @@ def readers(model: nn.Module, place: Scaled, run: Callable[[], Tensor]) -> tuple
         while len(chosen) <= MOST_READERS:
             place.scale = LARGEST_GAIN
             now, after = watched(layers, run)
-            place.scale = 1 / LARGEST_GAIN
-            smaller = None
             if close(after, before, size):
+                place.scale = 1 / LARGEST_GAIN
                 for path in chosen:
                     rescale(layers[path], LARGEST_GAIN**2)
                 smaller = run()

@@ -106,8 +106,10 @@ def is_fused(module: nn.Module) -> bool:
 def is_activation(module: nn.Module) -> bool:
     """Whether a module is of a type known to be an elementwise activation, of any library."""
     kind = type(module)
-    return isinstance(module, ACTIVATIONS) or is_marked(module) or (
-        kind.__name__ not in LIBRARY_GATES | LIBRARY_OTHERS and from_library(kind)
+    return (
+        isinstance(module, ACTIVATIONS)
+        or is_marked(module)
+        or (kind.__name__ not in LIBRARY_GATES | LIBRARY_OTHERS and from_library(kind))
     )
 
 
@@ -147,9 +149,7 @@ def inside_activations(model: nn.Module) -> set[nn.Module]:
     }
 
 
-def find(
-    model: nn.Module, wanted: Callable[[nn.Module], bool]
-) -> Iterator[tuple[str, nn.Module]]:
+def find(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> Iterator[tuple[str, nn.Module]]:
     """Path and module of every place that is wanted, a shared instance at each of its paths.
 
     Activations inside an activation (in `WithELSA`) are part of it and not listed.

@@ -80,7 +80,7 @@ def module_of(frame: FrameType) -> nn.Module | None:
 
 
 class CallSites(nn.Module):
-    """Stands where one activation module is called at several places in the source: each has its own.
+    """Stands where one activation module is called at several places, each with its own.
 
     The parameters are named `<path>.0.alpha`, `<path>.1.alpha`, …, in the order of the first calls.
     A loop, or a block that is called again, calls the same place again.
@@ -202,12 +202,12 @@ def begin(owner: nn.Module, inputs: object) -> None:
     """Start answering."""
     mode = Interception(owner)
     RUNNING.modes.append(mode)
-    mode.__enter__()
+    mode.__enter__()  # type: ignore[no-untyped-call]  # as torch has it
 
 
 def end(owner: nn.Module, inputs: object, output: object) -> None:
     """Stop answering."""
-    RUNNING.modes.pop().__exit__(None, None, None)
+    RUNNING.modes.pop().__exit__(None, None, None)  # type: ignore[no-untyped-call]  # as torch
 
 
 def unseen(function: str, frame: FrameType) -> UsageError:

@@ -118,10 +118,10 @@ def survey(
         for path, module in model.named_modules()
         if isinstance(module, MIXING)
     ]
-    called, left, sites = of_functions(
-        model, calls, gates=gates, keep=keep, closed=closed
-    )
-    order = {key: number for number, key in enumerate(calls.order)}
+    called, left, sites = of_functions(model, calls, gates=gates, keep=keep, closed=closed)
+    order: dict[tuple[str, Site | None], int] = {
+        key: number for number, key in enumerate(calls.order)
+    }
     return Survey(
         spots=tuple(
             sorted((*spots, *called), key=lambda s: order.get((s.module, s.site), len(order)))
@@ -211,9 +211,7 @@ def of_functions(
     return spots, kept, tuple(sites)
 
 
-def named_calls(
-    model: nn.Module, calls: Sequence[FunctionCall]
-) -> list[tuple[str, FunctionCall]]:
+def named_calls(model: nn.Module, calls: Sequence[FunctionCall]) -> list[tuple[str, FunctionCall]]:
     """Each functional call with the path of its place: its function and a number.
 
     They are numbered in the order of the source, after those of an earlier conversion.
@@ -228,8 +226,7 @@ def named_calls(
         used[call.owner, call.name] = number + 1
         names[call.owner, call.site] = f"{call.name}_{number}"
     return [
-        (f"{call.owner}.{SITES}.{names[call.owner, call.site]}".lstrip("."), call)
-        for call in calls
+        (f"{call.owner}.{SITES}.{names[call.owner, call.site]}".lstrip("."), call) for call in calls
     ]
 
 
@@ -342,7 +339,7 @@ def prepared(model: nn.Module) -> nn.Module:
             continue
         other = copied.get_submodule(path)
         if isinstance(layer, nn.TransformerEncoderLayer):
-            other.activation_relu_or_gelu = 0  # as the fused code would not see the swap
+            vars(other)["activation_relu_or_gelu"] = 0  # as the fused code would not see the swap
             continue
         other._modules.pop("activation", None)
         activation = layer.activation

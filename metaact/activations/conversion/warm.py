@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from metaact.randomness import preserved_rng
 
 from .examine import Input
 from .fold import FEW, LARGEST_GAIN, Linear, readers
-from .report import Warmth, WarmStart
+from .report import WarmStart, Warmth
 from .survey import Spot, Survey, rebuilt
 
 SAMPLES = 4096
@@ -150,7 +150,8 @@ def fitted(
     def values(theta: np.ndarray[Any, Any]) -> dict[str, Tensor]:
         parts = torch.split(torch.from_numpy(theta), [p.numel() for p in start.values()])
         return {
-            name: part.reshape(p.shape) for part, (name, p) in zip(parts, start.items(), strict=True)
+            name: part.reshape(p.shape)
+            for part, (name, p) in zip(parts, start.items(), strict=True)
         }
 
     def computed(theta: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -70,9 +70,9 @@ def test_every_call_in_the_source_has_its_own(example: Tensor | None) -> None:
     paths = [
         f"{block}.{path}"
         for block in ("first", "second")
-        for path in [f"functional.{name}" for name in NAMES[:3]] + ["act"] + [
-            f"functional.{name}" for name in NAMES[3:]
-        ]
+        for path in [f"functional.{name}" for name in NAMES[:3]]
+        + ["act"]
+        + [f"functional.{name}" for name in NAMES[3:]]
     ]
     assert sorted(place.path for place in report.places) == sorted(paths)
     assert [place.path for place in report.places][:2] == [
@@ -361,6 +361,17 @@ def test_a_call_with_a_parameter_is_refused() -> None:
             convert(Own(), "arelu", example=example)
 
 
+def calls_in_evaluation(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """How often an AReLU is called where torch would take its fused code."""
+    calls: list[int] = []
+    for module in model.modules():
+        if isinstance(module, AReLU):
+            module.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        model.eval()(*inputs)
+    return len(calls)
+
+
 @pytest.mark.parametrize("activation", ["relu", "gelu", F.relu, nn.GELU()])
 def test_torchs_transformer_layers(activation: object) -> None:
     more = {"dim_feedforward": 8, "dropout": 0.0, "batch_first": True, "activation": activation}
@@ -382,13 +393,7 @@ def test_torchs_transformer_layers(activation: object) -> None:
         found = [m for m in converted.modules() if isinstance(m, AReLU)]
         assert len(found) == places
         for other in (converted, copy.deepcopy(converted), pickle.loads(pickle.dumps(converted))):
-            calls: list[int] = []
-            for module in other.modules():
-                if isinstance(module, AReLU):
-                    module.register_forward_hook(lambda *_: calls.append(1))
-            with torch.no_grad():
-                other.eval()(*inputs)  # where torch would take its fused code
-            assert len(calls) == places
+            assert calls_in_evaluation(other, inputs) == places
 
 
 @pytest.mark.parametrize(
@@ -407,3 +412,13 @@ def test_networks_of_torchvision(name: str, modules: int, functions: int) -> Non
     called = sum("functional." in place.path for place in report.places)
     assert (len(report.places) - called, called) == (modules, functions)
     assert converted.eval()(torch.zeros(2, 3, 64, 64, device="meta")).shape == (2, 1000)
+
+
+def test_networks_of_timm() -> None:
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("lcnet_050", pretrained=False)  # norms that hold an activation
+    _, report = convert(model, "arelu", report=True)
+    # One in the stem, two in each of 13 blocks, one in the head, one in each of two gates.
+    assert len(report.places) == 30
+    assert [kept.why for kept in report.kept] == ["gate or output"] * 2
+    assert not any(place.path.endswith(".gate") for place in report.places)
