@@ -9,6 +9,9 @@ from .supervised.optimizers import make_optimizer as make_optimizer
 from .supervised.stacked import refusal as refusal
 from .supervised.stacked import stacked_epoch as stacked_epoch
 from .supervised.stacked import stacks_by_default as stacks_by_default
+from .supervised.swaps import SwapCost as SwapCost
+from .supervised.swaps import SwapCourse as SwapCourse
+from .supervised.swaps import swap_cost as swap_cost
 from .supervised.trainer import EpochLoss as EpochLoss
 from .supervised.trainer import Labelled as Labelled
 from .supervised.trainer import Score as Score
@@ -22,6 +25,8 @@ __all__ = [
     "Labelled",
     "Recipe",
     "Score",
+    "SwapCost",
+    "SwapCourse",
     "Trainer",
     "evaluate",
     "head_of",
@@ -31,5 +36,6 @@ __all__ = [
     "set_threads",
     "stacked_epoch",
     "stacks_by_default",
+    "swap_cost",
     "threads",
 ]
