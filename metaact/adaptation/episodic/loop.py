@@ -30,7 +30,8 @@ def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
 
         def loss(parameters: Parameters, task: Batch = task) -> Tensor:
             logits = logits_of(parameters, task.support[0])
-            return score(logits.unsqueeze(0), task.support_labels).losses.sum()
+            given = task.support_labels
+            return score(logits.unsqueeze(0), given, classes=problem.classes).losses.sum()
 
         adapted = adapt(
             start,
@@ -40,6 +41,7 @@ def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
             first_order=problem.first_order,
         )
         logits = logits_of(adapted, task.query[0])
-        outcomes.append(score(logits.unsqueeze(0), task.query_labels))
+        given = task.query_labels
+        outcomes.append(score(logits.unsqueeze(0), given, classes=problem.classes))
         check_unchanged(buffers)
     return joined(outcomes)

@@ -66,12 +66,14 @@ class Problem:
         adapted: Names of the parameters that the inner loop changes.
         inner_lr: Step size of the inner loop.
         first_order: Whether the inner gradients count as constants.
+        classes: How many classes the labels of the batch name; 0 if that is not looked at.
     """
 
     model: nn.Module
     adapted: tuple[str, ...]
     inner_lr: float
     first_order: bool
+    classes: int = 0
 
 
 class Engine(Protocol):
@@ -131,6 +133,12 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
                 f"`batch.{name}_labels` must be >= 0 (they number the classes of a task); got "
                 f"{int(labels.min())}."
             )
+
+
+def classes_of(batch: Batch) -> int:
+    """How many classes the labels of a batch name; 0 on a GPU, where asking would wait for it."""
+    labels = (batch.support_labels, batch.query_labels)
+    return max(int(part.max()) for part in labels) + 1 if labels[0].device.type == "cpu" else 0
 
 
 def adapted_names(model: nn.Module, head_only: bool | Sequence[str]) -> tuple[str, ...]:
