@@ -217,7 +217,7 @@ class Convolution(Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The adjoint in x, the weight gradient in w and b."""
         x, w = ctx.saved_tensors
-        to_x, to_w = ctx.needs_input_grad[:2]
+        to_x, to_w, to_b = ctx.needs_input_grad[:3]
         if to_x and to_w:
             both: tuple[Tensor | None, ...] = _apply(
                 Gradients, x, w, g, ctx.geometry, ctx.bias, ctx.picks
@@ -227,6 +227,8 @@ class Convolution(Function):
         gw, gb = None, None
         if to_w:
             gw, gb = _apply(WeightGradient, x, g, ctx.geometry, ctx.bias, ctx.picks)
+        elif to_b:
+            gb = _flat(g).sum(dim=2)
         return gx, gw, gb, None, None
 
     @staticmethod

@@ -25,7 +25,7 @@ CONVOLUTIONS = [
     {"padding": "valid"},
 ]
 # PyTorch's own forward mode is made by what it calls deprecated.
-FORWARD_MODE = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+FORWARD_MODE = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 POOLS = [
     {"kernel_size": 2},
     {"kernel_size": 3, "stride": 2},
