@@ -49,10 +49,11 @@ class Setting:
         many: Whether its value is a tuple of such ("epochs" of a transfer).
         layers: Whether its value is pairs (layer, learning rate).
         choices: The texts that are allowed; empty allows all.
+        known: Refuses a text that is not allowed, where a list of choices cannot say it.
         minimum: Least value of a number.
         below: Values of a number are less than this; None is no bound.
         most: Greatest whole number; a larger one is taken for a typing error.
-        why: The reason for the minimum.
+        why: The reason for the minimum, or for the choices.
         why_most: The reason for the greatest number.
         option: How it is called on the command line; "" is `--name`.
         aliases: Further options that mean the same.
@@ -65,6 +66,8 @@ class Setting:
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
         only: The setting and its value without which this one says nothing.
+        added: Whether it came after runs had been made: at its default it does not name a run, so
+            that those keep their names.
     """
 
     help: str
@@ -75,6 +78,7 @@ class Setting:
     many: bool = False
     layers: bool = False
     choices: tuple[str, ...] = ()
+    known: Callable[[str], object] | None = None
     minimum: float | None = None
     below: float | None = None
     most: int | None = None
@@ -90,6 +94,7 @@ class Setting:
     contains: bool = False
     path: bool = False
     notes: Mapping[Any, str] = field(default_factory=dict)
+    added: bool = False
 
     @property
     def flag(self) -> str:
@@ -131,7 +136,7 @@ class Setting:
             for layer, rate in value:
                 check_rate(self.name, rate, why=f"the learning rate of {layer}")
             return
-        if not value:
+        if not value and self.default != ():
             allowed = "at least one number" if self.kind is int else "at least one name"
             raise UsageError(f"`{self.name}` must hold {allowed}; got none.")
         for item in value:
@@ -141,7 +146,9 @@ class Setting:
         if self.role == "rate":
             check_rate(self.name, value)
         elif self.choices:
-            check_choice(self.name, value, self.choices)
+            check_choice(self.name, value, self.choices, why=self.why)
+        elif self.known is not None:
+            self.known(str(value))
         elif self.kind is int:
             above = isinstance(value, int) and self.most is not None and value > self.most
             check_int(
@@ -243,9 +250,10 @@ class Config:
     def fields(self) -> dict[str, object]:
         """The settings that name a run, as JSON; of data their name or the last part of a path."""
         return {
-            one.name: _as_json(one, getattr(self, one.name))
+            one.name: _as_json(one, value)
             for one in settings_of(type(self))
             if one.role != "computation"
+            and not ((value := getattr(self, one.name)) == one.default and one.added)
         }
 
 
@@ -270,7 +278,7 @@ def _as_json(one: Setting, value: Any) -> object:
         return Path(value).name
     if one.layers:
         return [list(pair) for pair in value]
-    return list(value) if one.many else value
+    return list(value) if one.many and value is not None else value
 
 
 def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,13 +292,9 @@ def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
         recorded: The settings of a run.
     """
     declared = settings_of(config)
-    kept = {
-        one.name: _from_json(one, recorded[one.name])
-        for one in declared
-        if one.name in recorded and one.default is not None
-    }
+    given = {one.name for one in declared if one.default is not None}
     try:
-        filled = config(**kept)
+        filled = read_back(config, {k: v for k, v in recorded.items() if k in given})
     except (UsageError, TypeError, ValueError):  # a value of another version of metaact
         filled = config()
     return {
@@ -302,10 +306,37 @@ def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_back(config: type, recorded: Mapping[str, Any]) -> Any:
+    """The config with the settings of a run; what it did not record is as by default.
+
+    Args:
+        config: The class of the config.
+        recorded: The settings of the run; what the class does not declare is left out.
+
+    Raises:
+        UsageError: If a value is not allowed, as one of another version of metaact may be.
+    """
+    declared = by_name(config)
+    return config(
+        **{n: _from_json(declared[n], value) for n, value in recorded.items() if n in declared}
+    )
+
+
+def completed(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run recorded, with the settings that it does not name as they were added later.
+
+    Args:
+        config: The class of the config.
+        recorded: The settings of a run.
+    """
+    added = {s.name: _as_json(s, s.default) for s in settings_of(config) if s.added}
+    return {**added, **recorded}
+
+
 def _from_json(one: Setting, value: Any) -> Any:
     if one.layers:
         return tuple((str(layer), float(rate)) for layer, rate in value)
-    if one.many:
+    if one.many and value is not None:
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     return value
 

@@ -79,6 +79,7 @@ SMALL_WHERE_GIVEN = {
     ("transfer", "--seeds"): "2",
     ("table", "--seeds"): "1",
     ("figure", "--seeds"): "1",
+    ("activations", "--model"): "mnist-conv,conv4",
     ("maml", "--activation=all"): "arelu,gelu",
     ("converge", "--activation=all"): "arelu,gelu",
 }
@@ -114,7 +115,7 @@ DONE = {
 STAND_INS = {"mnist": (1, 28), "svhn": (3, 32)}
 """Published data sets that the pages name: channels and size of their stand-ins."""
 
-OWN_FOLDERS = {"my-digits": 10, "birds": 20}
+OWN_FOLDERS = {"my-digits": 10, "birds": 20, "my-letters": 5, "scans": 3}
 """Folders of class folders that the pages take as the reader's own, and their classes."""
 
 

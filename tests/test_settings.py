@@ -20,7 +20,16 @@ from metaact.experiments.declared import activation, rate, seed
 from metaact.experiments.evidence import shared_settings, study_key
 from metaact.experiments.experiment import Experiment, Measure
 from metaact.experiments.words import headline
-from metaact.settings import Config, Setting, by_name, count, defaults, setting, settings_of
+from metaact.settings import (
+    Config,
+    Setting,
+    by_name,
+    completed,
+    count,
+    defaults,
+    setting,
+    settings_of,
+)
 
 NAMES = ("maml", "converge", "transfer")
 EVERY = [(name, one.name) for name in NAMES for one in settings_of(find(name).config)]
@@ -95,6 +104,32 @@ def test_the_role_decides_what_names_a_run_and_what_is_one_study(name: str) -> N
         assert len(keys) == 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later(Example):
+    """The same in a later version, with settings that came after runs were made."""
+
+    widening: float = setting(1.0, "Widening.", role="training", added=True)
+    marks: tuple[int, ...] = setting((), "Marks.", role="data", added=True)
+
+
+def test_a_setting_that_was_added_names_no_run_at_its_default() -> None:
+    later = replace(TOY, config=Later)
+    assert Later().fields() == Example().fields()
+    for change in ({"widening": 2.0}, {"marks": (3,)}):
+        changed = Later(**change)  # type: ignore[arg-type]
+        assert changed.fields() == {**Example().fields(), **json.loads(json.dumps(change))}
+        assert _key(later, changed.fields()) != _key(later, Later().fields())
+        (name,) = change
+        keys = {_key(later, one.fields(), by=name) for one in (changed, Later())}
+        assert len(keys) == 1
+    assert completed(Later, Example().fields()) == {
+        **Example().fields(),
+        "widening": 1.0,
+        "marks": [],
+    }
+    assert completed(Later, Later(widening=2.0).fields())["widening"] == 2.0
+
+
 @pytest.mark.parametrize(("name", "field"), EVERY)
 def test_roles_of_the_experiments(name: str, field: str) -> None:
     """The same of every setting that there is, for any value that it may have."""
@@ -108,10 +143,11 @@ def test_roles_of_the_experiments(name: str, field: str) -> None:
         **{k: 1 for k in experiment.recorded if k not in config.fields()},
     }
     changed = {**recorded, **{k: v for k, v in other.fields().items() if k == field}}
-    assert (field in config.fields()) == (one.role != "computation")
+    assert (field in other.fields()) == (one.role != "computation")
+    assert (field in config.fields()) == (one.role != "computation" and not one.added)
     same = _key(experiment, recorded) == _key(experiment, changed)
     assert same == (one.role not in ("data", "training"))
-    assert (field in shared_settings(experiment, recorded)) == (one.role in ("data", "training"))
+    assert (field in shared_settings(experiment, changed)) == (one.role in ("data", "training"))
 
 
 def _another(one: Setting, value: Any) -> Any:

@@ -28,6 +28,8 @@ class Several(click.ParamType):  # type: ignore[type-arg]  # generic from click 
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Any, ...]:
         """Parse "1e-4,1e-5"; a number or a list (from a config file) is taken as it is."""
+        if value == ():
+            return ()  # a default: none are given
         values = value if isinstance(value, list | tuple) else split_list(str(value))
         try:
             numbers: tuple[Any, ...] = tuple(self.kind(v) for v in values)

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaact.adaptation.choices import DECAYS, OPTIMIZERS
-from metaact.models.table import NETWORKS
-from metaact.settings import LONGEST, Config, count, setting
+from metaact.models.table import BATCH_NORM, NETWORKS, network_of
+from metaact.settings import LONGEST, Config, check, count, fill, setting
 
 PROTOCOLS = ("held-out", "paper")
 
 END = "a run must end"
 
-_BATCH_NORM = {"batch": "BatchNorm", "off": "no BatchNorm"}
+_BATCH_NORM = {
+    "running": "BatchNorm",
+    "batch": "BatchNorm of the current batch",
+    "group": "GroupNorm",
+    "off": "no BatchNorm",
+}
 
 
 def activation() -> Any:
@@ -44,28 +49,52 @@ def dataset(default: str) -> Any:
 def model() -> Any:
     """The network."""
     return setting(
-        "mnist-conv", "Network.", role="training", choices=tuple(NETWORKS), words="{}", always=True
+        "mnist-conv",
+        f"Network: {', '.join(NETWORKS)}; torchvision:NAME or timm:NAME for one of theirs; or your "
+        "own module:factory, called with classes, channels and size=(height, width).",
+        role="training",
+        known=network_of,
+        words="{}",
+        always=True,
     )
 
 
-def _published() -> str:
-    """How each network was published, in words."""
-    return ", ".join(f"{network.batch_norm[0]} for {name}" for name, network in NETWORKS.items())
+def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = "") -> Any:
+    """Normalisation within the network; left out, it follows the network.
 
-
-def batch_norm(default: str | None) -> Any:
-    """Normalisation within the network."""
+    Args:
+        usual: What it is for a network with BatchNorm.
+        choices: What is allowed.
+        why: The reason for that.
+    """
+    meanings = {
+        "running": "running: BatchNorm, in evaluation by the running statistics of training.",
+        "batch": "batch: BatchNorm by the statistics of the current batch, in evaluation too.",
+        "group": "group: GroupNorm in its place.",
+        "off": "off: none.",
+    }
+    without = ", ".join(name for name, network in NETWORKS.items() if not network.normalised)
     return setting(
-        default,
-        "batch: BatchNorm with the statistics of the current batch, in evaluation too. off: no "
-        "BatchNorm.",
+        None,
+        " ".join(meanings[choice] for choice in choices),
         role="training",
-        choices=("batch", "off"),
-        unset="" if default else _published(),
+        choices=choices,
+        why=why,
+        unset=f"{usual}; off for {without}",
         words=_BATCH_NORM,
         always=True,
         notes={"batch": "BatchNorm uses the statistics of the current batch, also in evaluation."},
     )
+
+
+def fill_batch_norm(config: Any, usual: str) -> None:
+    """Let normalisation that was left out follow the network; while a config is made.
+
+    Args:
+        config: It has `model` and `batch_norm`.
+        usual: As for `batch_norm`.
+    """
+    fill(config, "batch_norm", usual if network_of(config.model).normalised else "off")
 
 
 def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
@@ -90,8 +119,9 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
-        model: "mnist-conv" or "conv4".
-        batch_norm: "off", or "batch": statistics of the current batch, also in evaluation.
+        model: A network, as `metaact.models.create` names it.
+        batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
+            BatchNorm, and "off" for one without.
         optimizer: "sgd" or "adam".
         lr: Learning rate.
         momentum: Momentum of SGD.
@@ -107,7 +137,7 @@ class TrainingConfig(Config):
     activation: str = activation()
     seed: int = seed("the weights, of the batch order and of random layers")
     model: str = model()
-    batch_norm: str = batch_norm("off")
+    batch_norm: str | None = batch_norm("running")
     optimizer: str = setting(
         "sgd",
         "Optimizer: sgd (with momentum) or adam.",
@@ -153,3 +183,7 @@ class TrainingConfig(Config):
         role="computation",
         unset="1 on a CPU, 32 on a GPU",
     )
+
+    def __post_init__(self) -> None:
+        check(self)
+        fill_batch_norm(self, "running")

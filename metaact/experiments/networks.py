@@ -15,6 +15,7 @@ from metaact.runs import finite
 from metaact.tasks import Images
 
 from .declared import TrainingConfig
+from .experiment import Signature
 
 
 class NetworkSettings(Protocol):
@@ -41,7 +42,19 @@ class NetworkSettings(Protocol):
         """What names of activations stand for."""
 
 
-def network(config: NetworkSettings, images: Images, *, classes: int, device: str) -> nn.Module:
+class Form(Protocol):
+    """The form of images; `metaact.tasks.Images` has one."""
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+
+def network(config: NetworkSettings, images: Form, *, classes: int, device: str) -> nn.Module:
     """The network of one seed before training.
 
     All arms of a seed draw from the same generator state, so where shapes agree they start from
@@ -49,7 +62,7 @@ def network(config: NetworkSettings, images: Images, *, classes: int, device: st
 
     Args:
         config: The settings.
-        images: What it is to take: their channels and size.
+        images: What it is to take, or images of that form.
         classes: Its outputs.
         device: Where it is to be.
     """
@@ -68,6 +81,27 @@ def network(config: NetworkSettings, images: Images, *, classes: int, device: st
 def recipe(config: TrainingConfig) -> Recipe:
     """The settings of supervised training; for a transfer those of fine-tuning."""
     return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
+
+
+def source_identity(config: NetworkSettings) -> dict[str, str]:
+    """Hashes of the user's own code that a run is made of, for its identity."""
+    return {
+        **activations.source_identity(config.activation),
+        **models.source_identity(config.model),
+    }
+
+
+def signature(images: Images, *, ways: int | None = None) -> Signature:
+    """What a network for these images takes and gives.
+
+    Args:
+        images: Images of the form that it takes.
+        ways: Classes of a task, where tasks say what classes there are; None has those of the
+            images.
+    """
+    names = images.class_names if ways is None else ()
+    outputs = images.classes if ways is None else ways
+    return Signature(channels=images.channels, size=images.size, outputs=outputs, class_names=names)
 
 
 def counts(model: nn.Module) -> dict[str, object]:

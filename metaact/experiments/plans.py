@@ -14,6 +14,7 @@ from metaact.errors import RunError, UsageError, check_int
 from metaact.runs import Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
 from metaact.runs.run import RESULT
+from metaact.settings import completed
 
 from .evidence import shared_settings
 from .experiment import Experiment
@@ -214,7 +215,8 @@ def _arm(experiment: Experiment, config: Mapping[str, Any], by: str) -> dict[str
 
 def _runs_of(store: RunStore, experiment: Experiment, path: Path, by: str) -> list[Run]:
     """The runs of a plan's study, complete or not."""
-    runs = [run for run in store.scan(experiment.name, records=False).runs if by in run.config]
+    every = store.scan(experiment.name, records=False).runs
+    runs = [run for run in every if by in completed(experiment.config, run.config)]
     return [r for r in runs if plan_path(store.path, experiment, r.config, by=by) == path]
 
 

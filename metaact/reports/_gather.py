@@ -19,7 +19,7 @@ from metaact.experiments.evidence import (
 from metaact.experiments.experiment import Experiment
 from metaact.experiments.table import of_kind
 from metaact.runs import Run, RunStore, read_run
-from metaact.settings import in_words
+from metaact.settings import completed, in_words
 
 from .document import LeftOut
 
@@ -90,8 +90,9 @@ class _Reader:
         """Read one run, or say why not."""
         experiment = of_kind(run.kind)
         holds_evidence = experiment is not None and run.kind == experiment.name
-        if holds_evidence and self.by in run.config:
-            value = str(run.config[self.by])
+        config = {} if experiment is None else completed(experiment.config, run.config)
+        if holds_evidence and self.by in config:
+            value = str(config[self.by])
             self.there.add(value)
             if self.arms and value not in self.arms:
                 return
@@ -119,8 +120,9 @@ class _Reader:
             return f"it is {experiment.kinds[run.kind]}, and has no test score of its own"
         if not (run.directory / "result.json").exists():
             return "it is not complete; the command that began it continues it"
-        if self.by not in run.config:
-            self.unknown |= set(run.config)
+        config = completed(experiment.config, run.config)
+        if self.by not in config:
+            self.unknown |= set(config)
             return f"it has no setting {self.by!r}"
         return None
 

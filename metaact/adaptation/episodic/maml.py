@@ -19,13 +19,22 @@ from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
-from metaact.adaptation.stateless import differentiable_kernels
+from metaact.adaptation.stateless import differentiable_kernels, holding
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.randomness import Streams
 
 from .learn2learn import learn2learn
-from .loop import loop
-from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch, classes_of
+from .loop import adapted_to, loop
+from .problem import (
+    Batch,
+    Engine,
+    Outcome,
+    Problem,
+    adapted_names,
+    check_batch,
+    check_images,
+    classes_of,
+)
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
 from .stateful import check_modules
@@ -36,7 +45,8 @@ ENGINES: dict[str, Engine] = dict(
 )
 
 # On a CPU a share holds at most about this many numbers of support or query images: enough to make
-# Python's overhead small, little enough for activations to be reused from the cache.
+# Python's overhead small, little enough for activations to be reused from the cache. A network with
+# more parameters that adapt goes task by task.
 SHARE_NUMBERS = 2**18
 
 # A batch with fewer is not divided.
@@ -86,8 +96,9 @@ class MAML:
             All parameters still get a meta-gradient.
         chunk_size: Tasks in a share, worked on at a time by one thread: fewer need less memory, and
             the sum is the same. None chooses by the shape of the batch: one task for the engines
-            that go task by task, all tasks on a GPU, on a CPU as many as fit `SHARE_NUMBERS`, in an
-            even number of shares. `metaact.adaptation.set_threads` says how many threads there are.
+            that go task by task and for large networks on a CPU, all tasks on a GPU, else as many
+            as fit `SHARE_NUMBERS`, in an even number of shares. `metaact.adaptation.set_threads`
+            says how many threads there are.
         engine: "vectorised", "loop" (one task at a time), or "learn2learn".
         recompute: Whether the way back of the engine "vectorised" computes each second-order step
             again instead of keeping its graph: less memory, more time, the same gradient up to
@@ -224,6 +235,52 @@ class MAML:
         with torch.no_grad(), _eval_mode(self.model):
             return self._outcome(problem, batch, steps).accuracies
 
+    @differentiable_kernels()
+    def adapt(
+        self,
+        support: Tensor,
+        support_labels: Tensor,
+        *,
+        inner_steps: int | None = None,
+        differentiable: bool = False,
+    ) -> nn.Module:
+        """A copy of the model that is adapted to the support images of one task.
+
+        Whatever the engine, it is the network that `test` scores on the task's queries, in eval
+        mode, with parameters of its own: it can be called, saved and trained further.
+
+        Args:
+            support: float [images, ...].
+            support_labels: int64 [images], 0..classes-1 within the task.
+            inner_steps: Steps for this call; None takes those of the constructor.
+            differentiable: Return the network that `evaluate` scores in place of it: in the mode
+                of the model, and its parameters are functions of the model's, so that a loss of
+                its outputs has a meta-gradient (of first order with `first_order`).
+
+        Returns:
+            The copy; the model stays as it is.
+
+        Raises:
+            UsageError: If the images or labels do not fit the model.
+
+        Examples:
+            >>> maml = MAML(nn.Sequential(nn.Linear(2, 2)), inner_lr=0.5, inner_steps=20)
+            >>> images, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+            >>> maml.adapt(images, labels)(images).argmax(dim=1)
+            tensor([0, 1])
+        """
+        check_modules(self.model)
+        check_images("support", support, support_labels, like=next(self.model.parameters()))
+        steps = self._steps(inner_steps)
+        problem = replace(self._problem, classes=classes_of(support_labels))
+        if differentiable:
+            with torch.enable_grad():
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+            return holding(self.model, found)
+        with torch.no_grad(), _eval_mode(self.model):
+            found = adapted_to(problem, support, support_labels, inner_steps=steps)
+            return holding(self.model, found, own=True)
+
     def shares(self, batch: Batch) -> int:
         """In how many shares a batch of this shape is worked on: on any machine the same."""
         return len(self._edges(batch)) - 1
@@ -332,10 +389,13 @@ class MAML:
     def _checked(self, batch: Batch, inner_steps: int | None) -> tuple[Problem, int]:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
-        problem = replace(self._problem, classes=classes_of(batch))
+        classes = classes_of(batch.support_labels, batch.query_labels)
+        return replace(self._problem, classes=classes), self._steps(inner_steps)
+
+    def _steps(self, inner_steps: int | None) -> int:
         if inner_steps is None:
-            return problem, self._inner_steps
-        return problem, check_int("inner_steps", inner_steps, minimum=0)
+            return self._inner_steps
+        return check_int("inner_steps", inner_steps, minimum=0)
 
     def _split(self, batch: Batch) -> Iterator[Batch]:
         return (batch[a:b] for a, b in pairwise(self._edges(batch)))
@@ -353,6 +413,9 @@ class MAML:
             return tasks
         if batch.support.device.type != "cpu":
             return 1
+        everything = dict(self.model.named_parameters())
+        if sum(everything[name].numel() for name in self.adapted) > SHARE_NUMBERS:
+            return tasks  # one fills the cache alone, and each task has parameters of its own
         numbers = tasks * max(1, batch.support[0].numel(), batch.query[0].numel())
         # An even number, for two threads; one where a share would be little but overhead.
         even = 2 * max(1, -(-numbers // (2 * SHARE_NUMBERS)))

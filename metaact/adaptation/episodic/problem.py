@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from metaact.adaptation.stateless import head_of
 from metaact.errors import UsageError, check_choice
 
 
@@ -94,11 +95,6 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
         UsageError: If it holds no task, no image of a part, labels of another type or shape, or
             images of another dtype or device than the model.
     """
-    if torch.is_inference_mode_enabled() or like.is_inference():
-        raise UsageError(
-            "`model` must be made and adapted outside torch.inference_mode(), which forbids the "
-            "gradients that adapt it; use torch.no_grad() for a test."
-        )
     if len(batch) == 0:
         raise UsageError("`batch` must hold at least one task; got none.")
     parts = {
@@ -106,38 +102,60 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
         "query": (batch.query, batch.query_labels),
     }
     for name, (images, labels) in parts.items():
-        if (images.dtype, images.device) != (like.dtype, like.device):
-            raise UsageError(
-                f"`batch.{name}` must be {like.dtype} on {like.device}, as the model is; "
-                f"got {images.dtype} on {images.device}."
-            )
         if len(images) != len(batch) or images.ndim < 2 or images.shape[1] == 0:
             raise UsageError(
                 f"`batch.{name}` must be [{len(batch)}, images, ...] with at least one image for "
                 f"each of the {len(batch)} tasks; got {list(images.shape)}."
             )
-        wanted = images.shape[:2], torch.int64, images.device
-        if (labels.shape, labels.dtype, labels.device) != wanted:
-            raise UsageError(
-                f"`batch.{name}_labels` must be int64 {list(images.shape[:2])} on {images.device}, "
-                f"one per image; got {labels.dtype} {list(labels.shape)} on {labels.device}."
-            )
-        if images.is_inference() or labels.is_inference():
-            raise UsageError(
-                f"`batch.{name}` must be made outside torch.inference_mode() (gradients go through "
-                "it); clone it outside."
-            )
-        # On a GPU this would wait for the device.
-        if labels.device.type == "cpu" and int(labels.min()) < 0:
-            raise UsageError(
-                f"`batch.{name}_labels` must be >= 0 (they number the classes of a task); got "
-                f"{int(labels.min())}."
-            )
+        check_images(f"batch.{name}", images, labels, dims=2, like=like)
 
 
-def classes_of(batch: Batch) -> int:
-    """How many classes the labels of a batch name; 0 on a GPU, where asking would wait for it."""
-    labels = (batch.support_labels, batch.query_labels)
+def check_images(name: str, images: Tensor, labels: Tensor, *, like: Tensor, dims: int = 1) -> None:
+    """Refuse images and labels that a model cannot be adapted to.
+
+    Args:
+        name: What the caller calls the images; the labels are `<name>_labels`.
+        images: [images, ...], or [tasks, images, ...].
+        labels: One per image.
+        like: A parameter of the model.
+        dims: How many dimensions of the images count them.
+
+    Raises:
+        UsageError: If there is none, or they are of another dtype, device or shape.
+    """
+    if torch.is_inference_mode_enabled() or like.is_inference():
+        raise UsageError(
+            "`model` must be made and adapted outside torch.inference_mode(), which forbids the "
+            "gradients that adapt it; use torch.no_grad() for a test."
+        )
+    if images.numel() == 0 or images.ndim < dims:
+        raise UsageError(f"`{name}` must hold at least one image; got {list(images.shape)}.")
+    if (images.dtype, images.device) != (like.dtype, like.device):
+        raise UsageError(
+            f"`{name}` must be {like.dtype} on {like.device}, as the model is; "
+            f"got {images.dtype} on {images.device}."
+        )
+    wanted = images.shape[:dims], torch.int64, images.device
+    if (labels.shape, labels.dtype, labels.device) != wanted:
+        raise UsageError(
+            f"`{name}_labels` must be int64 {list(images.shape[:dims])} on {images.device}, "
+            f"one per image; got {labels.dtype} {list(labels.shape)} on {labels.device}."
+        )
+    if images.is_inference() or labels.is_inference():
+        raise UsageError(
+            f"`{name}` must be made outside torch.inference_mode() (gradients go through "
+            "it); clone it outside."
+        )
+    # On a GPU this would wait for the device.
+    if labels.device.type == "cpu" and int(labels.min()) < 0:
+        raise UsageError(
+            f"`{name}_labels` must be >= 0 (they number the classes of a task); got "
+            f"{int(labels.min())}."
+        )
+
+
+def classes_of(*labels: Tensor) -> int:
+    """How many classes some labels name; 0 on a GPU, where asking would wait for it."""
     return max(int(part.max()) for part in labels) + 1 if labels[0].device.type == "cpu" else 0
 
 
@@ -184,15 +202,13 @@ def _within(model: nn.Module, trainable: Sequence[str], wanted: Sequence[str]) -
 
 
 def _head(model: nn.Module) -> str:
-    if "head" in dict(model.named_children()):
-        return "head"
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
+    found = head_of(model)
+    if found is None:
         raise UsageError(
             "`head_only` must be False or names of parameters for a model without a child called "
             f"`head` and without nn.Linear; got True for {type(model).__name__}."
         )
-    return str(linear[-1])
+    return found
 
 
 def _known(model: nn.Module, names: Sequence[str]) -> list[str]:

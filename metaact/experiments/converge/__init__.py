@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from metaact import paper
 from metaact.experiments.experiment import Experiment, Measure, Selected
 from metaact.experiments.images import image_measure
-from metaact.settings import with_role
+from metaact.settings import completed, with_role
 
 from .config import ConvergeConfig as ConvergeConfig
 
@@ -61,7 +61,9 @@ def cell(
         >>> cell(paper_run.fields(), {"lr": 1e-4}, 1)
         (1, 'adam_1e-4')
     """
-    expected = ConvergeConfig(dataset="mnist", protocol="paper").fields()
+    usual = ConvergeConfig(dataset="mnist", protocol="paper").fields()
+    expected = completed(ConvergeConfig, usual)
+    settings = completed(ConvergeConfig, settings)
     aside = {s.name for s in with_role(ConvergeConfig, "arm", "seed", "rate", "observation")}
     aside |= {"epochs", "optimizer"}
     number = {1: 1, 20: 6}.get(at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import check, count, counted, fill
+from metaact.settings import count, counted, fill
 
 SMALL_RATE = 1e-3
 """At this rate and below, training is also watched within the first epoch."""
@@ -51,5 +51,5 @@ class ConvergeConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        declared.TrainingConfig.__post_init__(self)
         fill(self, "first_epoch_points", 4 if self.lr <= SMALL_RATE else 0)

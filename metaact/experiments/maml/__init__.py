@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Experiment, Measure, Selected
-from metaact.settings import defaults, with_role
+from metaact.settings import completed, defaults, with_role
 
 from .config import MamlConfig as MamlConfig
 
@@ -57,6 +57,7 @@ def cell(
     """
     paper = {"dataset": "mnist", "protocol": "paper", "shots": settings["shots"]}
     expected = defaults(MamlConfig, paper) | paper
+    settings = completed(MamlConfig, settings)
     aside = {s.name for s in with_role(MamlConfig, "arm", "seed", "rate", "observation")}
     same = all(settings.get(k) == v for k, v in expected.items() if k not in {*aside, *_FREE})
     if same and all(expected[name] == value for name, value in rates.items()):

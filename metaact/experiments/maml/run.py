@@ -13,11 +13,12 @@ from torch import nn
 
 from metaact import activations, analysis, tasks
 from metaact.adaptation import MAML, import_learn2learn
-from metaact.errors import renamed
+from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, network, run_name
+from metaact.experiments.networks import counts, network, run_name, signature, source_identity
 from metaact.experiments.timing import seconds_of
+from metaact.models import is_foreign
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
 from metaact.settings import LONGEST
@@ -131,8 +132,36 @@ def prepare(
     )
     training_batches(config, shared)  # refuses here, before any run directory exists
     for one in {(c.activation, c.model, c.batch_norm): c for c in configs}.values():
-        build(one, shared)
+        _try_out(one, shared)
     return shared
+
+
+def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
+    """Build the network of an arm; adapt another's and differentiate, as nobody knows what it does.
+
+    The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
+    passes by what has no second derivative, and would leave its terms out without a word.
+
+    Raises:
+        UsageError: If that cannot be; it names the remedy.
+    """
+    model = build(config, shared)
+    if not is_foreign(config.model):
+        return
+    batch = training_batches(config, shared)(0)
+    # As many as a share of this network has: what goes task by task is not vectorised.
+    some = min(2, -(-len(batch) // algorithm(config, model).shares(batch)))
+    tried = replace(config, inner_steps=1, chunk_size=some)
+    try:
+        with isolated_rng("maml", config.seed, 0):
+            torch.autograd.backward(algorithm(tried, model).evaluate(batch[:some]).loss)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        order = "once" if config.first_order else "twice (--first-order: once)"
+        raise UsageError(
+            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
+            f"{config.model!r}."
+        ) from error
 
 
 def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int], tasks.MetaBatch]:
@@ -182,6 +211,19 @@ def build(config: MamlConfig, shared: EpisodeData) -> nn.Module:
     return network(config, shared.split.train, classes=config.ways, device=shared.device)
 
 
+def algorithm(config: MamlConfig, model: nn.Module) -> MAML:
+    """MAML with the settings of a run."""
+    return MAML(
+        model,
+        inner_lr=config.inner_lr,
+        inner_steps=config.inner_steps,
+        first_order=config.first_order,
+        head_only=config.head_only,
+        chunk_size=config.chunk_size,
+        engine=config.engine,
+    )
+
+
 def plan(configs: Sequence[MamlConfig], shared: EpisodeData) -> list[Planned]:
     """One run for each config; every setting and the data's content name it."""
     return [_planned(config, shared) for config in configs]
@@ -192,7 +234,7 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         **config.fields(),
         "hold_out": shared.split.held_out,
         **shared.identity,
-        **activations.source_identity(config.activation),
+        **source_identity(config),
     }
     stem = f"{Path(config.dataset).stem}-{config.ways}way-{config.shots}shot"
     return Planned(
@@ -204,6 +246,7 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.iterations,
+        signature=signature(shared.split.train, ways=config.ways),
     )
 
 
@@ -247,15 +290,7 @@ class Learner:
         self.config = config
         self.shared = shared
         self.model = build(config, shared)
-        self.maml = MAML(
-            self.model,
-            inner_lr=config.inner_lr,
-            inner_steps=config.inner_steps,
-            first_order=config.first_order,
-            head_only=config.head_only,
-            chunk_size=config.chunk_size,
-            engine=config.engine,
-        )
+        self.maml = algorithm(config, self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.meta_lr)
         self.batches = training_batches(config, shared)
         self.iteration = 0

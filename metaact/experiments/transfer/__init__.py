@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metaact.experiments.experiment import Column, Experiment, Measure
 from metaact.experiments.images import image_measure
 from metaact.runs import read_run
-from metaact.settings import Setting, counted, shown
+from metaact.settings import Setting, completed, counted, settings_of, shown
 
 from .config import TransferConfig as TransferConfig
 
@@ -107,8 +107,11 @@ def cell(
     settings: Mapping[str, Any], rates: Mapping[str, float], at: int
 ) -> tuple[int, str] | None:
     """The cell of table 2; how long the paper pre-trained for it, it does not say."""
-    expected = TransferConfig(source="mnist", target="svhn").fields()
+    usual = TransferConfig(source="mnist", target="svhn").fields()
+    expected = completed(TransferConfig, usual)
+    settings = completed(TransferConfig, settings)
     named = (
+        *(one.name for one in settings_of(TransferConfig) if one.added),
         *("source", "target", "model", "batch_norm", "momentum", "batch_size", "optimizer"),
         *("weight_decay", "train_layers", "layer_lrs", "freeze_activations"),
     )

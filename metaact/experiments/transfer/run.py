@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 
-from metaact import activations
-from metaact.adaptation import Recipe, Trainer
+from metaact.adaptation import Recipe, Trainer, head_of
 from metaact.errors import RunError
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import recipe, run_name
+from metaact.experiments.networks import recipe, run_name, signature, source_identity
 from metaact.experiments.supervised import Learner, together, train_together
 from metaact.randomness import derived_seed
 from metaact.runs import Run
@@ -90,7 +89,7 @@ _OF_FINE_TUNING = (
 def _fields(config: TransferConfig, *, without: tuple[str, ...]) -> dict[str, object]:
     """The settings that name a stage: all but those that it does not depend on."""
     kept = {name: value for name, value in config.fields().items() if name not in without}
-    return {**kept, **activations.source_identity(config.activation)}
+    return {**kept, **source_identity(config)}
 
 
 def _source(config: TransferConfig, shared: DomainData) -> Planned:
@@ -112,6 +111,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         length=config.pretrain_epochs,
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
+        signature=signature(shared.pair.source.train),
     )
 
 
@@ -148,6 +148,7 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
+        signature=signature(shared.pair.target.train),
     )
 
 
@@ -198,7 +199,8 @@ def _started_from(
     if source is not None:
         weights = source_weights(source, stage.pretrained)
         if not shared.pair.keeps_head:
-            head = {n: v for n, v in model.state_dict().items() if n.startswith("head.")}
+            place = f"{head_of(model)}."
+            head = {n: v for n, v in model.state_dict().items() if n.startswith(place)}
             weights = {**weights, **head}
         model.load_state_dict(weights)
     evaluate_on = {"test": domain.test}
