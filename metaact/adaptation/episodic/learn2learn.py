@@ -76,12 +76,14 @@ def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
                 learner = wrapped.clone()
                 for _ in range(inner_steps):
                     logits = forward(learner, task.support[0])
-                    check_logits(logits.unsqueeze(0), task.support_labels)
+                    given = task.support_labels
+                    check_logits(logits.unsqueeze(0), given, classes=problem.classes)
                     if not logits.requires_grad:
                         raise UsageError(NO_GRADIENT)
                     learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
             logits = forward(learner, task.query[0])
-            outcomes.append(score(logits.unsqueeze(0), task.query_labels))
+            given = task.query_labels
+            outcomes.append(score(logits.unsqueeze(0), given, classes=problem.classes))
             check_unchanged(buffers)
     return joined(outcomes)
 

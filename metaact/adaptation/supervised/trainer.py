@@ -8,9 +8,9 @@ same batches, and an interrupted run continues bit for bit from any epoch with n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
+from metaact.adaptation.known import signature
+from metaact.adaptation.program import Program, Programs
+from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
 from metaact.adaptation.stateless import logits_of
 from metaact.errors import UsageError
@@ -111,6 +114,7 @@ class Trainer:
         self.seed = seed
         self.optimizer = make_optimizer(model, recipe)
         self.epochs = 0
+        self.programs = Programs()
 
     @property
     def steps(self) -> int:
@@ -134,10 +138,10 @@ class Trainer:
         batches = torch.split(order.to(self.images.labels.device), self.recipe.batch_size)
         losses: list[Tensor] = []
         self.model.train()
-        models = self._share_models()
+        models, known = self._share_models(), self._signature()
         with isolated_rng("layers", self.seed, self.epochs):
             for step, indices in enumerate(batches, start=1):
-                losses.append(self._step(indices, models))
+                losses.append(self._step(indices, models, known))
                 if observe is not None and step in observe_at:
                     observe(step)
                     self.model.train()
@@ -154,21 +158,47 @@ class Trainer:
         """A module for each share, which sees the images of the others nowhere."""
         return copies(self.model, self.shares) or [self.model]
 
-    def _step(self, indices: Tensor, models: Sequence[nn.Module]) -> Tensor:
-        """One update by the mean gradient, those of the shares added in order."""
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        parts = torch.tensor_split(indices, len(models))
+    def _trained(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
-        def work(number: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    def _signature(self) -> Hashable | None:
+        """What the ops of a step depend on; None where they are not recorded."""
+        known, own = signature(self.model), list(map(id, self.model.parameters()))
+        if known is None or self.images.labels.device.type != "cpu":
+            return None
+        return known, tuple(own.index(id(parameter)) for parameter in self._trained())
+
+    def _step(self, indices: Tensor, models: Sequence[nn.Module], known: Hashable | None) -> Tensor:
+        """One update by the mean gradient, those of the shares added in order."""
+        trained = self._trained()
+        parts = [part for part in torch.tensor_split(indices, len(models)) if len(part)]
+
+        def work(number: int) -> Results:
             part = parts[number]
             images, labels = batch(self.images, part, like=trained[0])
             loss = functional.cross_entropy(_logits(models[number], images), labels)
             loss = loss * (len(part) / len(indices))
-            return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
+            return loss.detach(), *torch.autograd.grad(loss, trained, allow_unused=True)
 
-        numbers = [number for number, part in enumerate(parts) if len(part)]
-        losses, gradients = zip(*_carried_out(work, numbers, device=indices.device), strict=True)
-        for parameter, *each in zip(trained, *gradients, strict=True):
+        programs: list[Program] = []
+        inputs = [*self.model.parameters(), *self.model.buffers()]
+        inputs += [self.images.pixels, self.images.labels]
+        if known is not None:
+            for number, part in enumerate(parts):
+                program = self.programs.find(
+                    (known, len(indices)), partial(work, number), [*inputs, part]
+                )
+                programs += [] if program is None else [program]
+        recorded = len(programs) == len(parts)
+
+        def again(number: int) -> Results:
+            return programs[number]([*inputs, parts[number]])
+
+        losses, *gradients = zip(
+            *_carried_out(again if recorded else work, range(len(parts)), device=indices.device),
+            strict=True,
+        )
+        for parameter, each in zip(trained, gradients, strict=True):
             there = [gradient for gradient in each if gradient is not None]
             parameter.grad = reduce(torch.add, there) if there else None
         self.optimizer.step()
@@ -203,10 +233,15 @@ def epoch_order(images: int, *, seed: int, epoch: int) -> Tensor:
 
 def batch(images: Labelled, indices: Tensor, *, like: Tensor) -> tuple[Tensor, Tensor]:
     """The images at `indices`, scaled to [0, 1] in the dtype of `like`, and their labels."""
-    bytes_ = images.pixels[indices]
+    bytes_ = _at(images.pixels, indices)
     if like.dtype != torch.get_default_dtype():
         bytes_ = bytes_.to(like.dtype)
-    return bytes_ / 255, images.labels[indices]  # bytes to floats and scaled, in one pass
+    return bytes_ / 255, _at(images.labels, indices)  # bytes to floats and scaled, in one pass
+
+
+def _at(rows: Tensor, indices: Tensor) -> Tensor:
+    """`rows[indices]`, by an op that takes no masks: its shape is known without their values."""
+    return rows.index_select(0, indices.flatten()).view(*indices.shape, *rows.shape[1:])
 
 
 def prepared(model: nn.Module) -> nn.Module:
