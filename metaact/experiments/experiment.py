@@ -175,6 +175,7 @@ class Planned:
         group: Runs of an equal group may be executed in one call; None forbids it.
         together: Most runs in one call.
         part: What of a config this run is, where a config has several; the experiment's own.
+        normalisation: What its network is fed with, where runs that share data differ in it.
     """
 
     config: Any
@@ -190,6 +191,7 @@ class Planned:
     group: object = None
     together: int = 1
     part: Any = None
+    normalisation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from metaact import activations, models
-from metaact.adaptation import Recipe
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
-
-from .declared import TrainingConfig
 
 
 class NetworkSettings(Protocol):
@@ -63,11 +59,6 @@ def network(config: NetworkSettings, images: Images, *, classes: int, device: st
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(device)
-
-
-def recipe(config: TrainingConfig) -> Recipe:
-    """The settings of supervised training; for a transfer those of fine-tuning."""
-    return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
 def counts(model: nn.Module) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import check, count, counted, fill
+from metaact.settings import count, counted, fill
 
 SMALL_RATE = 1e-3
 """At this rate and below, training is also watched within the first epoch."""
@@ -20,6 +20,7 @@ class ConvergeConfig(declared.TrainingConfig):
 
     Attributes:
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
+        images: Most images of each part, in equal shares of the classes; 0 takes all.
         epochs: Passes over the training part.
         first_epoch_points: Evaluations within the first epoch; None is 4 at a rate of 1e-3 or
             below and 0 above it.
@@ -29,6 +30,14 @@ class ConvergeConfig(declared.TrainingConfig):
     """
 
     dataset: str = declared.dataset("printed-digits")
+    images: int = count(
+        0,
+        "Only so many images of each part, every class with its share; 0: all.",
+        role="data",
+        least=0,
+        words=counted("image", "at most {} of each part"),
+        added=True,
+    )
     epochs: int = declared.length(
         20,
         "Training epochs.",
@@ -51,5 +60,6 @@ class ConvergeConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        declared.TrainingConfig.__post_init__(self)
+        declared.check_recipe(self, (self.epochs,))
         fill(self, "first_epoch_points", 4 if self.lr <= SMALL_RATE else 0)

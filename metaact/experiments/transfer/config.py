@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metaact.experiments import declared
-from metaact.settings import check, counted, setting
+from metaact.settings import counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
@@ -58,9 +58,11 @@ class TransferConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
-        if self.protocol == "paper-text":
+        text = self.protocol == "paper-text"
+        declared.check_recipe(self, (self.text_epochs,) if text else self.epochs)
+        if text:
             object.__setattr__(self, "pretrain_epochs", max(self.epochs))
 
     @property
