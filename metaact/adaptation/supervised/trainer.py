@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, TypeVar
@@ -243,10 +244,11 @@ class Trainer:
         self.optimizer.step()
         return torch.stack(losses).sum()
 
-    def _precision(self) -> torch.autocast:
-        """The forward pass in bfloat16 where that is safe, if the recipe asks for it."""
-        device, mixed = self.images.labels.device.type, self.recipe.precision == "bfloat16"
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=mixed)
+    def _precision(self) -> AbstractContextManager[object]:
+        """In it a forward pass is in bfloat16 where that is safe, if the recipe asks for it."""
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.images.labels.device.type, dtype=torch.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on: model, optimizer, number of epochs."""
