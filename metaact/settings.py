@@ -52,7 +52,7 @@ class Setting:
         minimum: Least value of a number.
         below: Values of a number are less than this; None is no bound.
         most: Greatest whole number; a larger one is taken for a typing error.
-        why: The reason for the minimum.
+        why: The reason for the minimum, or for the choices.
         why_most: The reason for the greatest number.
         option: How it is called on the command line; "" is `--name`.
         aliases: Further options that mean the same.
@@ -147,7 +147,7 @@ class Setting:
         if self.role == "rate":
             check_rate(self.name, value)
         elif self.choices:
-            check_choice(self.name, value, self.choices)
+            check_choice(self.name, value, self.choices, why=self.why)
         elif self.kind is int:
             above = isinstance(value, int) and self.most is not None and value > self.most
             check_int(

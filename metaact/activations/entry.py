@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from torch import nn
+
+from metaact.errors import UsageError
 
 MARK = "metaact_activation"
 """Attribute of a module that was made as an activation and is of a type that nobody knows."""
@@ -45,7 +48,9 @@ class Entry:
             computes something else than the name says.
         init_gain: What the weights and the bias of each layer that feeds the activation are
             multiplied by at initialisation.
-        channel_factor: How many times the channels the layer before it must have.
+        width_factor: How many output channels it has for each input channel: 1/2 for a maximum over
+            pairs, 2 for one that keeps both signs of its input. A network asks for it when it is
+            built, see `before` and `after`.
         options: Keyword arguments of `factory` that a spec may set, as in `arelu(alpha=0.25)`.
     """
 
@@ -60,5 +65,31 @@ class Entry:
     aliases: tuple[str, ...] = ()
     paper_form: str | None = None
     init_gain: float = 1.0
-    channel_factor: int = 1
+    width_factor: Fraction = Fraction(1)
     options: tuple[str, ...] = ()
+
+    def before(self, width: int) -> int:
+        """How many channels the layer before it must give, so that it gives `width`.
+
+        Raises:
+            UsageError: If no number of them does.
+
+        Examples:
+            >>> from metaact.activations import resolve
+            >>> resolve("relu").before(64), resolve("maxout").before(64)
+            (64, 128)
+        """
+        needed = width / self.width_factor
+        if needed.denominator != 1:
+            raise UsageError(
+                f"`activation` must give the {width} channels of a layer of this network "
+                f"({self.name!r} gives multiples of {self.width_factor.numerator}); got "
+                f"{self.name!r}."
+            )
+        return int(needed)
+
+    def after(self, channels: int) -> int:
+        """How many channels it makes of so many; they must be a multiple of those it joins."""
+        made = channels * self.width_factor
+        assert made.denominator == 1
+        return int(made)

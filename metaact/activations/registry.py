@@ -130,10 +130,10 @@ def with_arguments(entry: Entry, part: Part) -> Entry:
 
 def with_elsa(base: Entry, part: Part) -> Entry:
     """The entry plus ELSA."""
-    if base.channel_factor != 1:
+    if base.width_factor != 1:
         raise UsageError(
             f"`activation` must keep the number of channels for ELSA to be added ({base.name!r} "
-            f"divides it by {base.channel_factor}); got '{base.name}+elsa'."
+            f"gives {base.width_factor} for each that it gets); got '{base.name}+elsa'."
         )
     arguments = ordered_arguments("elsa", ("alpha", "beta"), part)
     suffix = render(Part(name="elsa", arguments=arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import partial
 
 from torch import nn
@@ -80,7 +81,7 @@ PAPER_ACTIVATIONS: tuple[Entry, ...] = (
         formula="max(x₁, x₂) over pairs of channels",
         start="2 channels a group",
         paper_form="maxout-paper",
-        channel_factor=2,
+        width_factor=Fraction(1, 2),
     ),
     Entry(
         name="relu",

@@ -16,14 +16,19 @@ from metaact.adaptation.choices import (
 )
 from metaact.adaptation.supervised.recipe import FACTOR, Recipe
 from metaact.errors import UsageError
-from metaact.models.table import NETWORKS
+from metaact.models.table import BATCH_NORM, NETWORKS
 from metaact.settings import LONGEST, Config, check, count, counted, fill, setting, shown
 
 PROTOCOLS = ("held-out", "paper")
 
 END = "a run must end"
 
-_BATCH_NORM = {"batch": "BatchNorm", "off": "no BatchNorm"}
+_BATCH_NORM = {
+    "running": "BatchNorm",
+    "batch": "BatchNorm of the current batch",
+    "group": "GroupNorm",
+    "off": "no BatchNorm",
+}
 
 
 def activation() -> Any:
@@ -58,24 +63,42 @@ def model() -> Any:
     )
 
 
-def _published() -> str:
-    """How each network was published, in words."""
-    return ", ".join(f"{network.batch_norm[0]} for {name}" for name, network in NETWORKS.items())
+def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = "") -> Any:
+    """Normalisation within the network; left out, it follows the network.
 
-
-def batch_norm(default: str | None) -> Any:
-    """Normalisation within the network."""
+    Args:
+        usual: What it is for a network with BatchNorm.
+        choices: What is allowed.
+        why: The reason for that.
+    """
+    meanings = {
+        "running": "running: BatchNorm, in evaluation by the running statistics of training.",
+        "batch": "batch: BatchNorm by the statistics of the current batch, in evaluation too.",
+        "group": "group: GroupNorm in its place.",
+        "off": "off: none.",
+    }
+    without = ", ".join(name for name, network in NETWORKS.items() if not network.normalised)
     return setting(
-        default,
-        "batch: BatchNorm with the statistics of the current batch, in evaluation too. off: no "
-        "BatchNorm.",
+        None,
+        " ".join(meanings[choice] for choice in choices),
         role="training",
-        choices=("batch", "off"),
-        unset="" if default else _published(),
+        choices=choices,
+        why=why,
+        unset=f"{usual}; off for {without}",
         words=_BATCH_NORM,
         always=True,
         notes={"batch": "BatchNorm uses the statistics of the current batch, also in evaluation."},
     )
+
+
+def fill_batch_norm(config: Any, usual: str) -> None:
+    """Let normalisation that was left out follow the network; while a config is made.
+
+    Args:
+        config: It has `model` and `batch_norm`.
+        usual: As for `batch_norm`.
+    """
+    fill(config, "batch_norm", usual if NETWORKS[config.model].normalised else "off")
 
 
 def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
@@ -100,8 +123,9 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
-        model: "mnist-conv" or "conv4".
-        batch_norm: "off", or "batch": statistics of the current batch, also in evaluation.
+        model: Name of a network, see `metaact.models.NETWORKS`.
+        batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
+            BatchNorm, and "off" for one without.
         optimizer: "sgd" or "adam".
         lr: Learning rate.
         momentum: Momentum of SGD.
@@ -131,7 +155,7 @@ class TrainingConfig(Config):
     activation: str = activation()
     seed: int = seed("the weights, of the batch order and of random layers")
     model: str = model()
-    batch_norm: str = batch_norm("off")
+    batch_norm: str | None = batch_norm("running")
     optimizer: str = setting(
         "sgd",
         "Optimizer: sgd (with momentum) or adam.",
@@ -256,6 +280,7 @@ class TrainingConfig(Config):
 
     def __post_init__(self) -> None:
         check(self)
+        fill_batch_norm(self, "running")
         fill(self, "decay", "weights" if self.weight_decay else "all")
 
 

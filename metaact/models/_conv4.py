@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations
-from metaact.errors import check_choice, check_int
+from metaact.errors import check_int
 
+from .blocks import normalisation
 from .initialise import built
-
-BATCH_NORM_MODES = ("batch", "off")
+from .table import check_fits
 
 
 class Conv4(nn.Module):
@@ -19,11 +19,6 @@ class Conv4(nn.Module):
     The last feature map is averaged over its positions, so any image of at least 16x16 fits.
 
     Shapes: input float [batch, channels, height, width], output logits [batch, classes].
-
-    BatchNorm, where it is on, always normalises by the statistics of the batch at hand, in training
-    and in testing, and keeps no running ones. With MAML that makes predictions *transductive*: a
-    query image is normalised together with the episode's other query images. The mode is part of
-    every result's config, because figures with and without it do not compare.
 
     Attributes:
         head: The linear layer; all that MAML adapts in its head-only mode (ANIL).
@@ -39,19 +34,17 @@ class Conv4(nn.Module):
         *,
         classes: int,
         channels: int,
-        filters: int,
         batch_norm: str,
+        filters: int = 64,
     ) -> None:
         super().__init__()
         blocks = []
         for depth in range(4):
-            wide = filters * activation.channel_factor
+            wide = activation.before(filters)
             block: list[nn.Module] = [
                 nn.Conv2d(filters if depth else channels, wide, 3, stride=2, padding=1)
             ]
-            if batch_norm == "batch":
-                block.append(nn.BatchNorm2d(wide, track_running_stats=False))
-            block.append(activation.factory())
+            block += [*normalisation(wide, batch_norm), activation.factory()]
             blocks.append(nn.Sequential(*block))
         self.features = nn.Sequential(*blocks)
         self.head = nn.Linear(filters, classes)
@@ -80,7 +73,7 @@ def conv4(
         channels: Input channels.
         size: Height and width of the images, at least 16.
         filters: Feature maps per block.
-        batch_norm: "batch" (statistics of the batch at hand, always) or "off".
+        batch_norm: One of `metaact.models.BATCH_NORM`.
         generator: Source of the weights; None draws from the global stream as PyTorch does.
 
     Returns:
@@ -89,12 +82,9 @@ def conv4(
     Raises:
         UsageError: If an argument is not allowed.
     """
-    check_int("size", size, minimum=16, why="conv4 halves the image four times")
-    entry = activations.resolve(activation) if isinstance(activation, str) else activation
-    check_int("classes", classes, minimum=2)
-    check_int("channels", channels, minimum=1)
+    check_fits("conv4", classes=classes, channels=channels, size=size, batch_norm=batch_norm)
     check_int("filters", filters, minimum=1)
-    check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
+    entry = activations.resolve(activation) if isinstance(activation, str) else activation
     return built(
         lambda: Conv4(
             entry, classes=classes, channels=channels, filters=filters, batch_norm=batch_norm

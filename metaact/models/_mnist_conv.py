@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations
-from metaact.errors import UsageError, check_int
 
 from .initialise import built
+from .table import check_fits
 
 
 class MNISTConv(nn.Module):
@@ -29,12 +29,11 @@ class MNISTConv(nn.Module):
 
     def __init__(self, activation: activations.Entry, *, classes: int, channels: int) -> None:
         super().__init__()
-        wide = activation.channel_factor
-        self.conv1 = nn.Conv2d(channels, 10 * wide, 5)
+        self.conv1 = nn.Conv2d(channels, activation.before(10), 5)
         self.act1 = activation.factory()
-        self.conv2 = nn.Conv2d(10, 20 * wide, 5)
+        self.conv2 = nn.Conv2d(10, activation.before(20), 5)
         self.act2 = activation.factory()
-        self.conv3 = nn.Conv2d(20, 40 * wide, 3)
+        self.conv3 = nn.Conv2d(20, activation.before(40), 3)
         self.act3 = activation.factory()
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Linear(40, classes)
@@ -76,14 +75,8 @@ def mnist_conv(
         >>> sum(p.numel() for p in model.parameters())
         12930
     """
-    if size != 28:
-        raise UsageError(
-            f"`size` must be 28 (mnist-conv ends in one position of 28x28 images); got {size}. "
-            "Use --model conv4 for other sizes."
-        )
+    check_fits("mnist-conv", classes=classes, channels=channels, size=size, batch_norm="off")
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
-    check_int("classes", classes, minimum=2)
-    check_int("channels", channels, minimum=1)
     return built(
         lambda: MNISTConv(entry, classes=classes, channels=channels),
         generator=generator,

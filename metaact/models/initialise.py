@@ -29,16 +29,23 @@ def built(make: Callable[[], Model], *, generator: torch.Generator | None, gain:
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
     with isolated_rng("start values", generator.initial_seed()):
         model = make()
-    initialise(model, generator=generator, gain=gain, head="head")
+    initialise(model, generator=generator, gain=gain)
     return model
 
 
-def initialise(model: nn.Module, *, generator: torch.Generator, gain: float, head: str) -> None:
+FEED_NO_ACTIVATION = ("head", "gate")
+"""Layers whose output no activation takes, by the last part of their path."""
+
+
+def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> None:
     """Draw all convolution and linear weights again, as PyTorch's default initialisation does.
 
     Weights and biases are uniform in ±1/sqrt(fan_in), which is what `kaiming_uniform_(a=sqrt 5)`
-    amounts to. Every layer but the head is then multiplied by `gain`: a positively homogeneous
-    activation such as ReLU passes the gain on, so its output has gain² times the second moment.
+    amounts to. Every layer that feeds an activation is then multiplied by `gain`; where
+    convolutions are normalised, it is the weight of the normalisation, which would undo theirs. A
+    positively homogeneous activation such as ReLU passes the gain on, so its output has gain² times
+    the second moment. (Past a residual sum that holds for the branch alone: what the identity
+    carries is not multiplied.)
 
     What lies inside an activation is left as it is.
 
@@ -49,15 +56,20 @@ def initialise(model: nn.Module, *, generator: torch.Generator, gain: float, hea
         model: Changed in place. Layers are visited in `named_modules` order.
         generator: Source of all randomness, on the CPU.
         gain: Factor for every layer that feeds an activation (1 changes nothing).
-        head: Name of the layer that feeds no activation.
     """
     inside = inside_activations(model)
+    kinds = (nn.BatchNorm2d, nn.GroupNorm)
+    norms = {m for m in model.modules() if isinstance(m, kinds)} - inside
     with torch.no_grad():
         for name, module in model.named_modules():
+            if module in norms:
+                module.weight.fill_(gain)
             if not isinstance(module, nn.Conv2d | nn.Linear) or module in inside:
                 continue
             bound = 1 / math.sqrt(module.weight[0].numel())
-            scale = 1.0 if name == head else gain
+            normalised = bool(norms) and isinstance(module, nn.Conv2d)
+            fed = name.rpartition(".")[2] not in FEED_NO_ACTIVATION and not normalised
+            scale = gain if fed else 1.0
             for parameter in (module.weight, module.bias):
                 if parameter is not None:
                     drawn = torch.rand(parameter.shape, generator=generator)

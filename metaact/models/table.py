@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from metaact.errors import check_choice
+from metaact.errors import UsageError, check_choice, check_int
 
 if TYPE_CHECKING:
     import torch
@@ -15,27 +15,55 @@ if TYPE_CHECKING:
 
     from metaact import activations
 
+BATCH_NORM = ("running", "batch", "group", "off")
+"""How a network that has BatchNorm is normalised.
+
+| mode | training | evaluation |
+| --- | --- | --- |
+| running | by the statistics of the batch | by the running averages of those |
+| batch | by the statistics of the batch | by the statistics of the batch; no running ones |
+| group | by each image's own, in groups of channels (GroupNorm) | the same |
+| off | not at all | not at all |
+
+Running averages belong to one set of weights, so MAML, which makes a set for each task, refuses
+them. "batch" is what MAML was published with: a query image is normalised together with the other
+query images of its episode, which makes predictions *transductive*. In "group" and "off" no image
+depends on others. Figures of different modes do not compare: the mode is a setting of every run.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """One network as a reader chooses it.
 
     Attributes:
-        place: What builds it: "module:function".
-        batch_norm: How it can be normalised; first what it was published with.
-        size: Height and width of its images; None for a network that takes any.
+        place: The class that it is: "module:class".
+        normalised: Whether it has BatchNorm.
+        size: Height and width of its images; None for a network that takes any from `least` on.
+        halvings: How often it halves an image that it takes in any size.
     """
 
     place: str
-    batch_norm: tuple[str, ...]
+    normalised: bool = True
     size: int | None = None
+    halvings: int = 0
+
+    @property
+    def least(self) -> int:
+        """Least height and width of its images."""
+        return self.size or 2**self.halvings
 
 
 NETWORKS: dict[str, Network] = {
-    "mnist-conv": Network(
-        place="metaact.models._mnist_conv:mnist_conv", batch_norm=("off",), size=28
-    ),
-    "conv4": Network(place="metaact.models._conv4:conv4", batch_norm=("batch", "off")),
+    "mnist-conv": Network(place="metaact.models._mnist_conv:MNISTConv", normalised=False, size=28),
+    "conv4": Network(place="metaact.models._conv4:Conv4", halvings=4),
+    "vgg11": Network(place="metaact.models._vgg:VGG11", halvings=5),
+    "vgg13": Network(place="metaact.models._vgg:VGG13", halvings=5),
+    "resnet18": Network(place="metaact.models._resnet18:ResNet18", halvings=3),
+    "seresnet18": Network(place="metaact.models._seresnet18:SEResNet18", halvings=3),
+    "shufflenetv2": Network(place="metaact.models._shufflenetv2:ShuffleNetV2", halvings=3),
+    "squeezenet": Network(place="metaact.models._squeezenet:SqueezeNet", halvings=3),
+    "mobilenet": Network(place="metaact.models._mobilenet:MobileNet", halvings=4),
 }
 """Each network's name, and what is known of it without building it."""
 
@@ -47,10 +75,10 @@ def create(
     classes: int,
     channels: int,
     size: int | tuple[int, int] = 28,
-    batch_norm: str = "off",
+    batch_norm: str | None = None,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
-    """Build the network called `name`.
+    """Build the network called `name`, with a fresh instance of the activation in each place.
 
     Args:
         name: One of `NETWORKS`.
@@ -58,7 +86,8 @@ def create(
         classes: Outputs of the head.
         channels: Input channels.
         size: Height and width of the images; one number for square ones.
-        batch_norm: "batch" or "off"; mnist-conv has none.
+        batch_norm: One of `BATCH_NORM`; None is "running" for a network with BatchNorm and "off"
+            for one without.
         generator: Source of the weights; None draws from the global stream.
 
     Returns:
@@ -66,25 +95,58 @@ def create(
 
     Raises:
         UsageError: If the name is unknown or an argument is not allowed.
+
+    Examples:
+        >>> model = create("resnet18", "relu", classes=100, channels=3, size=32)
+        >>> sum(p.numel() for p in model.parameters())
+        11220132
     """
     network = NETWORKS[check_choice("model", name, NETWORKS)]
-    allowed = network.batch_norm
-    why = f"{name} has no BatchNorm" if allowed == ("off",) else ""
-    check_choice("batch_norm", batch_norm, allowed, why=why)
-    sides = (size, size) if isinstance(size, int) else size
-    wrong = next((side for side in sides if side != network.size), network.size)
-    more: dict[str, Any] = {"batch_norm": batch_norm} if len(allowed) > 1 else {}
-    return _builder(network)(
-        activation,
-        classes=classes,
-        channels=channels,
-        size=min(sides) if network.size is None else wrong,
+    if batch_norm is None:
+        batch_norm = "running" if network.normalised else "off"
+    check_fits(name, classes=classes, channels=channels, size=size, batch_norm=batch_norm)
+
+    from metaact import activations
+
+    from .initialise import built
+
+    entry = activations.resolve(activation) if isinstance(activation, str) else activation
+    more = {"batch_norm": batch_norm} if network.normalised else {}
+    kind = _class(network)
+    return built(
+        lambda: kind(entry, classes=classes, channels=channels, **more),
         generator=generator,
-        **more,
+        gain=entry.init_gain,
     )
 
 
-def _builder(network: Network) -> Callable[..., nn.Module]:
+def check_fits(
+    name: str, *, classes: int, channels: int, size: int | tuple[int, int], batch_norm: str
+) -> None:
+    """Refuse what the network called `name` cannot be built for.
+
+    Raises:
+        UsageError: If it is refused.
+    """
+    network = NETWORKS[name]
+    sides = (size, size) if isinstance(size, int) else size
+    if network.size is not None and any(side != network.size for side in sides):
+        got = sides[0] if sides[0] == sides[1] else f"{sides[0]}x{sides[1]}"
+        raise UsageError(
+            f"`size` must be {network.size} ({name} ends in one position of "
+            f"{network.size}x{network.size} images); got {got}. Use --model conv4 for other sizes."
+        )
+    why = f"{name} halves the image {network.halvings} times"
+    check_int("size", min(sides), minimum=network.least, why=why)
+    check_int("classes", classes, minimum=2)
+    check_int("channels", channels, minimum=1)
+    if network.normalised:
+        check_choice("batch_norm", batch_norm, BATCH_NORM)
+    else:
+        check_choice("batch_norm", batch_norm, ("off",), why=f"{name} has no BatchNorm")
+
+
+def _class(network: Network) -> Callable[..., nn.Module]:
     module, _, attribute = network.place.partition(":")
     found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
     return found

@@ -148,15 +148,16 @@ def test_value(spec: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spec", SPECS)
 def test_shape_and_precision_are_kept(spec: str, dtype: torch.dtype) -> None:
-    factor = resolve(spec).channel_factor
+    before = resolve(spec).before
     for shape in ([2, 3], [2, 3, 5, 7], [0, 3, 2, 2]):
-        wide = [shape[0], shape[1] * factor, *shape[2:]]
+        wide = [shape[0], before(shape[1]), *shape[2:]]
         x = torch.linspace(-1, 1, math.prod(wide), dtype=dtype).reshape(wide)
-        before = x.clone()
+        copy = x.clone()
         y = ready(spec, dtype)(x)
         assert y.dtype == dtype
+        assert y.shape[1] == resolve(spec).after(wide[1])
         assert list(y.shape) == shape
-        assert torch.equal(x, before), "the input must not be overwritten"
+        assert torch.equal(x, copy), "the input must not be overwritten"
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from metaact import activations, models
 from metaact.errors import UsageError
@@ -70,12 +69,7 @@ def test_wrong_arguments_are_refused() -> None:
         models.create("conv5", "relu", classes=5, channels=1)
     with pytest.raises(UsageError, match="28"):
         models.mnist_conv("relu", size=32)
-    with pytest.raises(UsageError, match="batch_norm"):
+    with pytest.raises(UsageError, match="mnist-conv has no BatchNorm"):
         models.create("mnist-conv", "relu", classes=5, channels=1, batch_norm="batch")
-
-
-def test_head_is_linear() -> None:
-    for name in models.NETWORKS:
-        model = models.create(name, "relu", classes=7, channels=1, generator=_generator())
-        assert isinstance(model.head, nn.Linear)
-        assert model.head.out_features == 7
+    with pytest.raises(UsageError, match="batch_norm"):
+        models.create("conv4", "relu", classes=5, channels=1, batch_norm="layer")

@@ -17,11 +17,11 @@ from .places import FUSED, GATES, find
 
 def check_swappable(entry: Entry) -> None:
     """Refuse an activation that needs other layers around it."""
-    if entry.channel_factor != 1:
+    if entry.width_factor != 1:
         raise UsageError(
-            f"`activation` must keep the number of channels ({entry.name!r} needs "
-            f"{entry.channel_factor} times the channels before it, and a swap leaves the layers as "
-            f"they are); got {entry.name!r}. 'maxout-paper' is the form with groups of one."
+            f"`activation` must keep the number of channels ({entry.name!r} gives "
+            f"{entry.width_factor} for each that it gets, and a swap leaves the layers as they "
+            f"are); got {entry.name!r}. 'maxout-paper' is the form with groups of one."
         )
     if entry.init_gain != 1.0:
         raise UsageError(

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from metaact.adaptation.choices import ENGINES
 from metaact.experiments import declared
-from metaact.models.table import NETWORKS
 from metaact.settings import Config, check, count, counted, fill, setting
 
 MOST_STEPS = 10_000
 """Inner steps of one adaptation; the meta-gradient keeps the graph of every one of them."""
+
+BATCH_NORM = ("batch", "group", "off")
+"""Normalisation that leaves nothing behind."""
+
+_LEAK = "running statistics would leak from task to task"
 
 _KEPT = "the graph of every step is kept in memory"
 
@@ -27,8 +31,9 @@ class MamlConfig(Config):
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
         hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
-        model: "mnist-conv" or "conv4".
-        batch_norm: "batch" or "off"; None takes what the model was published with.
+        model: Name of a network, see `metaact.models.NETWORKS`.
+        batch_norm: "batch", "group" or "off", see `metaact.models.BATCH_NORM`; None is "batch" for
+            a network with BatchNorm, and "off" for one without.
         ways: Classes per episode.
         shots: Support images per class.
         queries: Query images per class in training episodes; None is `shots` under the paper's
@@ -71,7 +76,7 @@ class MamlConfig(Config):
         always=True,
     )
     model: str = declared.model()
-    batch_norm: str | None = declared.batch_norm(None)
+    batch_norm: str | None = declared.batch_norm("batch", choices=BATCH_NORM, why=_LEAK)
     queries: int | None = count(
         None,
         "Query images per class in training.",
@@ -153,7 +158,7 @@ class MamlConfig(Config):
     def __post_init__(self) -> None:
         check(self)
         paper = self.protocol == "paper"
-        fill(self, "batch_norm", NETWORKS[self.model].batch_norm[0])
+        declared.fill_batch_norm(self, "batch")
         fill(self, "queries", self.shots if paper else 15)
         fill(self, "task_pool", 1000 if paper else 0)
         fill(self, "test_inner_steps", self.inner_steps)

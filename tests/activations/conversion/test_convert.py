@@ -275,7 +275,7 @@ def test_no_activation_is_an_error_that_names_the_gates() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
-    [("maxout", "times the channels"), ("relu-gain", "initialisation"), ("arelo", "Did you mean")],
+    [("maxout", "gives 1/2 for each"), ("relu-gain", "initialisation"), ("arelo", "Did you mean")],
 )
 def test_what_a_swap_cannot_give_is_refused(spec: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):

@@ -54,7 +54,7 @@ def test_engines_agree_on_the_papers_network(
 def test_engines_agree_for_every_activation(
     name: str, episodes: Callable, gradient: Callable, net: Callable
 ) -> None:
-    if activations.resolve(name).channel_factor != 1:
+    if activations.resolve(name).width_factor != 1:
         pytest.skip("changes the number of channels: see models.conv4 below")
     model = net(activations.resolve(name).factory)
     pair = [MAML(model, inner_lr=0.1, inner_steps=3, engine=e) for e in ("vectorised", "loop")]
