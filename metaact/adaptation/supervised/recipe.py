@@ -118,14 +118,14 @@ class Recipe:
         if self.schedule == "step":
             self._check_milestones()
             return
-        for name, given in (
-            ("milestones", bool(self.milestones)),
-            ("lr_factor", self.lr_factor != FACTOR),
+        for name, value in (
+            ("milestones", ",".join(map(str, self.milestones))),
+            ("lr_factor", "" if self.lr_factor == FACTOR else f"{self.lr_factor:g}"),
         ):
-            if given:
+            if value:
                 raise UsageError(
-                    f"`{name}` must be left out unless `schedule` is step; got "
-                    f"{getattr(self, name)!r} with a {self.schedule} one."
+                    f"`{name}` must be left out unless `schedule` is step; got {value} with a "
+                    f"{self.schedule} one."
                 )
 
     def _check_milestones(self) -> None:
