@@ -11,6 +11,7 @@ from . import tasks as tasks
 from ._version import __version__ as __version__
 from .activations import convert as convert
 from .adaptation import MAML as MAML
+from .experiments import load as load
 
 __all__ = [
     "MAML",
@@ -21,6 +22,7 @@ __all__ = [
     "convert",
     "errors",
     "experiments",
+    "load",
     "models",
     "paper",
     "reports",

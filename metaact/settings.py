@@ -291,13 +291,9 @@ def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
         recorded: The settings of a run.
     """
     declared = settings_of(config)
-    kept = {
-        one.name: _from_json(one, recorded[one.name])
-        for one in declared
-        if one.name in recorded and one.default is not None
-    }
+    given = {one.name for one in declared if one.default is not None}
     try:
-        filled = config(**kept)
+        filled = read_back(config, {k: v for k, v in recorded.items() if k in given})
     except (UsageError, TypeError, ValueError):  # a value of another version of metaact
         filled = config()
     return {
@@ -319,6 +315,22 @@ def is_divided(known: Mapping[str, Setting], recorded: Mapping[str, Any]) -> boo
     return all(recorded.get(name, one.default) not in one.undivided for name, one in known.items())
 
 
+def read_back(config: type, recorded: Mapping[str, Any]) -> Any:
+    """The config with the settings of a run; what it did not record is as by default.
+
+    Args:
+        config: The class of the config.
+        recorded: The settings of the run; what the class does not declare is left out.
+
+    Raises:
+        UsageError: If a value is not allowed, as one of another version of metaact may be.
+    """
+    declared = by_name(config)
+    return config(
+        **{n: _from_json(declared[n], value) for n, value in recorded.items() if n in declared}
+    )
+
+
 def completed(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """What a run recorded, with the settings that it does not name as they were added later.
 
@@ -333,7 +345,7 @@ def completed(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
 def _from_json(one: Setting, value: Any) -> Any:
     if one.layers:
         return tuple((str(layer), float(rate)) for layer, rate in value)
-    if one.many:
+    if one.many and value is not None:
         return tuple(value) if isinstance(value, list | tuple) else (value,)
     return value
 

@@ -125,7 +125,7 @@ DONE = {
 STAND_INS = {"mnist": (1, 28), "svhn": (3, 32), "cifar10": (3, 32)}
 """Published data sets that the pages name: channels and size of their stand-ins."""
 
-OWN_FOLDERS = {"my-digits": 10, "birds": 20}
+OWN_FOLDERS = {"my-digits": 10, "birds": 20, "my-letters": 5, "scans": 3}
 """Folders of class folders that the pages take as the reader's own, and their classes."""
 
 

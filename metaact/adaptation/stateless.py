@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +58,35 @@ class Stateless:
         everywhere = {place: v for name, v in values.items() for place in self._places[name]}
         output: object = functional_call(self.model, everywhere, (images,), tie_weights=False)
         return logits_of(output)
+
+
+def holding(model: nn.Module, values: Values, *, own: bool = False) -> nn.Module:
+    """A copy of a network that holds other values in place of its parameters.
+
+    Args:
+        model: The network; it is not changed.
+        values: One for each parameter, by the names of `named_parameters`.
+        own: Whether the copy gets parameters of its own with these values; if not, it holds the
+            very tensors, with the graph that made them.
+
+    Raises:
+        UsageError: If the network cannot be copied.
+    """
+    stand_ins: dict[int, Any] = {}
+    for name, parameter in model.named_parameters():
+        value = values[name]
+        if own:
+            value = nn.Parameter(value.detach().clone(), requires_grad=parameter.requires_grad)
+        stand_ins[id(parameter)] = value
+    # What is to be copied is looked up there first: wherever a parameter is registered.
+    try:
+        return copy.deepcopy(model, stand_ins)
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"`model` must be one that can be copied, to hold what it has adapted to ({reason}); "
+            f"got a {type(model).__name__}."
+        ) from error
 
 
 def logits_of(output: object) -> Tensor:

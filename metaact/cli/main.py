@@ -15,6 +15,7 @@ import metaact
 from metaact.experiments.table import EXPERIMENTS, find
 
 from .activations import activations
+from .adapt import adapt
 from .base import STOPPED
 from .compare import compare
 from .data import data
@@ -65,7 +66,7 @@ def cli() -> None:
     """
 
 
-for command in (table, figure, compare, report, runs, activations, data):
+for command in (table, figure, compare, report, adapt, runs, activations, data):
     cli.add_command(command)
 
 

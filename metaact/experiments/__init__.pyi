@@ -12,6 +12,7 @@ from .experiment import Member as Member
 from .experiment import Planned as Planned
 from .experiment import Prepared as Prepared
 from .experiment import Selected as Selected
+from .experiment import Signature as Signature
 from .loop import Finished as Finished
 from .loop import Step as Step
 from .loop import train as train
@@ -24,6 +25,8 @@ from .study import prepare as prepare
 from .study import run as run
 from .table import find as find
 from .table import register as register
+from .trained import Trained as Trained
+from .trained import load as load
 from .transfer import TRANSFER as TRANSFER
 from .transfer import TransferConfig as TransferConfig
 
@@ -48,10 +51,13 @@ __all__ = [
     "Ready",
     "Record",
     "Selected",
+    "Signature",
     "Step",
     "Study",
+    "Trained",
     "TransferConfig",
     "find",
+    "load",
     "prepare",
     "register",
     "run",

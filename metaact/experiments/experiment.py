@@ -136,6 +136,34 @@ class Example:
         return f"{self.kind}-{self.sha256[:HEX]}.png"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What the network of a run takes and gives; recorded in the run, so that it can be loaded.
+
+    Attributes:
+        channels: Of its images.
+        size: Their height and width.
+        outputs: Its logits.
+        class_names: What each of them stands for; () where a task says it, as in meta-learning.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    outputs: int
+    class_names: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The signature as a run records it."""
+        return {**asdict(self), "size": list(self.size), "class_names": list(self.class_names)}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Signature:
+        """The signature that a run recorded."""
+        height, width = found["size"]
+        names = tuple(found["class_names"])
+        return Signature(**{**found, "size": (height, width), "class_names": names})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
     """What all runs of a comparison share; experiments add their data.
@@ -176,6 +204,7 @@ class Planned:
         together: Most runs in one call.
         part: What of a config this run is, where a config has several; the experiment's own.
         normalisation: What its network is fed with, where runs that share data differ in it.
+        signature: What its network takes and gives; None if the run cannot be loaded as one.
     """
 
     config: Any
@@ -192,6 +221,7 @@ class Planned:
     together: int = 1
     part: Any = None
     normalisation: Mapping[str, Any] | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,6 +12,8 @@ from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
 
+from .experiment import Signature
+
 
 class NetworkSettings(Protocol):
     """What a config says of its network."""
@@ -37,7 +39,19 @@ class NetworkSettings(Protocol):
         """What names of activations stand for."""
 
 
-def network(config: NetworkSettings, images: Images, *, classes: int, device: str) -> nn.Module:
+class Form(Protocol):
+    """The form of images; `metaact.tasks.Images` has one."""
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+
+def network(config: NetworkSettings, images: Form, *, classes: int, device: str) -> nn.Module:
     """The network of one seed before training.
 
     All arms of a seed draw from the same generator state, so where shapes agree they start from
@@ -45,7 +59,7 @@ def network(config: NetworkSettings, images: Images, *, classes: int, device: st
 
     Args:
         config: The settings.
-        images: What it is to take: their channels and size.
+        images: What it is to take, or images of that form.
         classes: Its outputs.
         device: Where it is to be.
     """
@@ -59,6 +73,19 @@ def network(config: NetworkSettings, images: Images, *, classes: int, device: st
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(device)
+
+
+def signature(images: Images, *, ways: int | None = None) -> Signature:
+    """What a network for these images takes and gives.
+
+    Args:
+        images: Images of the form that it takes.
+        ways: Classes of a task, where tasks say what classes there are; None has those of the
+            images.
+    """
+    names = images.class_names if ways is None else ()
+    outputs = images.classes if ways is None else ways
+    return Signature(channels=images.channels, size=images.size, outputs=outputs, class_names=names)
 
 
 def counts(model: nn.Module) -> dict[str, object]:

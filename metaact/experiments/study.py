@@ -328,7 +328,7 @@ def open_jobs(
     varied = _varied([one.config for one, _ in planned])
     for one, shared in planned:
         needs = tuple(opened[id(other)] for other in one.needs)
-        about = {
+        about: dict[str, object] = {
             "command": command(experiment, one.config),
             "measure": one.measure.as_json(),
             "length": one.length,
@@ -337,6 +337,8 @@ def open_jobs(
             "needs": [f"{run.kind}/{run.directory.name}" for run in needs],
             "examples": [{"file": e.file, "caption": e.caption} for e in shared.examples],
         }
+        if one.signature is not None:
+            about["network"] = one.signature.as_json()
         opened[id(one)] = run = library.open(one, about)
         told = [setting.in_words(getattr(one.config, setting.name)) for setting in varied]
         job = Job(

@@ -95,9 +95,11 @@ def load_weights(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle or zip raises whatever it happens to hit
         raise damaged(path, f"{type(error).__name__} on loading") from error
+    if not isinstance(state, dict):
+        raise damaged(path, f"it holds a {type(state).__name__} and no state_dict")
     return state
 
 

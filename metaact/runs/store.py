@@ -230,7 +230,10 @@ def read_run(directory: str | Path) -> Run:
     return run
 
 
-_FORMS = {"command": dict, "measure": dict, "points": list, "notes": list, "needs": list}
+_FORMS = {
+    **{"command": dict, "measure": dict, "network": dict},
+    **{"points": list, "notes": list, "needs": list},
+}
 """What is recorded of a run, as far as it is read here and by others without another look."""
 
 

@@ -15,6 +15,7 @@ from .sources.catalogue import DATASETS as DATASETS
 from .sources.catalogue import Dataset as Dataset
 from .sources.catalogue import find_dataset as find_dataset
 from .sources.folders import read_folder as read_folder
+from .sources.folders import read_images as read_images
 from .sources.loading import is_here as is_here
 from .sources.loading import load as load
 from .sources.packs import read_pack as read_pack
@@ -59,6 +60,7 @@ __all__ = [
     "pair",
     "printed_digits",
     "read_folder",
+    "read_images",
     "read_pack",
     "shared_images",
     "split",

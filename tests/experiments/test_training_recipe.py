@@ -11,6 +11,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+import metaact
 from metaact import experiments, reports, tasks
 from metaact.errors import UsageError
 from metaact.experiments import CONVERGE, TRANSFER, ConvergeConfig, TransferConfig
@@ -144,6 +145,9 @@ def test_normalisation_is_fitted_on_the_training_part_and_recorded(
         seen = v2.functional.normalize(shared.test.pixels / 255, recorded["mean"], recorded["std"])
         right = (model(seen).argmax(dim=1) == shared.test.labels).float().mean()
     assert only_run(tmp_path).result()["test_accuracy"] == pytest.approx(float(right))
+    loaded = metaact.load(only_run(tmp_path).directory)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(shared.test.pixels), model(seen))
 
 
 def test_published_values_are_those_of_the_data_set(striped_root: Path) -> None:

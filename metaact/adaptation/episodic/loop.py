@@ -18,28 +18,47 @@ def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
     Raises:
         UsageError: If the model has state that changes.
     """
+    return joined(
+        [_one_task(problem, batch[t : t + 1], inner_steps=inner_steps) for t in range(len(batch))]
+    )
+
+
+def _one_task(problem: Problem, task: Batch, *, inner_steps: int) -> Outcome:
+    adapted = adapted_to(problem, task.support[0], task.support_labels[0], inner_steps=inner_steps)
+    buffers = fresh_buffers(problem.model)
+    logits = Stateless(problem.model)({**buffers, **adapted}, task.query[0])
+    check_unchanged(buffers)
+    return score(logits.unsqueeze(0), task.query_labels)
+
+
+def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps: int) -> Parameters:
+    """The parameters of a model, those that adapt after their steps on one task's support images.
+
+    Args:
+        problem: The model and how it adapts.
+        images: float [images, ...].
+        labels: int64 [images].
+        inner_steps: Number of steps.
+
+    Returns:
+        All parameters by name; differentiable in the model's own where gradients are on.
+
+    Raises:
+        UsageError: If the model has state that changes.
+    """
     call, buffers = Stateless(problem.model), fresh_buffers(problem.model)
     everything: Parameters = dict(problem.model.named_parameters())
-    start = {name: everything[name] for name in problem.adapted}
 
-    def logits_of(parameters: Parameters, images: Tensor) -> Tensor:
-        return call({**everything, **buffers, **parameters}, images)
+    def loss(parameters: Parameters) -> Tensor:
+        logits = call({**everything, **buffers, **parameters}, images)
+        return score(logits.unsqueeze(0), labels.unsqueeze(0)).losses.sum()
 
-    outcomes = []
-    for task in (batch[t : t + 1] for t in range(len(batch))):
-
-        def loss(parameters: Parameters, task: Batch = task) -> Tensor:
-            logits = logits_of(parameters, task.support[0])
-            return score(logits.unsqueeze(0), task.support_labels).losses.sum()
-
-        adapted = adapt(
-            start,
-            loss,
-            inner_lr=problem.inner_lr,
-            inner_steps=inner_steps,
-            first_order=problem.first_order,
-        )
-        logits = logits_of(adapted, task.query[0])
-        outcomes.append(score(logits.unsqueeze(0), task.query_labels))
-        check_unchanged(buffers)
-    return joined(outcomes)
+    adapted = adapt(
+        {name: everything[name] for name in problem.adapted},
+        loss,
+        inner_lr=problem.inner_lr,
+        inner_steps=inner_steps,
+        first_order=problem.first_order,
+    )
+    check_unchanged(buffers)
+    return {**everything, **adapted}

@@ -16,13 +16,13 @@ from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
-from metaact.adaptation.stateless import differentiable_kernels
+from metaact.adaptation.stateless import differentiable_kernels, holding
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.randomness import Streams
 
 from .learn2learn import learn2learn
-from .loop import loop
-from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch
+from .loop import adapted_to, loop
+from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch, check_images
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
 from .stateful import check_modules
@@ -219,6 +219,51 @@ class MAML:
         with torch.no_grad(), _eval_mode(self.model):
             return joined(self._in_shares(self._run, batch, steps)).accuracies
 
+    @differentiable_kernels()
+    def adapt(
+        self,
+        support: Tensor,
+        support_labels: Tensor,
+        *,
+        inner_steps: int | None = None,
+        differentiable: bool = False,
+    ) -> nn.Module:
+        """A copy of the model that is adapted to the support images of one task.
+
+        Whatever the engine, it is the network that `test` scores on the task's queries, in eval
+        mode, with parameters of its own: it can be called, saved and trained further.
+
+        Args:
+            support: float [images, ...].
+            support_labels: int64 [images], 0..classes-1 within the task.
+            inner_steps: Steps for this call; None takes those of the constructor.
+            differentiable: Return the network that `evaluate` scores in place of it: in the mode
+                of the model, and its parameters are functions of the model's, so that a loss of
+                its outputs has a meta-gradient (of first order with `first_order`).
+
+        Returns:
+            The copy; the model stays as it is.
+
+        Raises:
+            UsageError: If the images or labels do not fit the model.
+
+        Examples:
+            >>> maml = MAML(nn.Sequential(nn.Linear(2, 2)), inner_lr=0.5, inner_steps=20)
+            >>> images, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+            >>> maml.adapt(images, labels)(images).argmax(dim=1)
+            tensor([0, 1])
+        """
+        check_modules(self.model)
+        check_images("support", support, support_labels, like=next(self.model.parameters()))
+        steps = self._steps(inner_steps)
+        if differentiable:
+            with torch.enable_grad():
+                found = adapted_to(self._problem, support, support_labels, inner_steps=steps)
+            return holding(self.model, found)
+        with torch.no_grad(), _eval_mode(self.model):
+            found = adapted_to(self._problem, support, support_labels, inner_steps=steps)
+            return holding(self.model, found, own=True)
+
     def shares(self, batch: Batch) -> int:
         """In how many shares a batch of this shape is worked on: on any machine the same."""
         return len(self._edges(batch)) - 1
@@ -291,6 +336,9 @@ class MAML:
     def _checked(self, batch: Batch, inner_steps: int | None) -> int:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
+        return self._steps(inner_steps)
+
+    def _steps(self, inner_steps: int | None) -> int:
         if inner_steps is None:
             return self._inner_steps
         return check_int("inner_steps", inner_steps, minimum=0)

@@ -92,11 +92,6 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
         UsageError: If it holds no task, no image of a part, labels of another type or shape, or
             images of another dtype or device than the model.
     """
-    if torch.is_inference_mode_enabled() or like.is_inference():
-        raise UsageError(
-            "`model` must be made and adapted outside torch.inference_mode(), which forbids the "
-            "gradients that adapt it; use torch.no_grad() for a test."
-        )
     if len(batch) == 0:
         raise UsageError("`batch` must hold at least one task; got none.")
     parts = {
@@ -104,33 +99,56 @@ def check_batch(batch: Batch, *, like: Tensor) -> None:
         "query": (batch.query, batch.query_labels),
     }
     for name, (images, labels) in parts.items():
-        if (images.dtype, images.device) != (like.dtype, like.device):
-            raise UsageError(
-                f"`batch.{name}` must be {like.dtype} on {like.device}, as the model is; "
-                f"got {images.dtype} on {images.device}."
-            )
         if len(images) != len(batch) or images.ndim < 2 or images.shape[1] == 0:
             raise UsageError(
                 f"`batch.{name}` must be [{len(batch)}, images, ...] with at least one image for "
                 f"each of the {len(batch)} tasks; got {list(images.shape)}."
             )
-        wanted = images.shape[:2], torch.int64, images.device
-        if (labels.shape, labels.dtype, labels.device) != wanted:
-            raise UsageError(
-                f"`batch.{name}_labels` must be int64 {list(images.shape[:2])} on {images.device}, "
-                f"one per image; got {labels.dtype} {list(labels.shape)} on {labels.device}."
-            )
-        if images.is_inference() or labels.is_inference():
-            raise UsageError(
-                f"`batch.{name}` must be made outside torch.inference_mode() (gradients go through "
-                "it); clone it outside."
-            )
-        # On a GPU this would wait for the device.
-        if labels.device.type == "cpu" and int(labels.min()) < 0:
-            raise UsageError(
-                f"`batch.{name}_labels` must be >= 0 (they number the classes of a task); got "
-                f"{int(labels.min())}."
-            )
+        check_images(f"batch.{name}", images, labels, dims=2, like=like)
+
+
+def check_images(name: str, images: Tensor, labels: Tensor, *, like: Tensor, dims: int = 1) -> None:
+    """Refuse images and labels that a model cannot be adapted to.
+
+    Args:
+        name: What the caller calls the images; the labels are `<name>_labels`.
+        images: [images, ...], or [tasks, images, ...].
+        labels: One per image.
+        like: A parameter of the model.
+        dims: How many dimensions of the images count them.
+
+    Raises:
+        UsageError: If there is none, or they are of another dtype, device or shape.
+    """
+    if torch.is_inference_mode_enabled() or like.is_inference():
+        raise UsageError(
+            "`model` must be made and adapted outside torch.inference_mode(), which forbids the "
+            "gradients that adapt it; use torch.no_grad() for a test."
+        )
+    if images.numel() == 0 or images.ndim < dims:
+        raise UsageError(f"`{name}` must hold at least one image; got {list(images.shape)}.")
+    if (images.dtype, images.device) != (like.dtype, like.device):
+        raise UsageError(
+            f"`{name}` must be {like.dtype} on {like.device}, as the model is; "
+            f"got {images.dtype} on {images.device}."
+        )
+    wanted = images.shape[:dims], torch.int64, images.device
+    if (labels.shape, labels.dtype, labels.device) != wanted:
+        raise UsageError(
+            f"`{name}_labels` must be int64 {list(images.shape[:dims])} on {images.device}, "
+            f"one per image; got {labels.dtype} {list(labels.shape)} on {labels.device}."
+        )
+    if images.is_inference() or labels.is_inference():
+        raise UsageError(
+            f"`{name}` must be made outside torch.inference_mode() (gradients go through "
+            "it); clone it outside."
+        )
+    # On a GPU this would wait for the device.
+    if labels.device.type == "cpu" and int(labels.min()) < 0:
+        raise UsageError(
+            f"`{name}_labels` must be >= 0 (they number the classes of a task); got "
+            f"{int(labels.min())}."
+        )
 
 
 def adapted_names(model: nn.Module, head_only: bool | Sequence[str]) -> tuple[str, ...]:

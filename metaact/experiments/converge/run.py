@@ -13,7 +13,7 @@ from metaact.adaptation import Normalisation, Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import network, run_name
+from metaact.experiments.networks import network, run_name, signature
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     Learner,
@@ -137,6 +137,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
         points=(1,) if config.epochs > 1 else (),
         group=replace(config, seed=0, lr=1.0),
         together=together(config, shared.device),
+        signature=signature(shared.train),
     )
 
 

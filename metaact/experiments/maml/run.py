@@ -16,7 +16,7 @@ from metaact.adaptation import MAML, import_learn2learn
 from metaact.errors import renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, network, run_name
+from metaact.experiments.networks import counts, network, run_name, signature
 from metaact.experiments.timing import seconds_of
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
@@ -182,6 +182,19 @@ def build(config: MamlConfig, shared: EpisodeData) -> nn.Module:
     return network(config, shared.split.train, classes=config.ways, device=shared.device)
 
 
+def algorithm(config: MamlConfig, model: nn.Module) -> MAML:
+    """MAML with the settings of a run."""
+    return MAML(
+        model,
+        inner_lr=config.inner_lr,
+        inner_steps=config.inner_steps,
+        first_order=config.first_order,
+        head_only=config.head_only,
+        chunk_size=config.chunk_size,
+        engine=config.engine,
+    )
+
+
 def plan(configs: Sequence[MamlConfig], shared: EpisodeData) -> list[Planned]:
     """One run for each config; every setting and the data's content name it."""
     return [_planned(config, shared) for config in configs]
@@ -204,6 +217,7 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.iterations,
+        signature=signature(shared.split.train, ways=config.ways),
     )
 
 
@@ -247,15 +261,7 @@ class Learner:
         self.config = config
         self.shared = shared
         self.model = build(config, shared)
-        self.maml = MAML(
-            self.model,
-            inner_lr=config.inner_lr,
-            inner_steps=config.inner_steps,
-            first_order=config.first_order,
-            head_only=config.head_only,
-            chunk_size=config.chunk_size,
-            engine=config.engine,
-        )
+        self.maml = algorithm(config, self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.meta_lr)
         self.batches = training_batches(config, shared)
         self.iteration = 0

@@ -18,7 +18,7 @@ from metaact.errors import RunError
 from metaact.experiments import supervised
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import run_name
+from metaact.experiments.networks import run_name, signature
 from metaact.experiments.supervised import (
     Learner,
     described,
@@ -120,6 +120,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         normalisation=described(shared.normalised["source"]),
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
+        signature=signature(shared.pair.source.train),
     )
 
 
@@ -157,6 +158,7 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
+        signature=signature(shared.pair.target.train),
     )
 
 

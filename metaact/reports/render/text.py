@@ -132,12 +132,12 @@ def comma_separated(document: Document) -> str:
     writer.writeheader()
     for study in document.studies:
         for arm in study.arms:
-            writer.writerow({name: _cell(value) for name, value in _record(study, arm).items()})
+            writer.writerow({name: safe_cell(value) for name, value in _record(study, arm).items()})
     return file.getvalue().rstrip("\n")
 
 
-def _cell(value: object) -> object:
-    """A text that a spreadsheet takes for a formula is marked as a text."""
+def safe_cell(value: object) -> object:
+    """A cell of a CSV file: a text that a spreadsheet takes for a formula is marked as a text."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

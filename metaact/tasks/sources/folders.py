@@ -50,9 +50,7 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
             that cannot be read.
     """
     path = Path(path)
-    check_int("size", size, minimum=1, maximum=1024)
-    if channels not in (1, 3):
-        raise UsageError(f"`channels` must be 1 (greyscale) or 3 (colour); got {channels!r}.")
+    _check_form(size, channels)
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; own images come as a folder of class folders.")
     found = _Found()
@@ -70,15 +68,10 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
     reader = _Reader(size, channels)
-    # tqdm draws on stderr, and only on a terminal when `disable` is None.
-    described = f"reading {one_line(path.name)}"
-    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
-    pixels = [reader.read(file) for file, _ in progress]
-    for index, array in reader.deep_again([file for file, _ in files]):
-        pixels[index] = array
+    pixels = _read(path, [file for file, _ in files], reader)
     groups = tuple(name.rpartition("/")[0] for name in classes)
     return Images(
-        pixels=torch.from_numpy(np.stack(pixels)),
+        pixels=torch.from_numpy(pixels),
         labels=torch.tensor([label for _, label in files]),
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
@@ -90,6 +83,56 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
             note=f"own images, a folder, {reader.told()}{found.left_out('; left out: ')}",
         ),
     )
+
+
+def read_images(
+    path: Path | str, *, size: int = 28, channels: int = 1
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Read all images in a folder and below it, whatever they show; see `read_folder`.
+
+    Args:
+        path: The folder.
+        size: As for `read_folder`.
+        channels: As for `read_folder`.
+
+    Returns:
+        uint8 [images, channels, height, width], and the name of each file in the folder, in sorted
+        order.
+
+    Raises:
+        UsageError: If `size` or `channels` is not allowed.
+        DataError: If there is no such folder, no image in it, or a file that cannot be read.
+    """
+    path = Path(path)
+    _check_form(size, channels)
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder of images.")
+    found = _Found()
+    try:
+        _look(path.parent, path, found, depth=0)
+    except OSError as error:
+        raise DataError(f"cannot look into {error.filename}: {error.strerror}.") from error
+    files = sorted(file for some in found.classes.values() for file in some)
+    if not files:
+        raise DataError(f"{_named(path)} holds no images{found.left_out('; left out: ')}.")
+    pixels = _read(path, files, _Reader(size, channels))
+    return torch.from_numpy(pixels), tuple(file.relative_to(path).as_posix() for file in files)
+
+
+def _check_form(size: int, channels: int) -> None:
+    check_int("size", size, minimum=1, maximum=1024)
+    if channels not in (1, 3):
+        raise UsageError(f"`channels` must be 1 (greyscale) or 3 (colour); got {channels!r}.")
+
+
+def _read(path: Path, files: Sequence[Path], reader: _Reader) -> NDArray[np.uint8]:
+    # tqdm draws on stderr, and only on a terminal when `disable` is None.
+    described = f"reading {one_line(path.name)}"
+    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
+    pixels = [reader.read(file) for file in progress]
+    for index, array in reader.deep_again(files):
+        pixels[index] = array
+    return np.stack(pixels)
 
 
 @dataclass(slots=True)
