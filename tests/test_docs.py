@@ -90,6 +90,7 @@ SMALL_WHERE_GIVEN = {
     ("converge", "--warmup-epochs"): "1",
     ("table", "--seeds"): "1",
     ("figure", "--seeds"): "1",
+    ("activations", "--model"): "mnist-conv,conv4",
     ("maml", "--activation=all"): "arelu,gelu",
     ("converge", "--activation=all"): "arelu,gelu",
 }

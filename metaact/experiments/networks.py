@@ -75,6 +75,14 @@ def network(config: NetworkSettings, images: Form, *, classes: int, device: str)
     ).to(device)
 
 
+def source_identity(config: NetworkSettings) -> dict[str, str]:
+    """Hashes of the user's own code that a run is made of, for its identity."""
+    return {
+        **activations.source_identity(config.activation),
+        **models.source_identity(config.model),
+    }
+
+
 def signature(images: Images, *, ways: int | None = None) -> Signature:
     """What a network for these images takes and gives.
 
