@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, completed, counted, defaults, shown, text_of
+from metaact.settings import Role, completed, counted, defaults, is_divided, shown, text_of
 
 from .experiment import Experiment, Measure
 
@@ -341,14 +341,15 @@ def shared_settings(
         experiment: What it is a run of.
         config: What names the run.
         by: The setting whose values are the arms.
-        at: Place at which runs are read; then runs of any length are compared.
+        at: Place at which runs are read; then runs of any length are compared, unless what they do
+            up to there depends on it.
         following: Whether settings that are as follows from others, BatchNorm as the network has it
             unless asked otherwise, are among them.
     """
     known = experiment.settings
     aside = {name for name, one in known.items() if one.role in ASIDE}
     aside |= {by, SOURCES.get(by, by)}
-    if at is not None:
+    if at is not None and is_divided(known, config):
         aside |= {name for name, one in known.items() if one.contains}
     if not following:
         follows = defaults(experiment.config, config)

@@ -51,7 +51,9 @@ class Job:
         """Write down what the run is and where it is computed; it is locked."""
         shared = self.shared
         about: dict[str, Any] = environment(
-            device=shared.device, data=shared.data, normalisation=shared.normalisation
+            device=shared.device,
+            data=shared.data,
+            normalisation=self.planned.normalisation or shared.normalisation,
         )
         self.run.start(about)
 

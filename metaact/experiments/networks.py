@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from metaact import activations, models
-from metaact.adaptation import Recipe
 from metaact.errors import UsageError
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
 
-from .declared import TrainingConfig
 from .experiment import Signature
 
 
@@ -109,11 +106,6 @@ def network(config: NetworkSettings, images: Form, *, classes: int, device: str)
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(device)
-
-
-def recipe(config: TrainingConfig) -> Recipe:
-    """The settings of supervised training; for a transfer those of fine-tuning."""
-    return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
 def source_identity(config: NetworkSettings) -> dict[str, str]:

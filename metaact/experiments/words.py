@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metaact.settings import Setting, defaults, in_words
+from metaact.settings import Setting, defaults, in_words, is_divided
 
 from .experiment import Experiment
 
@@ -58,8 +58,10 @@ def headline(experiment: Experiment, settings: Settings, *, at: int | None = Non
     for name, one in experiment.settings.items():
         if one.role not in ("data", "training") or one.path:
             continue
-        if at is not None and one.contains:
+        if at is not None and one.contains and is_divided(experiment.settings, settings):
             found.append(one.in_words(at))
+        elif at is not None and one.contains and name in settings:
+            found.append(f"{one.in_words(settings[name])} read after {at}")
         elif name in settings and (one.always or (name in odd and not _is_unusual(one))):
             found.append(one.in_words(settings[name]))
     return ", ".join(found)

@@ -466,6 +466,8 @@ class Cell:
         diverged: Seeds whose run diverged before.
         interval: Ours with its interval; None if no seed has the figure.
         agreement: The comparison; None where the paper has no such cell or we have no figure.
+        held_out: Ours at an epoch that the test part did not choose, where the figure is of the
+            best epoch on the test part; None for others.
     """
 
     activation: str
@@ -475,6 +477,7 @@ class Cell:
     diverged: int
     interval: Interval | None
     agreement: Agreement | None
+    held_out: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -486,12 +489,14 @@ class TableReport:
         caption: What it shows.
         cells: Ours beside the paper's.
         notes: What a reader must know.
+        heading: What is written above it; "" is its number and caption.
     """
 
     number: int
     caption: str
     cells: list[Cell]
     notes: list[str]
+    heading: str = ""
 
     @property
     def compared(self) -> list[Agreement]:

@@ -26,6 +26,7 @@ from .sources.roots import data_root as data_root
 from .splits.by_name import check_shares_classes as check_shares_classes
 from .splits.by_name import is_path as is_path
 from .splits.by_name import split as split
+from .splits.carving import thinned as thinned
 from .splits.duplicates import shared_images as shared_images
 from .splits.omniglot import with_rotations as with_rotations
 from .splits.split import Split as Split
@@ -67,6 +68,7 @@ __all__ = [
     "split",
     "statistics",
     "street_digits",
+    "thinned",
     "to_taskset",
     "with_rotations",
     "write_pack",

@@ -63,6 +63,7 @@ MORE_TRANSFER: dict[str, Any] = {
     "seed": 2,
     "optimizer": "adam",
     "weight_decay": 0.1,
+    "decay": "all",
     "train_layers": ("head",),
     "layer_lrs": (("head", 0.5),),
     "freeze_activations": True,

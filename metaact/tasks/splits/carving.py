@@ -118,6 +118,26 @@ def carve_images(images: Images, count: int, *, name: str = "validation") -> tup
     return images.take((~inside).nonzero().squeeze(1)), images.take(inside.nonzero().squeeze(1))
 
 
+def thinned(images: Images, most: int) -> Images:
+    """At most `most` images, of every class its share, and the same ones for every run.
+
+    Args:
+        images: Some images.
+        most: At least one per class.
+
+    Returns:
+        All of them if they are no more.
+
+    Raises:
+        UsageError: If a class would have none.
+    """
+    if len(images) <= most:
+        return images
+    why = f"{images.provenance.dataset} has {images.classes} classes, each with one at least"
+    check_int("images", most, minimum=images.classes, why=why)
+    return carve_images(images, min(most, len(images) - images.classes))[1]
+
+
 def _shares(sizes: torch.Tensor, count: int) -> torch.Tensor:
     """How many of `count` each class gives: in proportion, from 1 to all but one."""
     exact = sizes.double() * count / sizes.sum()

@@ -13,12 +13,11 @@ import pytest
 import torch
 
 from metaact import experiments, reports
-from metaact.adaptation.supervised import optimizers
+from metaact.adaptation import Recipe
 from metaact.errors import UsageError
 from metaact.experiments import CONVERGE, ConvergeConfig, TransferConfig, declared
 from metaact.experiments.arms import canonical
 from metaact.experiments.converge import run as converge
-from metaact.experiments.networks import recipe
 from metaact.runs import Run, RunStore, unpack_bits
 
 
@@ -49,10 +48,11 @@ def run(store: Path) -> Run:
     return found
 
 
-def test_defaults_and_choices_are_those_of_the_trainer() -> None:
-    assert declared.OPTIMIZERS == optimizers.OPTIMIZERS
-    assert declared.DECAYS == optimizers.DECAYS
-    assert recipe(ConvergeConfig()) == optimizers.Recipe(lr=ConvergeConfig().lr)
+def test_defaults_are_those_of_the_trainer() -> None:
+    config = ConvergeConfig()
+    assert config.decay == "all"  # of nothing: as it was recorded before the rule
+    assert replace(config, weight_decay=0.1, decay=None).decay == Recipe(lr=0.1).decay
+    assert declared.recipe(config, epochs=None) == Recipe(lr=config.lr, decay="all")
 
 
 def test_watched_within_the_first_epoch_at_small_rates_only() -> None:
