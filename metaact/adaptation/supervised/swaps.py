@@ -11,7 +11,7 @@ from metaact.activations import WarmStart, convert, stuck_count
 from metaact.activations.entry import Entry
 from metaact.errors import UsageError
 
-from .optimizers import Recipe
+from .recipe import Recipe
 from .trainer import Labelled, Trainer, batch, evaluate
 
 FITTED = 256
