@@ -37,7 +37,7 @@ from .problem import (
 )
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
-from .stateful import check_modules
+from .stateful import check_copy, check_modules, check_reads
 from .vectorised import vectorised
 
 ENGINES: dict[str, Engine] = dict(
@@ -154,7 +154,7 @@ class MAML:
         self._chunk_size = chunk_size
         self._recompute = recompute
         self._known: dict[object, bool] = {}
-        self._draws = False
+        self._draws = self._read = False
         self.programs = Programs()
 
     @property
@@ -271,15 +271,19 @@ class MAML:
         """
         check_modules(self.model)
         check_images("support", support, support_labels, like=next(self.model.parameters()))
+        self._look(support)
         steps = self._steps(inner_steps)
         problem = replace(self._problem, classes=classes_of(support_labels))
         if differentiable:
             with torch.enable_grad():
                 found = adapted_to(problem, support, support_labels, inner_steps=steps)
-            return holding(self.model, found)
-        with torch.no_grad(), _eval_mode(self.model):
-            found = adapted_to(problem, support, support_labels, inner_steps=steps)
-            return holding(self.model, found, own=True)
+            made = holding(self.model, found)
+        else:
+            with torch.no_grad(), _eval_mode(self.model):
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+                made = holding(self.model, found, own=True)
+        check_copy(self.model, made, support)
+        return made
 
     def shares(self, batch: Batch) -> int:
         """In how many shares a batch of this shape is worked on: on any machine the same."""
@@ -389,8 +393,15 @@ class MAML:
     def _checked(self, batch: Batch, inner_steps: int | None) -> tuple[Problem, int]:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
+        self._look(batch.support[0])
         classes = classes_of(batch.support_labels, batch.query_labels)
         return replace(self._problem, classes=classes), self._steps(inner_steps)
+
+    def _look(self, images: Tensor) -> None:
+        """Look once at what the model reads when it is called."""
+        if not self._read:
+            check_reads(self.model, self.adapted, images)
+            self._read = True
 
     def _steps(self, inner_steps: int | None) -> int:
         if inner_steps is None:

@@ -60,7 +60,9 @@ class TransferConfig(declared.TrainingConfig):
     def __post_init__(self) -> None:
         declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
-        if self.protocol == "paper-text":
+        text = self.protocol == "paper-text"
+        declared.check_recipe(self, (self.text_epochs,) if text else self.epochs)
+        if text:
             object.__setattr__(self, "pretrain_epochs", max(self.epochs))
 
     @property

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from torch import nn
 
-from metaact.adaptation import make_optimizer
+from metaact.adaptation import Normalisation, make_optimizer
 from metaact.errors import DataError
+from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Prepared
-from metaact.experiments.networks import network, recipe
+from metaact.experiments.networks import network, size_for
 from metaact.experiments.pictures import image_example
-from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
+from metaact.experiments.supervised import check_batch_size, check_classes, normalisation_of
 from metaact.tasks import Domain, Images, TransferPair, check_shares_classes
 from metaact.tasks import pair as make_pair
 
@@ -26,11 +27,14 @@ class DomainData(Prepared):
 
     Attributes:
         pair: Source and target in one form, on the device, with the pipelines that made it so.
+        normalised: What the images of each are normalised by: a network sees each domain by the
+            statistics of that domain.
         source_identity: Hashes that enter the identity of pre-trainings.
         target_identity: Hashes that enter the identity of fine-tunings.
     """
 
     pair: TransferPair
+    normalised: dict[str, Normalisation | None]
     source_identity: dict[str, str]
     target_identity: dict[str, str]
 
@@ -65,7 +69,7 @@ def prepare(
     """
     first = configs[0]
     if pair is None:
-        pair = _load(first, root, None if first.protocol == "held-out" else 0)
+        pair = _load(configs, root, None if first.protocol == "held-out" else 0)
     source, target = pair.source, pair.target
     check_classes("source", first.source, source.train)
     check_classes("target", first.target, target.train)
@@ -73,7 +77,7 @@ def prepare(
     shared = DomainData(
         data=_provenance(pair),
         device=device,
-        normalisation=UNNORMALISED,
+        normalisation={},  # each run has that of its domain
         validated=target.validation is not None,
         examples=(
             image_example(target.test, "Some test images of the target."),
@@ -81,6 +85,10 @@ def prepare(
         ),
         notes=_notes(pair),
         pair=_on(pair, device),
+        normalised={
+            "source": normalisation_of(first, first.source, source.train),
+            "target": normalisation_of(first, first.target, target.train),
+        },
         source_identity={"source_train_sha256": train, "source_test_sha256": source.test.sha256()},
         target_identity={
             "source_train_sha256": train,
@@ -91,15 +99,28 @@ def prepare(
     largest = max(len(source.train), len(target.train))
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, largest)
-        make_optimizer(build(config, shared.pair.target.train, shared), recipe(config))
+        make_optimizer(
+            build(config, shared.pair.target.train, shared),
+            recipe(config, epochs=max(config.epochs)),
+        )
     return shared
 
 
-def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
+def _load(
+    configs: Sequence[TransferConfig], root: Path | None, validation: int | None
+) -> TransferPair:
+    config = configs[0]
     check_shares_classes("source", config.source)
     check_shares_classes("target", config.target)
     try:
-        return make_pair(config.source, config.target, root=root, validation=validation)
+        return make_pair(
+            config.source,
+            config.target,
+            root=root,
+            validation=validation,
+            size=size_for(configs),
+            channels=config.channels,
+        )
     except DataError as error:
         default = TransferConfig()
         raise DataError(

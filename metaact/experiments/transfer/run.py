@@ -15,9 +15,15 @@ import torch
 from metaact.adaptation import Recipe, Trainer, head_of
 from metaact.errors import RunError
 from metaact.experiments import supervised
+from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import recipe, run_name, signature, source_identity
-from metaact.experiments.supervised import Learner, together, train_together
+from metaact.experiments.networks import run_name, signature, source_identity
+from metaact.experiments.supervised import (
+    Learner,
+    described,
+    together,
+    train_together,
+)
 from metaact.randomness import derived_seed
 from metaact.runs import Run
 from metaact.settings import counted
@@ -80,7 +86,8 @@ _OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
 """Settings that say which stages there are; each stage records its own length."""
 
 _OF_FINE_TUNING = (
-    *("target", "lr", "optimizer", "weight_decay", "decay"),
+    *("target", "lr", "optimizer", "nesterov", "weight_decay", "decay", "clip_norm"),
+    *("schedule", "milestones", "lr_factor", "warmup_epochs", "augmentation", "precision"),
     *("train_layers", "layer_lrs", "freeze_activations"),
 )
 """Settings on which pre-training does not depend."""
@@ -109,6 +116,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.pretrain_epochs,
+        normalisation=described(shared.normalised["source"]),
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
         signature=signature(shared.pair.source.train),
@@ -145,6 +153,7 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         needs=(source,) if stage.pretrained else (),
         notes=(f"Reading of the paper: {config.reading}.",),
         points=tuple(epoch for epoch in earlier if epoch < stage.epochs),
+        normalisation=described(shared.normalised["target"]),
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
@@ -184,7 +193,13 @@ def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
     model = build(config, domain.train, shared)
     by_sgd = Recipe(lr=config.pretrain_lr, momentum=config.momentum, batch_size=config.batch_size)
     return Learner(
-        Trainer(model, domain.train, recipe=by_sgd, seed=config.seed),
+        Trainer(
+            model,
+            domain.train,
+            recipe=by_sgd,
+            seed=config.seed,
+            normalisation=shared.normalised["source"],
+        ),
         {"test": domain.test},
         epochs=config.pretrain_epochs,
         keep_all=True,
@@ -209,7 +224,13 @@ def _started_from(
     # Another stream of batches than in pre-training, and the same for the baseline.
     seed = derived_seed("target", config.seed)
     return Learner(
-        Trainer(model, domain.train, recipe=recipe(config), seed=seed),
+        Trainer(
+            model,
+            domain.train,
+            recipe=recipe(config, epochs=stage.epochs),
+            seed=seed,
+            normalisation=shared.normalised["target"],
+        ),
         evaluate_on,
         epochs=stage.epochs,
         evaluate_start=True,
