@@ -65,6 +65,7 @@ class Setting:
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
         only: The setting and its value without which this one says nothing.
+        stands_for: The argument of the command in place of which it is given; "" for none.
         added: Whether it came after runs had been made: at its default it does not name a run, so
             that those keep their names.
     """
@@ -92,6 +93,7 @@ class Setting:
     contains: bool = False
     path: bool = False
     notes: Mapping[Any, str] = field(default_factory=dict)
+    stands_for: str = ""
     added: bool = False
 
     @property

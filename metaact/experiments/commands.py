@@ -38,7 +38,8 @@ def command(experiment: Experiment, config: Config) -> Command:
     for one in settings_of(type(config)):
         if one.default is None and one.flag in options and _follows(config, one.name):
             del options[one.flag]
-    arguments = [str(getattr(config, name)) for name in experiment.arguments]
+    replaced = {s.stands_for for s in settings_of(type(config)) if getattr(config, s.name)}
+    arguments = [str(getattr(config, n)) for n in experiment.arguments if n not in replaced]
     return {"verb": experiment.name, "arguments": arguments, "options": options}
 
 

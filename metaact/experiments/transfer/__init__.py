@@ -62,7 +62,7 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 def is_baseline(settings: Mapping[str, Any]) -> bool:
     """Whether a study is the baseline "target only"."""
-    return not settings["pretrained"]
+    return settings.get("pretrained") == 0
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
@@ -149,7 +149,7 @@ TRANSFER = Experiment(
     arguments=("source", "target"),
     recorded=RECORDED,
     baseline=is_baseline,
-    apart=("pretrained",),
+    apart=("pretrained", "weights", "trained_with", "swap"),
     baseline_name=TARGET_ONLY,
     columns=columns,
     cell=cell,

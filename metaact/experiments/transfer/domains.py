@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from metaact.adaptation import make_optimizer
-from metaact.errors import DataError
+from metaact.errors import DataError, renamed
 from metaact.experiments.experiment import Prepared
 from metaact.experiments.networks import network, recipe
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
-from metaact.tasks import Domain, Images, TransferPair, check_shares_classes
+from metaact.tasks import (
+    Domain,
+    Images,
+    Pipeline,
+    TransferPair,
+    check_shares_classes,
+    match,
+    split,
+)
 from metaact.tasks import pair as make_pair
+from metaact.tasks.transfer.matching import same_classes
+from metaact.tasks.transfer.pairs import origin_notes
 
 from .config import TransferConfig
+from .start import check_network, keeps_head, started
+from .weights import Weights, read_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,19 +37,25 @@ class DomainData(Prepared):
     """The data that every arm and seed of one comparison share.
 
     Attributes:
-        pair: Source and target in one form, on the device, with the pipelines that made it so.
+        source: Parts of the domain to pre-train on, on the device; None where that was done before.
+        target: Parts of the domain to fine-tune and test on, in the same form.
+        keeps_head: Whether fine-tuning goes on from the trained classifier head.
+        weights: The trained weights to start from; None where the source is trained on.
         source_identity: Hashes that enter the identity of pre-trainings.
         target_identity: Hashes that enter the identity of fine-tunings.
     """
 
-    pair: TransferPair
+    source: Domain | None
+    target: Domain
+    keeps_head: bool
+    weights: Weights | None = None
     source_identity: dict[str, str]
     target_identity: dict[str, str]
 
     @property
     def form(self) -> list[int]:
         """Channels, height and width of all images."""
-        return list(self.pair.source.train.pixels.shape[1:])
+        return list(self.target.train.pixels.shape[1:])
 
 
 def prepare(
@@ -64,6 +82,8 @@ def prepare(
         DataError: If data cannot be had.
     """
     first = configs[0]
+    if first.weights is not None:
+        return _prepare_trained(configs, first.weights, root=root, device=device)
     if pair is None:
         pair = _load(first, root, None if first.protocol == "held-out" else 0)
     source, target = pair.source, pair.target
@@ -71,7 +91,10 @@ def prepare(
     check_classes("target", first.target, target.train)
     train = source.train.sha256()
     shared = DomainData(
-        data=_provenance(pair),
+        data=_provenance(
+            {"source": (source, pair.source_pipeline), "target": (target, pair.target_pipeline)},
+            notes=pair.notes,
+        ),
         device=device,
         normalisation=UNNORMALISED,
         validated=target.validation is not None,
@@ -80,7 +103,9 @@ def prepare(
             image_example(source.test, "Some test images of the source."),
         ),
         notes=_notes(pair),
-        pair=_on(pair, device),
+        source=_on(source, device),
+        target=_on(target, device),
+        keeps_head=pair.keeps_head,
         source_identity={"source_train_sha256": train, "source_test_sha256": source.test.sha256()},
         target_identity={
             "source_train_sha256": train,
@@ -91,8 +116,83 @@ def prepare(
     largest = max(len(source.train), len(target.train))
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, largest)
-        make_optimizer(build(config, shared.pair.target.train, shared), recipe(config))
+        make_optimizer(build(config, shared.target.train, shared), recipe(config))
     return shared
+
+
+def _prepare_trained(
+    configs: Sequence[TransferConfig], place: str, *, root: Path | None, device: str
+) -> DomainData:
+    """Read trained weights, and bring the target into the form that their network takes."""
+    first, weights = configs[0], read_weights(place)
+    for config in configs:
+        check_network(config, weights)
+    check_shares_classes("target", first.target)
+    target, pipeline = _alone(first, weights, root)
+    check_classes("target", first.target, target.train)
+    keeps = keeps_head(first, weights, target.train)
+    shared = DomainData(
+        data=_provenance({"target": (target, pipeline)}),
+        device=device,
+        normalisation=weights.normalisation or UNNORMALISED,
+        validated=target.validation is not None,
+        examples=(image_example(target.test, "Some test images of the target."),),
+        notes=(
+            f"Images were brought into the form that {weights.name} takes: "
+            f"{' '.join(str(pipeline).split())}",
+            _head_note(weights, target.train, keeps),
+            "All seeds start from the same trained network: intervals say nothing of others.",
+            *(f"{note[0].upper()}{note[1:]}." for note in origin_notes(target)),
+        ),
+        source=None,
+        target=_on(target, device),
+        keeps_head=keeps,
+        weights=weights,
+        source_identity={},
+        target_identity={
+            "weights_sha256": weights.sha256,
+            "target_train_sha256": target.train.sha256(),
+            "target_test_sha256": target.test.sha256(),
+        },
+    )
+    for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
+        check_batch_size(config.batch_size, len(target.train))
+        start = started(config, weights, shared.target.train, device=device)
+        make_optimizer(start, recipe(config))
+    return shared
+
+
+def _alone(config: TransferConfig, weights: Weights, root: Path | None) -> tuple[Domain, Pipeline]:
+    """The target in the form that a trained network takes."""
+    with renamed(dataset="target"):
+        parts = split(
+            config.target,
+            root=root,
+            hold_out="images",
+            validation=None if config.protocol == "held-out" else 0,
+        )
+    size, channels = 28, parts.train.channels
+    if weights.signature is not None:
+        size, channels = weights.signature.size[0], weights.signature.channels
+    pipeline, _ = match(parts.train, parts.train, size=size, channels=channels)
+    domain = Domain(
+        train=pipeline.apply(parts.train),
+        validation=None if parts.validation is None else pipeline.apply(parts.validation),
+        test=pipeline.apply(parts.test),
+    )
+    return domain, pipeline
+
+
+def _head_note(weights: Weights, target: Images, keeps: bool) -> str:
+    if not keeps:
+        return f"The head is replaced by a new one for the target's {target.classes} classes."
+    names = () if weights.signature is None else weights.signature.class_names
+    if names and same_classes(names, target.class_names):
+        return f"The head of {weights.name} is kept: the target has the same classes."
+    return (
+        f"The head of {weights.name} is kept, as it has {target.classes} outputs and the target as "
+        "many classes; whether they mean the same, nothing says."
+    )
 
 
 def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
@@ -116,32 +216,31 @@ def _notes(pair: TransferPair) -> tuple[str, ...]:
     )
 
 
-def _on(pair: TransferPair, device: str) -> TransferPair:
-    def moved(domain: Domain) -> Domain:
-        validation = domain.validation
-        return Domain(
-            train=domain.train.to(device),
-            validation=None if validation is None else validation.to(device),
-            test=domain.test.to(device),
-        )
-
-    return replace(pair, source=moved(pair.source), target=moved(pair.target))
+def _on(domain: Domain, device: str) -> Domain:
+    validation = domain.validation
+    return Domain(
+        train=domain.train.to(device),
+        validation=None if validation is None else validation.to(device),
+        test=domain.test.to(device),
+    )
 
 
-def _provenance(pair: TransferPair) -> dict[str, object]:
+def _provenance(
+    sides: Mapping[str, tuple[Domain, Pipeline]], *, notes: Sequence[str] = ()
+) -> dict[str, object]:
+    """Where the parts of each side come from, and what was done to their images."""
     parts = {
         f"{side}_{name}": {
             **asdict(images.provenance),
             "images": len(images),
             "classes": images.classes,
         }
-        for side, domain in (("source", pair.source), ("target", pair.target))
+        for side, (domain, _) in sides.items()
         for name, images in (("train", domain.train), ("test", domain.test))
     }
     return {
-        "source_pipeline": str(pair.source_pipeline),
-        "target_pipeline": str(pair.target_pipeline),
-        "notes": list(pair.notes),
+        **{f"{side}_pipeline": str(pipeline) for side, (_, pipeline) in sides.items()},
+        "notes": list(notes),
         **parts,
     }
 

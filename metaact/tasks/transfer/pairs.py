@@ -131,7 +131,7 @@ def pair(
         target_pipeline=pipelines[1],
         same_classes=same,
         keeps_head=keeps,
-        notes=(*_head_note(first.train, second.train, same, keeps), *_origin_notes(first, second)),
+        notes=(*_head_note(first.train, second.train, same, keeps), *origin_notes(first, second)),
     )
 
 
@@ -162,7 +162,7 @@ def _head_note(source: Images, target: Images, same: bool, keeps: bool) -> tuple
     )
 
 
-def _origin_notes(*domains: Domain) -> tuple[str, ...]:
+def origin_notes(*domains: Domain) -> tuple[str, ...]:
     """What is not official, each said once."""
     parts = [part for domain in domains for part in (domain.train, domain.test)]
     origins = [part.provenance for part in parts if not part.provenance.official]
