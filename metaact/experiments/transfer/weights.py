@@ -15,7 +15,7 @@ from torch import Tensor
 from metaact.errors import DataError, MissingDependencyError, UsageError
 from metaact.experiments.experiment import Signature
 from metaact.experiments.trained import load
-from metaact.runs.checkpoint import WEIGHTS, fingerprint
+from metaact.runs.checkpoint import WEIGHTS, activation_of, fingerprint
 from metaact.runs.config_file import NAME as CONFIG
 
 SAFETENSORS = ".safetensors"
@@ -27,9 +27,6 @@ WITHIN = ("state_dict", "model_state_dict", "model")
 
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers (several GPUs, `torch.compile`) put before every name."""
-
-ACTIVATION = "activation"
-"""Entry of a state dict's metadata: what its network was trained with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,12 +80,11 @@ def read_weights(place: str) -> Weights:
         )
     found = _safetensors(path) if path.suffix == SAFETENSORS else _torch(path)
     state = _without_prefix(_state_of(path, found))
-    about = getattr(found, "_metadata", {}).get("", {})
     return Weights(
         name=path.name,
         state=state,
         sha256=fingerprint(state),
-        activation=str(about.get(ACTIVATION, "")),
+        activation=activation_of(found),
     )
 
 
