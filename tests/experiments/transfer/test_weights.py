@@ -202,7 +202,7 @@ def test_a_file_remembers_its_activation(
         transfer.prepare([replace(config, trained_with="gelu")])
     torch.save(dict(trained.weights()), tmp_path / "plain.pt")
     plain = replace(config, weights=str(tmp_path / "plain.pt"))
-    with pytest.raises(UsageError, match="`trained_with` must name the activation .* plain.pt"):
+    with pytest.raises(UsageError, match=r"`trained_with` must name the activation .* plain.pt"):
         transfer.prepare([plain])
     with pytest.raises(UsageError, match=r"`weights` must be .* with prelu .*lack `act1\.a`"):
         transfer.prepare([replace(plain, trained_with="prelu")])
@@ -294,7 +294,7 @@ def test_what_does_not_fit_is_refused(
         bad = replace(config, weights=str(tmp_path / file), trained_with="relu")
         with pytest.raises(UsageError, match=message):
             transfer.prepare([bad])
-    with pytest.raises(UsageError, match="`model` must be mnist-conv, as in old-.*; got conv4"):
+    with pytest.raises(UsageError, match=r"`model` must be mnist-conv, as in old-.*; got conv4"):
         transfer.prepare([replace(config, model="conv4", batch_norm=None)])
     with pytest.raises(UsageError, match="'relu-gain' is an initialisation"):
         transfer.prepare([replace(config, activation="relu-gain")])
