@@ -273,7 +273,7 @@ def fill(config: Config, name: str, value: object) -> None:
 
 def _as_json(one: Setting, value: Any) -> object:
     if one.path:
-        return Path(value).name
+        return None if value is None else Path(value).name
     if one.layers:
         return [list(pair) for pair in value]
     return list(value) if one.many and value is not None else value

@@ -151,7 +151,8 @@ def _replace_arguments(experiment: Experiment, given: dict[str, Any]) -> None:
         UsageError: If there are too few, or one too many.
     """
     known = by_name(experiment.config)
-    instead = {one.stands_for: one.name for one in known.values() if given.get(one.name)}
+    standing = (one for one in known.values() if one.stands_for and given[one.name])
+    instead = {one.stands_for: one.name for one in standing}
     typed = [name for name in experiment.arguments if not _is_default(name)]
     wanted = [name for name in experiment.arguments if name not in instead]
     words = [given[name] for name in typed]

@@ -43,7 +43,6 @@ class TransferConfig(declared.TrainingConfig):
     """
 
     source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
-    target: str = setting("street-digits", "What to fine-tune and test on.", role="data", path=True)
     weights: str | None = setting(
         None,
         "A trained network to fine-tune, in place of SOURCE: a run directory, or a file of weights "
@@ -55,6 +54,7 @@ class TransferConfig(declared.TrainingConfig):
         words="from {}",
         added=True,
     )
+    target: str = setting("street-digits", "What to fine-tune and test on.", role="data", path=True)
     trained_with: str | None = setting(
         None,
         "The activation of the network in --pretrained.",
