@@ -125,7 +125,8 @@ HELP = """Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on 
 
 Beside it stand two baselines: trained on the target only, and never fine-tuned. Pre-trained
 networks are kept in the store and serve every later fine-tuning. Without arguments the pair is the
-built-in one, which needs no download. With --pretrained a trained network stands in place of SOURCE.
+built-in one, which needs no download. With --pretrained a trained network stands in place of
+SOURCE.
 
 \b
     metaact transfer --activation arelu,relu,arelu-frozen

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from metaact.adaptation import make_optimizer
-from metaact.errors import DataError, renamed
+from metaact.errors import DataError, UsageError, renamed
 from metaact.experiments.experiment import Prepared
 from metaact.experiments.networks import network, recipe
 from metaact.experiments.pictures import image_example
@@ -83,6 +83,8 @@ def prepare(
     """
     first = configs[0]
     if first.weights is not None:
+        if pair is not None:
+            raise UsageError("`pair` must be left out with `weights` (there is no source).")
         return _prepare_trained(configs, first.weights, root=root, device=device)
     if pair is None:
         pair = _load(first, root, None if first.protocol == "held-out" else 0)
