@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from metaact import activations, models, tasks
+from metaact import models, tasks
 from metaact.adaptation import set_threads
 from metaact.adaptation.supervised.optimizers import Recipe
 from metaact.adaptation.supervised.stacked import stacked_epoch
@@ -40,7 +40,6 @@ SWEEP = ("relu", "arelu", "prelu", "elu", "swish", "pau-paper")
 
 
 NETWORKS = {"mnist_conv": models.mnist_conv, "conv4": models.conv4}
-ACTIVATIONS = ("relu", "prelu", "arelu")
 
 
 def network(
@@ -106,48 +105,14 @@ def contended(work: Callable[[], object], repeats: int) -> dict[str, float]:
     return {"alone_s": quiet, "beside_a_busy_process_s": shared, "ratio": shared / quiet}
 
 
-def resnet(activation: str) -> torch.nn.Module:
-    """Torchvision's ResNet-18 with an activation, each place its own."""
-    import torchvision
-
-    return activations.convert(torchvision.models.resnet18(num_classes=10), activation)
-
-
-def cost_of_activations(build: Callable[[str], torch.nn.Module], size: tuple[int, ...]) -> Any:
-    """Step time and kept memory of each activation, as ratios to ReLU; one thread in each op."""
-    images, labels = torch.rand(size), torch.arange(size[0]) % 10
-    nets = {name: build(name).train() for name in ACTIVATIONS}
-    times: dict[str, list[float]] = {name: [] for name in nets}
-    kept = {}
-    for turn in range(8):
-        for name, model in nets.items():
-            if turn == 0:
-                kept[name] = kept_bytes(model, images)
-            start = time.perf_counter()
-            functional.cross_entropy(model(images), labels).backward()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    middle = {name: statistics.median(found) for name, found in times.items()}
+def cost_of_activations(name: str, **settings: Any) -> dict[str, object]:
+    """Step time and kept memory of each activation, as ratios to ReLU; see `models.costs`."""
+    relu, prelu, arelu = models.costs(name, ("relu", "prelu", "arelu"), classes=10, **settings)
+    beside = models.costs(name, ("prelu", "arelu"), classes=10, **settings)
     return {
-        name: {"time": middle[name] / middle["relu"], "kept": kept[name] / kept["relu"]}
-        for name in nets
-    } | {"arelu_to_prelu_time": middle["arelu"] / middle["prelu"]}
-
-
-def kept_bytes(model: torch.nn.Module, images: torch.Tensor) -> int:
-    """Memory of what a forward pass keeps for its derivative, parameters left out."""
-    found: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        found[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = model(images)
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    del output
-    return sum(size for key, size in found.items() if key not in own)
+        one.activation: {"time": one.step_ratio, "kept": one.kept_ratio}
+        for one in (relu, prelu, arelu)
+    } | {"arelu_to_prelu_time": beside[1].step_ratio}
 
 
 def sweep_rate(train: tasks.Images, test: tasks.Images) -> float:
@@ -219,8 +184,10 @@ def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
     found["contended_epoch"] = contended(lambda: our_epoch(split.train, steps), repeats)
     model = network()
     found["contended_evaluation"] = contended(lambda: evaluate(model, split.test), repeats)
-    found["cost_mnist_conv"] = cost_of_activations(network, (128, 1, 28, 28))
-    found["cost_resnet18"] = cost_of_activations(resnet, (16, 3, 64, 64))
+    found["cost_mnist_conv"] = cost_of_activations(
+        "mnist-conv", channels=1, size=28, batch_size=128
+    )
+    found["cost_resnet18"] = cost_of_activations("torchvision:resnet18", size=64, batch_size=16)
     found["sweep_runs_per_minute"] = sweep_rate(split.train, split.test)
     one, two = side_by_side(root, steps)
     found |= {"one_process_two_threads_s": one * epoch / steps}

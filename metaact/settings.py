@@ -49,6 +49,7 @@ class Setting:
         many: Whether its value is a tuple of such ("epochs" of a transfer).
         layers: Whether its value is pairs (layer, learning rate).
         choices: The texts that are allowed; empty allows all.
+        known: Refuses a text that is not allowed, where a list of choices cannot say it.
         minimum: Least value of a number.
         below: Values of a number are less than this; None is no bound.
         most: Greatest whole number; a larger one is taken for a typing error.
@@ -78,6 +79,7 @@ class Setting:
     many: bool = False
     layers: bool = False
     choices: tuple[str, ...] = ()
+    known: Callable[[str], object] | None = None
     minimum: float | None = None
     below: float | None = None
     most: int | None = None
@@ -147,6 +149,8 @@ class Setting:
             check_rate(self.name, value)
         elif self.choices:
             check_choice(self.name, value, self.choices, why=self.why)
+        elif self.known is not None:
+            self.known(str(value))
         elif self.kind is int:
             above = isinstance(value, int) and self.most is not None and value > self.most
             check_int(

@@ -137,6 +137,17 @@ def perform(job: Job, script: Script) -> Run:
     return job.run
 
 
+def form(channels: int) -> SimpleNamespace:
+    """What is asked of images that nobody looks at: their form and their classes."""
+    return SimpleNamespace(
+        channels=channels,
+        size=(28, 28),
+        pixels=np.empty((0, channels, 28, 28)),
+        classes=2,
+        class_names=("0", "1"),
+    )
+
+
 def maml(
     store: Path,
     activation: str,
@@ -154,7 +165,7 @@ def maml(
     episodes = len(accuracies) if accuracies is not None else settings.pop("test_episodes", 4)
     asked = {"dataset": "mnist", "iterations": iterations, "test_episodes": episodes} | settings
     config = MamlConfig(activation=activation, seed=seed, **asked)
-    made_up: Any = SimpleNamespace(held_out=config.hold_out or "images")
+    made_up: Any = SimpleNamespace(held_out=config.hold_out or "images", train=form(1))
     nothing: Any = None
     shared = EpisodeData(
         data=data or {"official": True, **provenance("train", "test")},
@@ -209,12 +220,13 @@ def converge(
     """A run of `metaact converge`; `right` [epochs, images] from its first epoch."""
     config = replace(config, epochs=len(right))
     nothing: Any = None
+    made_up: Any = form(1)
     shared = ImageData(
         data=data or {"official": True, **provenance("train", "test", images=len(right[0]))},
         device="cpu",
         normalisation=UNNORMALISED,
         validated=True,
-        train=nothing,
+        train=made_up,
         validation=None,
         test=nothing,
         identity={"train_sha256": "a" * 64, "test_sha256": "c" * 64},
@@ -279,8 +291,8 @@ def _transfer_jobs(
     keeps_head: bool,
 ) -> list[Job]:
     parts = ("source_train", "source_test", "target_train", "target_test")
-    domain = SimpleNamespace(train=SimpleNamespace(pixels=np.empty((0, 3, 28, 28))))
-    made_up: Any = SimpleNamespace(source=domain, keeps_head=keeps_head)
+    domain = SimpleNamespace(train=form(3))
+    made_up: Any = SimpleNamespace(source=domain, target=domain, keeps_head=keeps_head)
     shared = DomainData(
         data=data or provenance(*parts, images=images),
         device="cpu",

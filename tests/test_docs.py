@@ -83,6 +83,7 @@ SMALL_WHERE_GIVEN = {
     ("transfer", "--seeds"): "2",
     ("table", "--seeds"): "1",
     ("figure", "--seeds"): "1",
+    ("activations", "--model"): "mnist-conv,conv4",
     ("maml", "--activation=all"): "arelu,gelu",
     ("converge", "--activation=all"): "arelu,gelu",
 }

@@ -26,6 +26,7 @@ from .functions.unit_arelu import UnitAReLU as UnitAReLU
 from .registry import PAPER as PAPER
 from .registry import create as create
 from .registry import entries as entries
+from .registry import expanded as expanded
 from .registry import names as names
 from .registry import resolve as resolve
 from .slopes import is_stuck as is_stuck
@@ -57,6 +58,7 @@ __all__ = [
     "create",
     "elsa",
     "entries",
+    "expanded",
     "inside_activations",
     "is_control",
     "is_stuck",

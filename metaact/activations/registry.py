@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -34,6 +34,17 @@ def entries() -> tuple[Entry, ...]:
 def names() -> tuple[str, ...]:
     """The canonical names, in the order of `entries`."""
     return tuple(entry.name for entry in TABLE)
+
+
+def expanded(specs: Iterable[str]) -> tuple[str, ...]:
+    """Specs as given, without repeats, and the paper's nineteen in the place of "all".
+
+    Examples:
+        >>> expanded(["arelu", "all"])[:3]
+        ('arelu', 'celu', 'elu')
+    """
+    every = (name for spec in specs for name in (PAPER if spec == "all" else (spec,)))
+    return tuple(dict.fromkeys(every))
 
 
 def resolve(spec: str, protocol: str = "held-out") -> Entry:

@@ -1,4 +1,4 @@
-"""The user's own activation, named as `module:factory`."""
+"""The user's own code, named as `module:factory`: found, called, hashed; and activations of it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from .specs import parse
 
 T = TypeVar("T")
 
+Refused = Callable[[str, str], UsageError]
+"""Makes the error for what a user named, of its name and the reason."""
+
 
 def user_entry(spec: str) -> Entry:
     """Import and check a user's activation.
@@ -42,12 +45,12 @@ def user_entry(spec: str) -> Entry:
     """
     # Only to look at it: whatever the user's code draws is undone.
     with preserved_rng():
-        factory = load(spec)
+        factory = named(spec, refused)
         first, second = build(spec, factory), build(spec, factory)
         tied = {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
         if first is second or tied:
             raise refused(spec, "it returns the same instance or parameters at every call")
-        check_not_lazy(spec, first)
+        check_not_lazy(spec, first, refused)
         check_shape(spec, first)
     return Entry(
         name=spec,
@@ -82,52 +85,71 @@ def source_identity(spec: str) -> dict[str, str]:
     name = parse(spec).base.name
     if ":" not in name:
         return {}
-    load(name)
-    file = sys.modules[name.partition(":")[0]].__file__
-    if file is None:
-        return {}
-    return {"activation_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+    named(name, refused)
+    found = file_sha256(name)
+    return {} if found is None else {"activation_sha256": found}
 
 
-def load(spec: str) -> Callable[[], nn.Module]:
-    """The object that `module:factory` names."""
+def named(spec: str, refuse: Refused) -> Callable[..., nn.Module]:
+    """The callable that `module:factory` names.
+
+    Args:
+        spec: "module:factory"; the factory may be an attribute of one.
+        refuse: Makes the error where there is none.
+
+    Raises:
+        UsageError: If it cannot be imported, or called.
+    """
     module_name, _, path = spec.partition(":")
 
-    def named() -> object:
+    def imported() -> object:
         found: object = importlib.import_module(module_name)
         for name in path.split("."):
             found = getattr(found, name)
         return found
 
-    found = tried(spec, "", named)
+    found = tried(imported, spec, refuse)
     if not callable(found):
-        raise refused(spec, f"{path} is a {type(found).__name__} and cannot be called")
+        raise refuse(spec, f"{path} is a {type(found).__name__} and cannot be called")
     return found
+
+
+def file_sha256(spec: str) -> str | None:
+    """A hash of the file that holds the imported module of `module:factory`; None if none does."""
+    file = sys.modules[spec.partition(":")[0]].__file__
+    return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def build(spec: str, factory: Callable[[], nn.Module]) -> nn.Module:
     """One instance."""
-    made: object = tried(spec, "", factory)
+    made: object = tried(factory, spec, refused)
     if not isinstance(made, nn.Module):
         raise refused(spec, f"it returned a {type(made).__name__}")
     return made
 
 
-def tried(spec: str, where: str, call: Callable[[], T]) -> T:
-    """Call the user's code, which may raise anything; only the user's own Ctrl-C goes through."""
+def tried(call: Callable[[], T], spec: str, refuse: Refused, *, where: str = "") -> T:
+    """Call the user's code, which may raise anything; only the user's own Ctrl-C goes through.
+
+    Args:
+        call: The code.
+        spec: What the user named.
+        refuse: Makes the error of what it raises.
+        where: Where it was called, before the reason.
+    """
     try:
         return call()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what is caught is told
-        raise refused(spec, f"{where}{type(error).__name__}: {error}") from error
+        raise refuse(spec, f"{where}{type(error).__name__}: {error}") from error
 
 
-def check_not_lazy(spec: str, module: nn.Module) -> None:
+def check_not_lazy(spec: str, module: nn.Module, refuse: Refused) -> None:
     """Refuse a module whose parameters are made at its first call: no optimizer could hold them."""
     for part in module.modules():
         if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
-            raise refused(
+            raise refuse(
                 spec, f"{type(part).__name__} has no parameters before its first call; give sizes"
             )
 
@@ -135,7 +157,9 @@ def check_not_lazy(spec: str, module: nn.Module) -> None:
 def check_shape(spec: str, module: nn.Module) -> None:
     """Refuse a module that changes the form of a batch of feature maps, or stops its gradient."""
     probe = torch.linspace(-1, 1, 36).reshape(1, 4, 3, 3).requires_grad_()
-    result: object = tried(spec, "on a [1, 4, 3, 3] input, ", lambda: module(probe.clone()))
+    result: object = tried(
+        lambda: module(probe.clone()), spec, refused, where="on a [1, 4, 3, 3] input, "
+    )
     if not isinstance(result, Tensor):
         raise refused(
             spec, f"called, it must return a tensor; it returned a {type(result).__name__}"

@@ -3,6 +3,7 @@ from .episodic.maml import MAML as MAML
 from .episodic.maml import Evaluation as Evaluation
 from .shares import set_threads as set_threads
 from .shares import threads as threads
+from .stateless import head_of as head_of
 from .supervised.optimizers import Recipe as Recipe
 from .supervised.optimizers import make_optimizer as make_optimizer
 from .supervised.stacked import refusal as refusal
@@ -23,6 +24,7 @@ __all__ = [
     "Score",
     "Trainer",
     "evaluate",
+    "head_of",
     "import_learn2learn",
     "make_optimizer",
     "refusal",

@@ -60,6 +60,22 @@ class Stateless:
         return logits_of(output)
 
 
+def head_of(model: nn.Module) -> str | None:
+    """Path of a network's last layer: the child `head`, else the last `nn.Linear`; None if none is.
+
+    Args:
+        model: Any network that registers its layers in their order.
+
+    Examples:
+        >>> head_of(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+        '2'
+    """
+    if "head" in dict(model.named_children()):
+        return "head"
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None
+
+
 def holding(model: nn.Module, values: Values, *, own: bool = False) -> nn.Module:
     """A copy of a network that holds other values in place of its parameters.
 

@@ -30,8 +30,7 @@ def plot_activations(names: Sequence[str], target: Path) -> list[Path]:
         UsageError: If a name is unknown or an activation mixes channels.
         RunError: If the picture cannot be written.
     """
-    chosen = [n for name in names for n in (activations.PAPER if name == "all" else (name,))]
-    entries = [activations.resolve(name, "paper") for name in dict.fromkeys(chosen)]
+    entries = [activations.resolve(name, "paper") for name in activations.expanded(names)]
     figure = analysis.activation_curves(
         {entry.title: _curve(entry.name, entry.factory()) for entry in entries},
         title="Activations (solid) and their derivatives (dashed) at the start values",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .base import Command, FileStem, Names
+from .base import Command, FileStem, Names, pick_device
 from .output import echo, echo_json
 
 
@@ -67,3 +67,90 @@ def plot(activation: tuple[str, ...], out: Path) -> None:
 
     for path in plot_activations(activation, out):
         echo(path)
+
+
+@activations.command("cost", cls=Command)
+@click.option(
+    "--model",
+    type=Names(),
+    default="mnist-conv",
+    show_default=True,
+    help="Networks, as the verbs name them.",
+)
+@click.option(
+    "--activation",
+    type=Names(),
+    default="relu,prelu,arelu",
+    show_default=True,
+    help="What is measured; the ratios are to the first.",
+)
+@click.option("--batch-size", default=32, show_default=True, help="Images of a step.")
+@click.option("--channels", default=3, show_default=True, help="Channels of the images.")
+@click.option(
+    "--size", type=int, help="Their height and width. [default: 28 for mnist-conv, else 32]"
+)
+@click.option("--classes", default=100, show_default=True, help="Outputs of the network.")
+@click.option("--batch-norm", help="As for the verbs. [default: as published]")
+@click.option("--turns", default=9, show_default=True, help="Timed steps of each, in turns.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
+def cost(
+    model: tuple[str, ...],
+    activation: tuple[str, ...],
+    batch_size: int,
+    channels: int,
+    size: int | None,
+    classes: int,
+    batch_norm: str | None,
+    turns: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure what activations cost in a network: parameters, time of a step, memory."""
+    from dataclasses import asdict
+
+    from metaact import models
+    from metaact.analysis import Column, render_table
+
+    device = pick_device(device)
+    found = [
+        one
+        for name in model
+        for one in models.costs(
+            name,
+            activation,
+            classes=classes,
+            channels=channels,
+            size=size or models.network_of(name).size or 32,
+            batch_size=batch_size,
+            turns=turns,
+            batch_norm=batch_norm,
+            device=device,
+        )
+    ]
+    if as_json:
+        echo_json([asdict(one) for one in found])
+        return
+    headings = [
+        *("network", "activation", "parameters", "of activations"),
+        *("ms a step", "time", "MiB kept", "memory"),
+    ]
+    rows = [
+        (
+            one.model,
+            one.activation,
+            f"{one.parameters:,}",
+            one.of_activations,
+            f"{one.step_ms:.1f}",
+            f"{one.step_ratio:.2f}x",
+            f"{one.kept_mib:.1f}",
+            f"{one.kept_ratio:.2f}x",
+        )
+        for one in found
+    ]
+    note = (
+        f"A step is forward, loss and backward of {batch_size} images, on {device}; medians of "
+        f"{turns} turns. Time and memory (kept for the backward pass) over those of "
+        f"{activation[0]} in the same turns."
+    )
+    echo(render_table([Column(name) for name in headings], rows, footnotes=(note,)))

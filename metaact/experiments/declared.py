@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaact.adaptation.choices import DECAYS, OPTIMIZERS
-from metaact.models.table import BATCH_NORM, NETWORKS
+from metaact.models.table import BATCH_NORM, NETWORKS, network_of
 from metaact.settings import LONGEST, Config, check, count, fill, setting
 
 PROTOCOLS = ("held-out", "paper")
@@ -49,7 +49,13 @@ def dataset(default: str) -> Any:
 def model() -> Any:
     """The network."""
     return setting(
-        "mnist-conv", "Network.", role="training", choices=tuple(NETWORKS), words="{}", always=True
+        "mnist-conv",
+        f"Network: {', '.join(NETWORKS)}; torchvision:NAME or timm:NAME for one of theirs; or your "
+        "own module:factory, called with classes, channels and size=(height, width).",
+        role="training",
+        known=network_of,
+        words="{}",
+        always=True,
     )
 
 
@@ -88,7 +94,7 @@ def fill_batch_norm(config: Any, usual: str) -> None:
         config: It has `model` and `batch_norm`.
         usual: As for `batch_norm`.
     """
-    fill(config, "batch_norm", usual if NETWORKS[config.model].normalised else "off")
+    fill(config, "batch_norm", usual if network_of(config.model).normalised else "off")
 
 
 def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
@@ -113,7 +119,7 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
-        model: Name of a network, see `metaact.models.NETWORKS`.
+        model: A network, as `metaact.models.create` names it.
         batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
             BatchNorm, and "off" for one without.
         optimizer: "sgd" or "adam".

@@ -18,8 +18,11 @@ from .experiment import Experiment, Measure
 
 Array: TypeAlias = NDArray[np.float64]
 
-SOURCE_OF_ARM = "activation_sha256"
-"""Hash of the file of a user's own activation: it belongs to the arm."""
+SOURCES = {"activation": "activation_sha256", "model": "model_sha256"}
+"""Settings that may name a user's own code, and what the hash of its file is called.
+
+It belongs to what the setting names: where that is the arm, to the arm.
+"""
 
 RIGHT = "test_right"
 """Entry of a record that holds, packed, which test units were right."""
@@ -37,7 +40,7 @@ class Record:
         seed: Its training seed.
         rates: Its learning rates by name.
         settings: What it shares with the other runs of its study.
-        source: Hash of the file of a user's own activation; "" for others.
+        source: Hash of the file of the user's own code that its arm names; "" for others.
         result: What the run finished with.
         environment: Versions, machine, data and their provenance.
         metrics: Everything recorded along the way, one mapping a record.
@@ -236,7 +239,7 @@ def read_record(
         seed=int(config["seed"]),
         rates={s.name: float(config[s.name]) for s in experiment.rates if s.name in config},
         settings=shared_settings(experiment, config, by=by, at=at),
-        source=str(config.get(SOURCE_OF_ARM, "")),
+        source=str(config.get(SOURCES.get(by, ""), "")),
         result=result,
         environment=environment,
         metrics=metrics,
@@ -309,9 +312,8 @@ def shared_settings(
             unless asked otherwise, are among them.
     """
     known = experiment.settings
-    aside = {name for name, one in known.items() if one.role in ASIDE} | {by}
-    if by == "activation":
-        aside.add(SOURCE_OF_ARM)
+    aside = {name for name, one in known.items() if one.role in ASIDE}
+    aside |= {by, SOURCES.get(by, by)}
     if at is not None:
         aside |= {name for name, one in known.items() if one.contains}
     if not following:

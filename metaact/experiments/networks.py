@@ -83,6 +83,14 @@ def recipe(config: TrainingConfig) -> Recipe:
     return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
+def source_identity(config: NetworkSettings) -> dict[str, str]:
+    """Hashes of the user's own code that a run is made of, for its identity."""
+    return {
+        **activations.source_identity(config.activation),
+        **models.source_identity(config.model),
+    }
+
+
 def signature(images: Images, *, ways: int | None = None) -> Signature:
     """What a network for these images takes and gives.
 

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metaact import activations
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
 from metaact.settings import Config, read_back
 
-from .evidence import SOURCE_OF_ARM
+from .evidence import SOURCES
 from .experiment import Signature
-from .networks import network
+from .networks import network, source_identity
 from .table import of_kind
 
 META_LEARNED = "maml"
@@ -233,18 +232,19 @@ def _recorded(run: Run) -> tuple[Config, Signature, Mapping[str, Any]]:
 def _built(run: Run, config: Any, signature: Signature) -> nn.Module:
     """The network of a run before training."""
     try:
-        source = activations.source_identity(config.activation)
+        sources = source_identity(config)
         model = network(config, signature, classes=signature.outputs, device="cpu")
     except UsageError as error:
         raise RunError(
             f"the network of `{run.directory}` cannot be built ({error}); code of your own must be "
             "importable: begin in the folder in which the run was made, or add it to PYTHONPATH."
         ) from error
-    if source.get(SOURCE_OF_ARM) != run.config.get(SOURCE_OF_ARM):
-        raise RunError(
-            f"the code of the activation {config.activation!r} must be as it was when "
-            f"`{run.directory}` was made (the weights belong to that); it has changed since."
-        )
+    for name, source in SOURCES.items():
+        if sources.get(source) != run.config.get(source):
+            raise RunError(
+                f"the code of the {name} {getattr(config, name)!r} must be as it was when "
+                f"`{run.directory}` was made (the weights belong to that); it has changed since."
+            )
     return model
 
 

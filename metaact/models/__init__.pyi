@@ -2,18 +2,28 @@ from ._conv4 import Conv4 as Conv4
 from ._conv4 import conv4 as conv4
 from ._mnist_conv import MNISTConv as MNISTConv
 from ._mnist_conv import mnist_conv as mnist_conv
+from .cost import Cost as Cost
+from .cost import costs as costs
+from .foreign import source_identity as source_identity
 from .table import BATCH_NORM as BATCH_NORM
 from .table import NETWORKS as NETWORKS
 from .table import Network as Network
 from .table import create as create
+from .table import is_foreign as is_foreign
+from .table import network_of as network_of
 
 __all__ = [
     "BATCH_NORM",
     "NETWORKS",
     "Conv4",
+    "Cost",
     "MNISTConv",
     "Network",
     "conv4",
+    "costs",
     "create",
+    "is_foreign",
     "mnist_conv",
+    "network_of",
+    "source_identity",
 ]

@@ -6,14 +6,15 @@ width is made so much wider or narrower (`Entry.before`), and all else of a netw
 
 from __future__ import annotations
 
-import math
-
 from torch import nn
 
 from metaact.activations import Entry
 
-GROUPS = 32
-"""Groups of GroupNorm, at most: what Wu and He (2018) found best."""
+GROUP = 16
+"""Least number of channels in a group of GroupNorm: of fixed ones Wu and He (2018) found 16 best.
+
+Small maps need it: one channel of one position, normalised by itself, is always zero.
+"""
 
 
 def convolution(
@@ -55,8 +56,18 @@ def normalisation(width: int, batch_norm: str) -> list[nn.Module]:
     if batch_norm == "off":
         return []
     if batch_norm == "group":
-        return [nn.GroupNorm(math.gcd(GROUPS, width), width)]
+        return [nn.GroupNorm(groups(width), width)]
     return [nn.BatchNorm2d(width, track_running_stats=batch_norm == "running")]
+
+
+def groups(width: int) -> int:
+    """In how many groups GroupNorm divides so many channels: the most that have `GROUP` each.
+
+    Examples:
+        >>> groups(64), groups(58), groups(10)
+        (4, 2, 1)
+    """
+    return width // next((size for size in range(GROUP, width) if width % size == 0), width)
 
 
 def activated(

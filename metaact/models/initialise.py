@@ -25,12 +25,18 @@ def built(make: Callable[[], Model], *, generator: torch.Generator | None, gain:
         generator: Source of the weights; None draws one seed from the global stream.
         gain: Factor for every layer that feeds an activation.
     """
-    if generator is None:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
+    generator = generator_or_new(generator)
     with isolated_rng("start values", generator.initial_seed()):
         model = make()
     initialise(model, generator=generator, gain=gain)
     return model
+
+
+def generator_or_new(generator: torch.Generator | None) -> torch.Generator:
+    """The generator, or one whose seed is drawn from the global stream."""
+    if generator is not None:
+        return generator
+    return torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
 
 
 FEED_NO_ACTIVATION = ("head", "gate")

@@ -54,6 +54,9 @@ class Network:
         return self.size or 2**self.halvings
 
 
+TORCHVISION, TIMM = "torchvision", "timm"
+"""Libraries whose networks are named as "library:network"."""
+
 NETWORKS: dict[str, Network] = {
     "mnist-conv": Network(place="metaact.models._mnist_conv:MNISTConv", normalised=False, size=28),
     "conv4": Network(place="metaact.models._conv4:Conv4", halvings=4),
@@ -66,6 +69,28 @@ NETWORKS: dict[str, Network] = {
     "mobilenet": Network(place="metaact.models._mobilenet:MobileNet", halvings=4),
 }
 """Each network's name, and what is known of it without building it."""
+
+
+OTHERS = "or torchvision:NAME, timm:NAME, module:factory"
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a network is another's: "torchvision:NAME", "timm:NAME" or "module:factory"."""
+    return ":" in name
+
+
+def network_of(name: str) -> Network:
+    """What is known of a network without building it; of another's, next to nothing.
+
+    Raises:
+        UsageError: If the name is unknown.
+    """
+    if not is_foreign(name):
+        return NETWORKS[check_choice("model", name, NETWORKS, why=OTHERS)]
+    source, _, own = name.partition(":")
+    if not (source and own):
+        raise UsageError(f"`model` must have a name on both sides of its colon; got {name!r}.")
+    return Network(place=name)
 
 
 def create(
@@ -81,36 +106,55 @@ def create(
     """Build the network called `name`, with a fresh instance of the activation in each place.
 
     Args:
-        name: One of `NETWORKS`.
+        name: One of `NETWORKS`. Or another's network, without trained weights, which is converted
+            by `metaact.activations.convert`: "torchvision:NAME" and "timm:NAME" for their
+            classifiers, "module:factory" for the user's own. The factory is called with the
+            keywords classes, channels and size=(height, width), and returns a fresh `nn.Module`
+            with the activations that it was designed with.
         activation: A name of `metaact.activations.names()`, `module:factory`, or an entry.
         classes: Outputs of the head.
         channels: Input channels.
         size: Height and width of the images; one number for square ones.
         batch_norm: One of `BATCH_NORM`; None is "running" for a network with BatchNorm and "off"
             for one without.
-        generator: Source of the weights; None draws from the global stream.
+        generator: Source of the weights; None draws from the global stream. Another's network is
+            built with the global streams seeded by its seed.
 
     Returns:
-        A network with a linear layer `head`, logits [batch, classes].
+        A network to logits [batch, classes]; one of `NETWORKS` has a linear layer `head`.
 
     Raises:
-        UsageError: If the name is unknown or an argument is not allowed.
+        UsageError: If the name is unknown, an argument is not allowed, or another's network cannot
+            be built, converted or run on such images.
+        MissingDependencyError: If timm is asked for and not installed.
 
     Examples:
         >>> model = create("resnet18", "relu", classes=100, channels=3, size=32)
         >>> sum(p.numel() for p in model.parameters())
         11220132
     """
-    network = NETWORKS[check_choice("model", name, NETWORKS)]
+    network = network_of(name)
     if batch_norm is None:
         batch_norm = "running" if network.normalised else "off"
     check_fits(name, classes=classes, channels=channels, size=size, batch_norm=batch_norm)
 
     from metaact import activations
 
-    from .initialise import built
+    from .initialise import built, generator_or_new
 
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
+    if is_foreign(name):
+        from .foreign import foreign
+
+        return foreign(
+            name,
+            entry,
+            classes=classes,
+            channels=channels,
+            size=(size, size) if isinstance(size, int) else size,
+            batch_norm=batch_norm,
+            generator=generator_or_new(generator),
+        )
     more = {"batch_norm": batch_norm} if network.normalised else {}
     kind = _class(network)
     return built(
@@ -128,7 +172,7 @@ def check_fits(
     Raises:
         UsageError: If it is refused.
     """
-    network = NETWORKS[name]
+    network = network_of(name)
     sides = (size, size) if isinstance(size, int) else size
     if network.size is not None and any(side != network.size for side in sides):
         got = sides[0] if sides[0] == sides[1] else f"{sides[0]}x{sides[1]}"
@@ -136,7 +180,7 @@ def check_fits(
             f"`size` must be {network.size} ({name} ends in one position of "
             f"{network.size}x{network.size} images); got {got}. Use --model conv4 for other sizes."
         )
-    why = f"{name} halves the image {network.halvings} times"
+    why = f"{name} halves the image {network.halvings} times" * bool(network.halvings)
     check_int("size", min(sides), minimum=network.least, why=why)
     check_int("classes", classes, minimum=2)
     check_int("channels", channels, minimum=1)

@@ -13,7 +13,7 @@ from metaact import __version__
 
 from .strict_json import Json, plain
 
-_PACKAGES = ("torchvision", "numpy", "scipy", "learn2learn")
+_PACKAGES = ("torchvision", "timm", "numpy", "scipy", "learn2learn")
 
 
 def environment(

@@ -279,3 +279,26 @@ def test_what_needs_the_whole_batch_gets_it(build: Callable[[], nn.Module]) -> N
     with isolated_rng("weights"):
         model = build()
     assert Trainer(model, data, recipe=Recipe(lr=0.01), seed=0).shares == 1
+
+
+@pytest.mark.parametrize("mode", models.BATCH_NORM)
+def test_an_update_is_that_of_the_whole_batch(mode: str) -> None:
+    """BatchNorm takes its batch whole; without it, shares add up to the plain gradient."""
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (128, 1, 16, 16), dtype=torch.uint8, generator=draw)
+    data = SimpleNamespace(pixels=pixels, labels=torch.arange(128) % 3)
+
+    def build() -> nn.Module:
+        return models.conv4(
+            "arelu", classes=3, filters=4, batch_norm=mode, generator=draw.manual_seed(1)
+        )
+
+    trainer = Trainer(build(), data, recipe=Recipe(lr=0.1), seed=0)
+    assert trainer.shares == (1 if mode in ("running", "batch") else 2)
+    trainer.epoch()
+    plain = build().train()
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
+    nn.functional.cross_entropy(plain(pixels / 255), data.labels).backward()
+    optimizer.step()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(trainer.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)

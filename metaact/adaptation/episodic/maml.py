@@ -33,7 +33,8 @@ ENGINES: dict[str, Engine] = dict(
 )
 
 # On a CPU a share holds at most about this many numbers of support or query images: enough to make
-# Python's overhead small, little enough for activations to be reused from the cache.
+# Python's overhead small, little enough for activations to be reused from the cache. A network with
+# more parameters that adapt goes task by task.
 SHARE_NUMBERS = 2**18
 
 # A batch with fewer is not divided.
@@ -82,8 +83,9 @@ class MAML:
             All parameters still get a meta-gradient.
         chunk_size: Tasks in a share, worked on at a time by one thread: fewer need less memory, and
             the sum is the same. None chooses by the shape of the batch: one task for the engines
-            that go task by task, all tasks on a GPU, on a CPU as many as fit `SHARE_NUMBERS`, in an
-            even number of shares. `metaact.adaptation.set_threads` says how many threads there are.
+            that go task by task and for large networks on a CPU, all tasks on a GPU, else as many
+            as fit `SHARE_NUMBERS`, in an even number of shares. `metaact.adaptation.set_threads`
+            says how many threads there are.
         engine: "vectorised", "loop" (one task at a time), or "learn2learn".
         recompute: Whether the way back of the engine "vectorised" computes each second-order step
             again instead of keeping its graph: less memory, more time, the same gradient up to
@@ -359,6 +361,9 @@ class MAML:
             return tasks
         if batch.support.device.type != "cpu":
             return 1
+        everything = dict(self.model.named_parameters())
+        if sum(everything[name].numel() for name in self.adapted) > SHARE_NUMBERS:
+            return tasks  # one fills the cache alone, and each task has parameters of its own
         numbers = tasks * max(1, batch.support[0].numel(), batch.query[0].numel())
         # An even number, for two threads; one where a share would be little but overhead.
         even = 2 * max(1, -(-numbers // (2 * SHARE_NUMBERS)))

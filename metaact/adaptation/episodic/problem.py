@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from metaact.adaptation.stateless import head_of
 from metaact.errors import UsageError, check_choice
 
 
@@ -194,15 +195,13 @@ def _within(model: nn.Module, trainable: Sequence[str], wanted: Sequence[str]) -
 
 
 def _head(model: nn.Module) -> str:
-    if "head" in dict(model.named_children()):
-        return "head"
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
+    found = head_of(model)
+    if found is None:
         raise UsageError(
             "`head_only` must be False or names of parameters for a model without a child called "
             f"`head` and without nn.Linear; got True for {type(model).__name__}."
         )
-    return str(linear[-1])
+    return found
 
 
 def _known(model: nn.Module, names: Sequence[str]) -> list[str]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import nn
 
-from metaact import activations, tasks
+from metaact import tasks
 from metaact.adaptation import Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import network, recipe, run_name, signature
+from metaact.experiments.networks import network, recipe, run_name, signature, source_identity
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -22,7 +22,7 @@ from metaact.experiments.supervised import (
     together,
     train_together,
 )
-from metaact.models import NETWORKS
+from metaact.models import network_of
 from metaact.tasks import Images, match
 
 from . import measure
@@ -94,7 +94,7 @@ def prepare(
 
 def _fitted(split: tasks.Split, models: set[str]) -> tuple[dict[str, Images], str]:
     """The parts in the size that the networks take: MNIST-Conv takes 28x28 only."""
-    size = next((s for model in sorted(models) if (s := NETWORKS[model].size)), None)
+    size = next((s for model in sorted(models) if (s := network_of(model).size)), None)
     if size is None or split.train.size == (size, size):
         return split.parts(), ""
     pipeline, _ = match(split.train, split.train, size=size)
@@ -115,7 +115,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
     identity = {
         **config.fields(),
         **shared.identity,
-        **activations.source_identity(config.activation),
+        **source_identity(config),
     }
     stem = f"{Path(config.dataset).stem}-{config.optimizer}-lr{config.lr:g}"
     return Planned(

@@ -31,7 +31,7 @@ class MamlConfig(Config):
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
         hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
-        model: Name of a network, see `metaact.models.NETWORKS`.
+        model: A network, as `metaact.models.create` names it.
         batch_norm: "batch", "group" or "off", see `metaact.models.BATCH_NORM`; None is "batch" for
             a network with BatchNorm, and "off" for one without.
         ways: Classes per episode.

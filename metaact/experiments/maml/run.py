@@ -13,11 +13,12 @@ from torch import nn
 
 from metaact import activations, analysis, tasks
 from metaact.adaptation import MAML, import_learn2learn
-from metaact.errors import renamed
+from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, network, run_name, signature
+from metaact.experiments.networks import counts, network, run_name, signature, source_identity
 from metaact.experiments.timing import seconds_of
+from metaact.models import is_foreign
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
 from metaact.settings import LONGEST
@@ -131,8 +132,36 @@ def prepare(
     )
     training_batches(config, shared)  # refuses here, before any run directory exists
     for one in {(c.activation, c.model, c.batch_norm): c for c in configs}.values():
-        build(one, shared)
+        _try_out(one, shared)
     return shared
+
+
+def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
+    """Build the network of an arm; adapt another's and differentiate, as nobody knows what it does.
+
+    The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
+    passes by what has no second derivative, and would leave its terms out without a word.
+
+    Raises:
+        UsageError: If that cannot be; it names the remedy.
+    """
+    model = build(config, shared)
+    if not is_foreign(config.model):
+        return
+    batch = training_batches(config, shared)(0)
+    # As many as a share of this network has: what goes task by task is not vectorised.
+    some = min(2, -(-len(batch) // algorithm(config, model).shares(batch)))
+    tried = replace(config, inner_steps=1, chunk_size=some)
+    try:
+        with isolated_rng("maml", config.seed, 0):
+            torch.autograd.backward(algorithm(tried, model).evaluate(batch[:some]).loss)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        order = "once" if config.first_order else "twice (--first-order: once)"
+        raise UsageError(
+            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
+            f"{config.model!r}."
+        ) from error
 
 
 def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int], tasks.MetaBatch]:
@@ -205,7 +234,7 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         **config.fields(),
         "hold_out": shared.split.held_out,
         **shared.identity,
-        **activations.source_identity(config.activation),
+        **source_identity(config),
     }
     stem = f"{Path(config.dataset).stem}-{config.ways}way-{config.shots}shot"
     return Planned(

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 
-from metaact import activations
-from metaact.adaptation import Recipe, Trainer
+from metaact.adaptation import Recipe, Trainer, head_of
 from metaact.errors import RunError
 from metaact.experiments import supervised
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import recipe, run_name, signature
+from metaact.experiments.networks import recipe, run_name, signature, source_identity
 from metaact.experiments.supervised import Learner, together, train_together
 from metaact.randomness import derived_seed
 from metaact.runs import Run
@@ -104,7 +103,7 @@ _OF_FINE_TUNING = (
 def _fields(config: TransferConfig, *, without: tuple[str, ...]) -> dict[str, object]:
     """The settings that name a stage: all but those that it does not depend on."""
     kept = {name: value for name, value in config.fields().items() if name not in without}
-    return {**kept, **activations.source_identity(config.activation)}
+    return {**kept, **source_identity(config)}
 
 
 def _source(config: TransferConfig, shared: DomainData) -> Planned:
@@ -238,7 +237,8 @@ def _started_from(
     if source is not None:
         weights = source_weights(source, stage.pretrained)
         if not shared.keeps_head:
-            head = {n: v for n, v in model.state_dict().items() if n.startswith("head.")}
+            place = f"{head_of(model)}."
+            head = {n: v for n, v in model.state_dict().items() if n.startswith(place)}
             weights = {**weights, **head}
         model.load_state_dict(weights)
     evaluate_on = {"test": domain.test}
