@@ -45,8 +45,9 @@ class TransferConfig(declared.TrainingConfig):
     source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
     weights: str | None = setting(
         None,
-        "A trained network to fine-tune, in place of SOURCE: a run directory, or a file of weights "
-        "(a state dict of PyTorch, or .safetensors) for --model.",
+        "A trained network to fine-tune, in place of SOURCE: a run directory; a file of weights (a "
+        "state dict of PyTorch, or .safetensors) for --model; or torchvision:NAME or timm:NAME with "
+        "the weights that the library has for it.",
         role="data",
         path=True,
         option="--pretrained",
@@ -92,6 +93,8 @@ class TransferConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
+        if str(self.weights).startswith(LIBRARIES) and self.model == _usual_model():
+            object.__setattr__(self, "model", self.weights)
         declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
         self._check_weights()
@@ -130,6 +133,14 @@ class TransferConfig(declared.TrainingConfig):
             f"caption: pre-trained for {_epochs([self.pretrain_epochs])}, then fine-tuned for "
             f"{_numbers(self.epochs)}"
         )
+
+
+LIBRARIES = ("torchvision:", "timm:")
+"""How weights begin that name their network."""
+
+
+def _usual_model() -> object:
+    return by_name(TransferConfig)["model"].default
 
 
 def _epochs(values: Sequence[int]) -> str:

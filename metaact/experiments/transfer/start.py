@@ -12,6 +12,7 @@ from metaact.activations.conversion.checks import check_swappable
 from metaact.adaptation import head_of
 from metaact.errors import UsageError
 from metaact.experiments.networks import network
+from metaact.models import is_foreign
 from metaact.tasks import Images
 
 from .config import TransferConfig
@@ -38,10 +39,9 @@ def started(config: TransferConfig, weights: Weights, images: Images, *, device:
         UsageError: If the weights are of another network than the settings say, or the activation
             cannot take the place of another.
     """
-    old = replace(config, activation=trained_with(config, weights))
-    model = network(old, images, classes=images.classes, device=device)
-    _fill(model, weights, old, images)
-    if config.activation == old.activation:
+    before = trained_with(config, weights)
+    model = _trained(config, weights, images, device=device)
+    if config.activation == before:
         return model
     check_swappable(activations.resolve(config.activation, config.forms))
     new = network(config, images, classes=images.classes, device=device)
@@ -70,6 +70,8 @@ def check_network(config: TransferConfig, weights: Weights) -> None:
 def trained_with(config: TransferConfig, weights: Weights) -> str:
     """The activation of the trained network, as a canonical name.
 
+    It is "" for another's network with the activations that it was designed with.
+
     Raises:
         UsageError: If nothing says it, or the settings say another than the weights.
     """
@@ -81,8 +83,8 @@ def trained_with(config: TransferConfig, weights: Weights) -> str:
             f"`trained_with` must be {weights.activation} (as {weights.name} says; with "
             f"another it would compute something else); got {said}."
         )
-    found = weights.activation or said
-    if not found:
+    found = weights.activation or said or ""
+    if not found and not is_foreign(config.model):
         raise UsageError(
             f"`trained_with` must name the activation of the network in {weights.name} (the file "
             "does not say it); got none."
@@ -94,18 +96,32 @@ def keeps_head(config: TransferConfig, weights: Weights, images: Images) -> bool
     """Whether the trained network has as many outputs as the target has classes."""
     if weights.signature is not None:
         return weights.signature.outputs == images.classes
-    old = replace(config, activation=trained_with(config, weights))
-    model = network(old, images, classes=images.classes, device="cpu")
+    model = _as_trained(config, weights, images, device="cpu")
     head = weights.state.get(f"{head_of(model)}.weight")
     return head is None or len(head) == images.classes
 
 
-def _fill(model: nn.Module, weights: Weights, config: TransferConfig, images: Images) -> None:
-    """Load the trained weights, but for a head of other classes.
+def _as_trained(
+    config: TransferConfig, weights: Weights, images: Images, *, device: str
+) -> nn.Module:
+    """The network with the activation that it was trained with, for the target's classes."""
+    before = trained_with(config, weights)
+    return network(
+        replace(config, activation=before or config.activation),
+        images,
+        classes=images.classes,
+        device=device,
+        as_designed=not before,
+    )
+
+
+def _trained(config: TransferConfig, weights: Weights, images: Images, *, device: str) -> nn.Module:
+    """The same with the trained weights, but for a head of other classes.
 
     Raises:
         UsageError: If they are not those of the network.
     """
+    model = _as_trained(config, weights, images, device=device)
     left = "" if keeps_head(config, weights, images) else f"{head_of(model)}."
 
     def asked(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -115,11 +131,13 @@ def _fill(model: nn.Module, weights: Weights, config: TransferConfig, images: Im
     why = next(_differences(own, given), None)
     if why is not None:
         form = "x".join(map(str, images.pixels.shape[1:]))
+        before = trained_with(config, weights) or "its own activations"
         raise UsageError(
-            f"`weights` must be those of {config.model} with {config.activation} for images of "
-            f"{form} ({why}); got {weights.name}."
+            f"`weights` must be those of {config.model} with {before} for images of {form} "
+            f"({why}); got {weights.name}."
         )
     model.load_state_dict({**model.state_dict(), **given})
+    return model
 
 
 def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iterator[str]:

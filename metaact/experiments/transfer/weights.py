@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,6 +15,7 @@ from torch import Tensor
 from metaact.errors import DataError, MissingDependencyError, UsageError
 from metaact.experiments.experiment import Signature
 from metaact.experiments.trained import load
+from metaact.models.table import TIMM, TORCHVISION
 from metaact.runs.checkpoint import WEIGHTS, activation_of, fingerprint
 from metaact.runs.config_file import NAME as CONFIG
 
@@ -59,15 +60,19 @@ def read_weights(place: str) -> Weights:
     """Read trained weights, without running any code.
 
     Args:
-        place: A run directory, or a file that holds a state dict: `.safetensors`, or what
-            `torch.save` wrote.
+        place: A run directory; a file that holds a state dict: `.safetensors`, or what
+            `torch.save` wrote; or "torchvision:NAME" or "timm:NAME" for the library's own.
 
     Raises:
         UsageError: If there is no such thing.
-        DataError: If the file is damaged, asks to run code, or holds no state dict.
+        DataError: If the file is damaged, asks to run code, or holds no state dict, or a library's
+            weights cannot be fetched.
         RunError: If the run is unfinished or damaged.
         MissingDependencyError: If safetensors is needed and not installed.
     """
+    library, _, own = place.partition(":")
+    if library in LIBRARIES:
+        return _of_library(library, own)
     path = Path(place)
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         path = path.parent  # the run says what its weights are
@@ -75,15 +80,15 @@ def read_weights(place: str) -> Weights:
         return _of_run(path)
     if not path.is_file():
         raise UsageError(
-            "`weights` must be a run directory or a file of weights; got "
-            f"{place!r}, which is not there."
+            "`weights` must be a run directory, a file of weights, torchvision:NAME or timm:NAME; "
+            f"got {place!r}, which is not there."
         )
     found = _safetensors(path) if path.suffix == SAFETENSORS else _torch(path)
     state = _without_prefix(_state_of(path, found))
     return Weights(
         name=path.name,
         state=state,
-        sha256=fingerprint(state),
+        sha256=_hash(state),
         activation=activation_of(found),
     )
 
@@ -95,13 +100,62 @@ def _of_run(directory: Path) -> Weights:
     return Weights(
         name=directory.resolve().name,
         state=state,
-        sha256=fingerprint(state),
+        sha256=_hash(state),
         activation=config.activation,
         model=config.model,
         batch_norm=config.batch_norm,
         signature=trained.signature,
         normalisation=trained.normalisation,
     )
+
+
+def _hash(state: Mapping[str, Tensor]) -> str:
+    return fingerprint(dict(sorted(state.items())))  # some files keep no order
+
+
+def _of_library(library: str, own: str) -> Weights:
+    """The weights that a library has by default for one of its networks; they are downloaded."""
+    place = f"{library}:{own}"
+    try:
+        state, mean, std = LIBRARIES[library](own)
+    except MissingDependencyError:
+        raise
+    except Exception as error:  # of the name, of the library, of the network
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(
+            f"the weights of {place} could not be had ({reason}); fetch them where you are online, "
+            f"and give the file: --model {place} --pretrained FILE."
+        ) from error
+    return Weights(
+        name=place,
+        state=state,
+        sha256=_hash(state),
+        model=place,
+        normalisation={"mean": list(mean), "std": list(std), "scale": "pixels in 0..1"},
+    )
+
+
+def _of_torchvision(own: str) -> tuple[Mapping[str, Tensor], Sequence[float], Sequence[float]]:
+    from torchvision import models
+
+    weights = models.get_model_weights(own).DEFAULT
+    form: Any = weights.transforms()
+    return weights.get_state_dict(progress=False, check_hash=True), form.mean, form.std
+
+
+def _of_timm(own: str) -> tuple[Mapping[str, Tensor], Sequence[float], Sequence[float]]:
+    try:
+        timm: Any = importlib.import_module("timm")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"`weights` {TIMM}:{own} needs timm ({error}); install it by: pip install timm"
+        ) from error
+    model = timm.create_model(own, pretrained=True)
+    return model.state_dict(), model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+
+
+LIBRARIES = {TORCHVISION: _of_torchvision, TIMM: _of_timm}
+"""Whose networks have weights that can be fetched by name."""
 
 
 def _torch(path: Path) -> object:

@@ -353,5 +353,5 @@ def test_the_command(
     assert "--pretrain-lr must be left out with --pretrained (nothing is pre-trained)" in rate.err
     gone = cli("transfer", config.target, "--pretrained", "nowhere.pt", *options)
     assert gone.code == 2
-    assert "--pretrained must be a run directory or a file of weights" in gone.err
+    assert "--pretrained must be a run directory, a file of weights" in gone.err
     assert gone.err.count("\n") == 1
