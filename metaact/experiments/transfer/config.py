@@ -45,9 +45,9 @@ class TransferConfig(declared.TrainingConfig):
     source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
     weights: str | None = setting(
         None,
-        "A trained network to fine-tune, in place of SOURCE: a run directory; a file of weights (a "
-        "state dict of PyTorch, or .safetensors) for --model; or torchvision:NAME or timm:NAME with "
-        "the weights that the library has for it.",
+        "A trained network to fine-tune, in place of SOURCE: a run directory; a file of weights "
+        "for --model (a state dict of PyTorch, or .safetensors); torchvision:NAME or timm:NAME for "
+        "the library's own, which are downloaded.",
         role="data",
         path=True,
         option="--pretrained",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -183,8 +184,6 @@ def test_files_give_the_same_start(config: TransferConfig, trained: Run, tmp_pat
 
 
 def test_safetensors_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     (tmp_path / "a.safetensors").write_bytes(b"")
     with pytest.raises(MissingDependencyError, match="pip install safetensors"):
@@ -230,6 +229,96 @@ def test_a_new_head_where_the_classes_differ(
     shared = transfer.prepare([other])
     assert not shared.keeps_head
     assert "The head is replaced by a new one for the target's 3 classes." in shared.notes
+
+
+OWN = """
+from torch import nn
+from torch.nn import functional
+
+class Net(nn.Module):
+    def __init__(self, classes, channels, size):
+        super().__init__()
+        self.first = nn.Conv2d(channels, 4, 3, stride=4)
+        self.norm = nn.BatchNorm2d(4)
+        self.act = nn.Tanh()
+        self.last = nn.Linear(4 * 7 * 7, classes)
+
+    def forward(self, x):
+        return self.last(functional.relu(self.act(self.norm(self.first(x))).flatten(1)))
+"""
+
+
+def test_anothers_network_as_it_was_designed(
+    config: TransferConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net_of_mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("net_of_mine")
+    with torch.random.fork_rng(devices=[]):
+        state = module.Net(classes=7, channels=1, size=(28, 28)).state_dict()
+    state["norm.running_mean"] += 3
+    torch.save(state, tmp_path / "mine.pt")
+    own = replace(
+        config,
+        weights=str(tmp_path / "mine.pt"),
+        model="net_of_mine:Net",
+        batch_norm=None,
+        activation="arelu",
+        epochs=(1,),
+    )
+    start = _start(own)
+    carried = {name for name in state if not name.startswith("last.")}
+    assert all(torch.equal(start[name], state[name]) for name in carried)
+    assert len(start) == len(state) + 4  # α and β in two places, one of them a function
+    experiments.run(TRANSFER, [own], tmp_path / "runs")
+    run = next(r for r in RunStore(tmp_path / "runs").runs() if "weights" in r.config)
+    images = tasks.split(own.target, hold_out="images").test
+    right = metaact.load(run)(images.pixels).argmax(dim=1) == images.labels
+    assert float(right.float().mean()) == pytest.approx(run.result()["test_accuracy"])
+    # What was fine-tuned with AReLU is no network as it was designed.
+    again = replace(own, weights=str(run.directory / "weights.pt"))
+    assert _start(again).keys() == start.keys()
+    torch.save(dict(run.weights()), tmp_path / "tuned.pt")
+    with pytest.raises(UsageError, match=r"with its own activations .*the network has no `act"):
+        transfer.prepare([replace(own, weights=str(tmp_path / "tuned.pt"))])
+    monkeypatch.delitem(sys.modules, "net_of_mine")
+
+
+def test_a_librarys_own_weights(
+    config: TransferConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torchvision would download is a local file here."""
+    from torchvision.models import _api, shufflenet_v2_x0_5
+
+    with torch.random.fork_rng(devices=[]):
+        state = shufflenet_v2_x0_5().state_dict()
+    asked = []
+
+    def local(url: str, **more: object) -> dict[str, torch.Tensor]:
+        asked.append((url, more["check_hash"]))
+        return dict(state)
+
+    monkeypatch.setattr(_api, "load_state_dict_from_url", local)
+    own = replace(config, weights="torchvision:shufflenet_v2_x0_5", batch_norm=None)
+    assert own.model == own.weights
+    found = read_weights(own.weights)
+    assert found.normalisation is not None
+    assert found.normalisation["mean"] == [0.485, 0.456, 0.406]
+    ((url, checked),) = asked
+    assert "shufflenet" in url
+    assert checked
+
+    def offline(url: str, **more: object) -> dict[str, torch.Tensor]:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(_api, "load_state_dict_from_url", offline)
+    with pytest.raises(DataError, match=r"could not be had \(no route to host\).*give the file"):
+        transfer.prepare([own])
+    with pytest.raises(DataError, match="torchvision:no_such_net could not be had"):
+        read_weights("torchvision:no_such_net")
+    with pytest.raises(UsageError, match=r"`model` must be torchvision:.*; got conv4"):
+        monkeypatch.setattr(_api, "load_state_dict_from_url", local)
+        transfer.prepare([replace(own, model="conv4")])
 
 
 def _code(path: Path) -> None:
