@@ -233,18 +233,17 @@ def test_a_new_head_where_the_classes_differ(
 
 OWN = """
 from torch import nn
-from torch.nn import functional
 
 class Net(nn.Module):
     def __init__(self, classes, channels, size):
         super().__init__()
         self.first = nn.Conv2d(channels, 4, 3, stride=4)
         self.norm = nn.BatchNorm2d(4)
-        self.act = nn.Tanh()
+        self.act1, self.act2 = nn.Tanh(), nn.ReLU()
         self.last = nn.Linear(4 * 7 * 7, classes)
 
     def forward(self, x):
-        return self.last(functional.relu(self.act(self.norm(self.first(x))).flatten(1)))
+        return self.last(self.act2(self.act1(self.norm(self.first(x)))).flatten(1))
 """
 
 
@@ -269,7 +268,7 @@ def test_anothers_network_as_it_was_designed(
     start = _start(own)
     carried = {name for name in state if not name.startswith("last.")}
     assert all(torch.equal(start[name], state[name]) for name in carried)
-    assert len(start) == len(state) + 4  # α and β in two places, one of them a function
+    assert len(start) == len(state) + 4  # α and β in two places
     experiments.run(TRANSFER, [own], tmp_path / "runs")
     run = next(r for r in RunStore(tmp_path / "runs").runs() if "weights" in r.config)
     images = tasks.split(own.target, hold_out="images").test
@@ -316,8 +315,8 @@ def test_a_librarys_own_weights(
         transfer.prepare([own])
     with pytest.raises(DataError, match="torchvision:no_such_net could not be had"):
         read_weights("torchvision:no_such_net")
+    monkeypatch.setattr(_api, "load_state_dict_from_url", local)
     with pytest.raises(UsageError, match=r"`model` must be torchvision:.*; got conv4"):
-        monkeypatch.setattr(_api, "load_state_dict_from_url", local)
         transfer.prepare([replace(own, model="conv4")])
 
 
