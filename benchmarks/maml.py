@@ -4,7 +4,8 @@ For each number of shots the sides take turns, and the medians are compared:
 
     sampling   32 fresh tasks: `Episodes.sample` against learn2learn's MetaDataset and transforms
     compute    one meta-gradient of given tasks: 5 second-order steps, MNIST-Conv; torch.func takes
-               part as `vmap(grad(...))` over a loop of `grad`, as its tutorials write it
+               part as `vmap(grad(...))` over a loop of `grad`, as its tutorials write it; so does
+               metaact without a recorded program, as in the first few iterations of a run
     whole      sampling, meta-gradient, Adam step: one iteration of learn2learn's meta_mnist example
 
 and what share of the time matrix products of the same size would take (the GEMM bound). Then each
@@ -33,6 +34,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from measuring import contended, high_water
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
@@ -40,6 +42,7 @@ from torch.nn import functional
 from metaact import models, tasks
 from metaact.adaptation import MAML, set_threads
 from metaact.adaptation.episodic.learn2learn import import_learn2learn
+from metaact.adaptation.program import ASKED_FOR, Program, Programs
 from metaact.errors import DataError
 
 WAYS, INNER_LR, META_LR = 5, 0.005, 0.005  # the paper's settings
@@ -126,8 +129,16 @@ class Learn2Learn:
         self.optimizer.step()
 
 
+class Unrecorded(Programs):
+    """None, ever."""
+
+    def find(self, *_: object) -> Program | None:
+        """None."""
+        return None
+
+
 class Ours:
-    """One iteration of metaact."""
+    """One iteration of metaact, recorded before it is measured, as a run is after a few of them."""
 
     def __init__(
         self, model: nn.Module, images: tasks.Images, args: argparse.Namespace, shots: int
@@ -148,6 +159,12 @@ class Ours:
         """The meta-gradient."""
         self.optimizer.zero_grad()
         self.maml.backward(batch)
+
+    def record(self, batch: tasks.MetaBatch) -> None:
+        """Ask for the meta-gradient and the test until both are recorded."""
+        for _ in range(ASKED_FOR):
+            self.compute(batch)
+            self.maml.test(batch)
 
     def whole(self) -> None:
         """One meta-iteration."""
@@ -230,30 +247,6 @@ def alternate(works: dict[str, Callable[[], object]], repeats: int) -> dict[str,
     return seconds
 
 
-def contended(work: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of one work, alone and beside a process that never rests, in turns."""
-    quiet: list[float] = []
-    beside: list[float] = []
-    work()
-    for _ in range(repeats):
-        quiet.append(timed(work))
-        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        try:
-            time.sleep(0.3)
-            beside.append(timed(work))
-        finally:
-            busy.kill()
-            busy.wait()
-    return quiet, beside
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def peak_memory(engine: str, shots: int, args: argparse.Namespace) -> dict[str, float]:
     """MiB of a fresh process: the most it ever held, and that less what it held before."""
     call = [sys.executable, __file__, "--peak", engine, "--shots", str(shots)]
@@ -279,17 +272,10 @@ def report_peak(args: argparse.Namespace) -> None:
     theirs.args, theirs.maml = args, library.algorithms.MAML(model, lr=INNER_LR)
     theirs.optimizer = torch.optim.Adam(model.parameters(), META_LR)
     before = high_water()
-    for _ in range(4):
+    for _ in range(ASKED_FOR + 2):
         maml.backward(batch) if args.peak == "metaact" else theirs.compute(as_list(batch))
     peak = high_water()
     print(json.dumps({"peak": peak, "above_start": peak - before}))
-
-
-def high_water() -> float:
-    """The most memory this process has held so far, in MiB (Linux)."""
-    # `ru_maxrss` would not do: a child inherits its parent's, and the parent is the larger one.
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def parsed() -> argparse.Namespace:
@@ -327,12 +313,16 @@ def main() -> None:
         ours = Ours(network(), images, args, shots)
         theirs = Learn2Learn(library, network(), dataset, args, shots)
         batch = ours.sample()
+        plain = Ours(network(), images, args, shots)
+        plain.maml.programs = Unrecorded()
+        ours.record(batch)
         same = check_same(ours, theirs, batch)
         print(f"\n{WAYS}-way {shots}-shot: meta-gradients in float64 differ by {same:.0e}")
         jobs: dict[str, dict[str, Callable[[], object]]] = {
             "sampling": {"metaact": ours.sample, "learn2learn": theirs.sample},
             "compute": {
                 "metaact": partial(ours.compute, batch),
+                "unrecorded": partial(plain.compute, batch),
                 "torch.func": partial(torch_func, network(), batch, args.steps),
                 "learn2learn": partial(theirs.compute, as_list(batch)),
             },
@@ -365,6 +355,7 @@ def report_contended(images: tasks.Images, args: argparse.Namespace) -> None:
     for shots in args.shots:
         ours = Ours(network(), images, args, shots)
         batch = ours.sample()
+        ours.record(batch)
         works = {"compute": partial(ours.compute, batch), "test": partial(ours.maml.test, batch)}
         for job, work in works.items():
             quiet, beside = contended(work, args.repeats)

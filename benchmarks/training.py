@@ -21,12 +21,12 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import contended, timed
 from torch.nn import functional
 
 from metaact import models, tasks
@@ -50,13 +50,10 @@ def network(
     return build(activation, classes=10, generator=torch.Generator().manual_seed(seed))
 
 
-def seconds(work: Callable[[], object], device: str = "cpu") -> float:
-    """Wall time of one call, waiting for a GPU to finish."""
-    start = time.perf_counter()
-    work()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def beside(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Medians of `contended`, and their ratio."""
+    quiet, shared = (statistics.median(times) for times in contended(work, repeats))
+    return {"alone_s": quiet, "beside_a_busy_process_s": shared, "ratio": shared / quiet}
 
 
 def dataloader_epoch(root: Path, steps: int, name: str = "mnist_conv") -> float:
@@ -78,31 +75,14 @@ def dataloader_epoch(root: Path, steps: int, name: str = "mnist_conv") -> float:
             functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
 
-    return seconds(epoch)
+    return timed(epoch)
 
 
 def our_epoch(images: tasks.Images, steps: int, name: str = "mnist_conv") -> float:
     """The same number of steps with the trainer."""
     part = images.take(torch.arange(min(len(images), 128 * steps)))
     trainer = Trainer(network(name=name), part, recipe=RECIPE, seed=0)
-    return seconds(trainer.epoch)
-
-
-def contended(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Seconds of one work, alone and beside a process that never rests, in turns; medians."""
-    alone, beside = [], []
-    work()
-    for _ in range(repeats):
-        alone.append(seconds(work))
-        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        try:
-            time.sleep(0.3)
-            beside.append(seconds(work))
-        finally:
-            busy.kill()
-            busy.wait()
-    quiet, shared = statistics.median(alone), statistics.median(beside)
-    return {"alone_s": quiet, "beside_a_busy_process_s": shared, "ratio": shared / quiet}
+    return timed(trainer.epoch)
 
 
 def cost_of_activations(name: str, **settings: Any) -> dict[str, object]:
@@ -124,7 +104,7 @@ def sweep_rate(train: tasks.Images, test: tasks.Images) -> float:
             trainer.epoch()
             evaluate(trainer.model, test)
 
-    return 60 * len(SWEEP) / seconds(runs)
+    return 60 * len(SWEEP) / timed(runs)
 
 
 def side_by_side(root: Path, steps: int) -> tuple[float, float]:
@@ -158,11 +138,12 @@ def stacked_times(
             for seed in range(size)
         ]
 
+    wait = torch.cuda.synchronize if device == "cuda" else bool
     stacked_epoch(team(models_))
     together, apart = team(models_), team(models_)
     apart[0].epoch()
-    alone = seconds(lambda: [trainer.epoch() for trainer in apart], device)
-    return alone, seconds(lambda: stacked_epoch(together), device)
+    alone = timed(lambda: [*(trainer.epoch() for trainer in apart), wait()])
+    return alone, timed(lambda: [stacked_epoch(together), wait()])
 
 
 def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
@@ -181,9 +162,9 @@ def measure(root: Path, steps: int, repeats: int) -> dict[str, object]:
             "epoch_ours_s": statistics.median(ours),
             "ratio": statistics.median(usual) / statistics.median(ours),
         }
-    found["contended_epoch"] = contended(lambda: our_epoch(split.train, steps), repeats)
+    found["contended_epoch"] = beside(lambda: our_epoch(split.train, steps), repeats)
     model = network()
-    found["contended_evaluation"] = contended(lambda: evaluate(model, split.test), repeats)
+    found["contended_evaluation"] = beside(lambda: evaluate(model, split.test), repeats)
     found["cost_mnist_conv"] = cost_of_activations(
         "mnist-conv", channels=1, size=28, batch_size=128
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 LARGEST_FLOAT = 3.4e38
@@ -17,6 +17,10 @@ LARGEST_FLOAT = 3.4e38
 
 LARGEST_INT = 2**63 - 1
 """What tensors, generators and files can count to: a larger int can only be a typing mistake."""
+
+
+UNREADABLE = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
+"""What parsers raise of a text that they cannot read, or that is too large or nested for them."""
 
 
 class MetaactError(Exception):
@@ -65,9 +69,13 @@ def check_int(
     if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= highest:
         return value
     too_large = isinstance(value, int) and value > highest
-    allowed = f">= {minimum}" if maximum is None and not too_large else f"in [{minimum}, {highest}]"
+    allowed = f"an int in [{minimum}, {highest}]"
+    if maximum is None and not too_large:
+        allowed = f"an int >= {minimum}"
+    elif highest == minimum:
+        allowed = str(minimum)
     reason = f" ({why})" if why else ""
-    raise UsageError(f"`{name}` must be an int {allowed}{reason}; got {value!r}.")
+    raise UsageError(f"`{name}` must be {allowed}{reason}; got {value!r}.")
 
 
 def check_count(name: str, value: int, *, most: int, why: str) -> int:
@@ -154,6 +162,65 @@ def visible(text: str) -> str:
 def one_line(name: str) -> str:
     """A stranger's name in a sentence: visible, and without line breaks."""
     return visible(" ".join(name.split()))
+
+
+def number_of(count: int, noun: str, nouns: str = "") -> str:
+    """A number of things, one of them without the plural.
+
+    Examples:
+        >>> number_of(1, "image"), number_of(2, "class", "classes")
+        ('1 image', '2 classes')
+    """
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+WARNING = "metaact: warning: "
+"""How the line of a warning begins."""
+
+
+def one_line_warnings(say: Callable[[str], object]) -> Callable[..., None]:
+    """For `warnings.showwarning`: a warning as one line, whichever library gives it, and once.
+
+    One that differs from another in numbers alone is the same: what a network says at each of its
+    calls is said once.
+
+    Args:
+        say: Prints a line.
+    """
+    said: set[str] = set()
+
+    def show(message: Warning | str, *where: object, **more: object) -> None:
+        line = f"{WARNING}{' '.join(str(message).split())}"
+        bare = re.sub(r"\d+", "", line)
+        if bare not in said:
+            said.add(bare)
+            say(line)
+
+    return show
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error from elsewhere says, in one line; its type where it says nothing.
+
+    Examples:
+        >>> reason_of(SyntaxError("EOF in statement", ("file", 2, 0, "")))
+        'EOF in statement'
+        >>> reason_of(RecursionError())
+        'RecursionError'
+    """
+    try:
+        said = str(error)
+        if len(error.args) > 1 and said == str(error.args):  # as Exception shows several arguments
+            said = ", ".join(part for part in error.args if isinstance(part, str))
+    except Exception:  # noqa: BLE001  # whoever raises anything may also fail to say what
+        said = ""
+    return " ".join(said.split()) or type(error).__name__
+
+
+def named_reason(error: BaseException) -> str:
+    """The type of an error from elsewhere, and what it says."""
+    name, reason = type(error).__name__, reason_of(error)
+    return name if name == reason else f"{name}: {reason}"
 
 
 @contextmanager

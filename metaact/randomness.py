@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._mode_utils import no_dispatch
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -55,8 +56,10 @@ class Streams:
     def now() -> Streams:
         """Where they are now."""
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
+        with no_dispatch():  # this is no op of the computation around
+            now = torch.get_rng_state().numpy().tobytes()
         return Streams(
-            torch=torch.get_rng_state().numpy().tobytes(),
+            torch=now,
             numpy=(name, np.asarray(keys).tobytes(), *rest),
             python=random.getstate(),
         )
@@ -66,7 +69,8 @@ class Streams:
         name, keys, *rest = self.numpy
         assert isinstance(keys, bytes)
         state: Any = (name, np.frombuffer(keys, dtype=np.uint32), *rest)
-        torch.set_rng_state(torch.frombuffer(bytearray(self.torch), dtype=torch.uint8))
+        with no_dispatch():
+            torch.set_rng_state(torch.frombuffer(bytearray(self.torch), dtype=torch.uint8))
         np.random.set_state(state)  # noqa: NPY002  # put back where it was
         random.setstate(self.python)
 

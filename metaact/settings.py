@@ -63,6 +63,8 @@ class Setting:
             is the name and the value.
         always: Whether a reader is told of the default, too.
         contains: Whether a run with a greater value holds every run with a smaller one.
+        undivided: Values with which a run depends on its planned length, so that it holds no
+            shorter one.
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
         only: The setting and its value without which this one says nothing.
@@ -93,6 +95,7 @@ class Setting:
     always: bool = False
     only: tuple[str, str] | None = None
     contains: bool = False
+    undivided: tuple[str, ...] = ()
     path: bool = False
     notes: Mapping[Any, str] = field(default_factory=dict)
     stands_for: str = ""
@@ -306,6 +309,16 @@ def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
         for one in declared
         if one.role != "computation"
     }
+
+
+def is_divided(known: Mapping[str, Setting], recorded: Mapping[str, Any]) -> bool:
+    """Whether a run holds every shorter one: no setting of it depends on the planned length.
+
+    Args:
+        known: Settings by name.
+        recorded: Those of the run.
+    """
+    return all(recorded.get(name, one.default) not in one.undivided for name, one in known.items())
 
 
 def read_back(config: type, recorded: Mapping[str, Any]) -> Any:

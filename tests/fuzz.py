@@ -1,4 +1,4 @@
-"""Mutated packs, folders, config files and options: each gets one sentence, and writes nothing.
+"""Mutated packs, folders, config files, options and runs: one sentence each, and nothing written.
 
 `python tests/fuzz.py [SEED] [SECONDS]` tries what it can in a minute, and prints whatever broke
 with the seed that makes it again; `tests/test_fuzz.py` runs a little of it. What is tried is a
@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,6 +32,7 @@ from metaact import tasks
 from metaact.cli import main as run_command
 from metaact.cli.main import cli
 from metaact.errors import MetaactError
+from metaact.runs import RunStore
 
 Case = Callable[[random.Random, Path], str]
 """Makes its input in a folder; says what it tried. Raises `BrokenError` if that broke."""
@@ -188,7 +191,7 @@ def _mutate_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> None:
     array = arrays[name]
     other = rng.choice(("x_train", "train_images", "é", "=1"))
     kind = rng.choice(("U9", "f4", "i1", "u8", "c8", "?"))
-    facts = rng.choice(("[]", "{", '{"sha256": 1}', "null"))
+    facts = rng.choice(("[]", "{", '{"sha256": 1}', "null", "[" * 9999, '{"note": {"a": [1]}}'))
     changes: list[Callable[[], object]] = [
         lambda: arrays.pop(name),
         lambda: arrays.update({name: array.astype(kind)}),
@@ -291,6 +294,8 @@ def config_file(rng: random.Random, folder: Path) -> str:
                 "[1, 2]",
                 "{a = 1}",
                 "9" * 30,
+                "0x" + "f" * 5000,
+                "[" * 3000,
                 "",
             )
         )
@@ -330,6 +335,100 @@ def options(rng: random.Random, folder: Path) -> str:
     return expect_refusal(words, folder, may_end_well=verb in ("list", "rm")).err.strip()
 
 
+ODD = (None, True, -1, 0, 0.5, 1e308, 10**30, "", "x", "\x1b[31m", "=1", [], {}, [[1]], "a" * 300)
+"""Values that stand where a run records something else."""
+
+
+def records(rng: random.Random, folder: Path) -> str:
+    """A store of which one run has a file edited, or something else recorded than a run does."""
+    import synthetic  # beside this file
+
+    store, arms = folder / "runs", ("relu", "arelu")
+    made = [synthetic.maml(store, arm, seed, [0.5, 0.75]) for arm in arms for seed in (0, 1)]
+    run = rng.choice(made).directory
+    tried = (_edit if rng.random() < 0.4 else _record_otherwise)(rng, store, run)
+    places = sorted(path for path in (store / "maml").iterdir())
+    for words in (
+        ["runs", "list", *rng.choice(((), ("--each",), ("--json",)))],
+        ["runs", "show", str(rng.choice(places))],
+        ["compare", *rng.choice(((), ("--json",), ("--csv",), ("--by", "shots")))],
+        ["report", "--pictures", "0"],
+    ):
+        ended = call(words, folder)
+        lines = ended.err.splitlines()
+        plain = all(line.startswith(("metaact: ", "note: ")) for line in lines)
+        if not plain or "\x1b" in ended.err + ended.out or ended.code not in (0, 1, 2):
+            raise BrokenError(f"{tried}: {words}: {ended.code} {ended.err[:600]!r}")
+    return tried
+
+
+def _edit(rng: random.Random, store: Path, run: Path) -> str:
+    """Change the bytes of one file."""
+    path = rng.choice(sorted(run.iterdir()))
+    content = bytearray(path.read_bytes())
+    kind = rng.choice(("flip", "cut", "empty", "gone", "folder"))
+    if kind == "flip" and content:
+        for _ in range(rng.choice((1, 3))):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+    elif kind == "cut":
+        content = content[: rng.randrange(len(content) + 1)]
+    elif kind == "empty":
+        content = bytearray()
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "gone":
+        path.write_bytes(content)
+    return f"{kind} {path.name}"
+
+
+def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:
+    """Write the run again with one value changed, under a right identity and seal."""
+    document = json.loads((run / "config.json").read_text())
+    result = json.loads((run / "result.json").read_text())
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    parts: dict[str, Any] = {
+        "config": document.pop("config"),
+        "about": {k: v for k, v in document.items() if k not in ("kind", "name", "identity")},
+        "result": {k: v for k, v in result.items() if k != "seal"},
+        "metrics": [json.loads(line) for line in lines],
+        "environment": json.loads((run / "environment.json").read_text()),
+        "scores": [json.loads(x)["score"] for x in (run / "scores.jsonl").read_text().splitlines()],
+    }
+    name = rng.choice(sorted(parts))
+    change = _change(rng, parts[name])
+    shutil.rmtree(run)
+    with contextlib.suppress(MetaactError, AttributeError, TypeError):  # it cannot be written
+        again = RunStore(store).open(
+            kind=document["kind"],
+            name=document["name"],
+            config=parts["config"],
+            about=parts["about"],
+        )
+        with again.lock():
+            again.start(parts["environment"])
+            again.resume()
+            for record in parts["metrics"]:
+                again.append(record)
+            again.finish(parts["result"], parts["scores"])
+    return f"{name}{change}"
+
+
+def _change(rng: random.Random, tree: Any) -> str:
+    """Put something odd into a tree of mappings and lists, or leave something out; where."""
+    keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+    if not keys:
+        return " unchanged"
+    key = rng.choice(keys)
+    if isinstance(tree[key], dict | list) and tree[key] and rng.random() < 0.7:
+        return f"[{key!r}]{_change(rng, tree[key])}"
+    if rng.random() < 0.2:
+        del tree[key]
+        return f"[{key!r}] left out"
+    tree[key] = rng.choice(ODD)
+    return f"[{key!r}] = {tree[key]!r}"
+
+
 def _options(*names: str) -> list[str]:
     command: click.Command | None = cli
     for name in names:
@@ -352,6 +451,7 @@ CASES: dict[str, Case] = {
     "folder": folder,
     "config": config_file,
     "options": options,
+    "records": records,
 }
 
 

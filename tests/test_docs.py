@@ -57,6 +57,15 @@ ONLY_READ = {
     "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
     "--activation arelu,relu": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
+    "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
+    "metaact figure 4 --quick --dataset cifar10": "minutes",
+    "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",
+    "metaact table 8 --seeds 5": "networks for a GPU",
+    "metaact table 7 --reading 200-epochs --seeds 5": "networks for a GPU",
+    "metaact figure 4 --model resnet18,squeezenet --seeds 5": "networks for a GPU",
+    "metaact table 8 --dataset my-photos/ --model mobilenet --protocol held-out --seeds 5": (
+        "networks for a GPU"
+    ),
 }
 """Commands that are parsed and not run, and why."""
 
@@ -81,6 +90,8 @@ SMALL_WHERE_GIVEN = {
     ("converge", "--plan-seeds"): "2",
     ("maml", "--plan-seeds"): "2",
     ("transfer", "--seeds"): "2",
+    ("converge", "--milestones"): "1",
+    ("converge", "--warmup-epochs"): "1",
     ("table", "--seeds"): "1",
     ("figure", "--seeds"): "1",
     ("activations", "--model"): "mnist-conv,conv4",
@@ -116,7 +127,7 @@ DONE = {
 }
 """What a page takes as done already: a command that is run before its first block."""
 
-STAND_INS = {"mnist": (1, 28), "svhn": (3, 32)}
+STAND_INS = {"mnist": (1, 28), "svhn": (3, 32), "cifar10": (3, 32)}
 """Published data sets that the pages name: channels and size of their stand-ins."""
 
 OWN_FOLDERS = {"my-digits": 10, "birds": 20, "my-letters": 5, "scans": 3}

@@ -16,6 +16,7 @@ sys.modules["fuzz"] = fuzz
 spec.loader.exec_module(fuzz)
 
 
+@pytest.mark.usefixtures("synthetic")
 @pytest.mark.parametrize("kind", sorted(fuzz.CASES))
 def test_a_mutated_input_gets_one_sentence_and_writes_nothing(kind: str) -> None:
     broken = [found for number in range(25) if (found := fuzz.attempt(kind, 0, number))]

@@ -2,9 +2,15 @@ from .attention import attention_values as attention_values
 from .attention import stuck_count as stuck_count
 from .controls import controls_of as controls_of
 from .controls import is_control as is_control
-from .conversion.call_sites import CallSites as CallSites
 from .conversion.convert import convert as convert
 from .conversion.places import inside_activations as inside_activations
+from .conversion.report import Conversion as Conversion
+from .conversion.report import Kept as Kept
+from .conversion.report import Place as Place
+from .conversion.report import WarmStart as WarmStart
+from .conversion.report import Warmth as Warmth
+from .conversion.sites import CallSites as CallSites
+from .conversion.sites import FunctionSites as FunctionSites
 from .entry import Entry as Entry
 from .functions.apl import APL as APL
 from .functions.arelu import AReLU as AReLU
@@ -41,15 +47,21 @@ __all__ = [
     "AReLU",
     "CallSites",
     "Comb",
+    "Conversion",
     "Entry",
     "FrozenAReLU",
+    "FunctionSites",
+    "Kept",
     "Maxout",
     "PReLU",
     "PaperGELU",
     "PaperPAU",
+    "Place",
     "RReLU",
     "ScaledLeakyReLU",
     "UnitAReLU",
+    "WarmStart",
+    "Warmth",
     "WithELSA",
     "arelu",
     "attention_values",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from metaact.errors import UsageError, check_choice
+from metaact.errors import UsageError, check_choice, named_reason
 from metaact.randomness import preserved_rng
 
 from .entry import Entry
@@ -192,7 +192,7 @@ def count(factory: Callable[[], nn.Module], *, name: str) -> int:
             made = factory().eval()
             usable = bool(made(torch.linspace(-1, 1, 8).reshape(2, 4)).isfinite().all())
     except (TypeError, RuntimeError) as error:
-        raise bad_arguments(name, f"{type(error).__name__}: {error}") from error
+        raise bad_arguments(name, named_reason(error)) from error
     if not usable:
         raise bad_arguments(name, "with these the function is not finite on [-1, 1]")
     return sum(p.numel() for p in made.parameters() if p.requires_grad)

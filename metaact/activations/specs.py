@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import re
 from dataclasses import dataclass
 
-from metaact.errors import UsageError
+from metaact.errors import UNREADABLE, UsageError
 from metaact.settings import cut
 
 Value = float | tuple[float, ...]
@@ -69,7 +70,7 @@ def parse_arguments(text: str, *, whole: str) -> dict[str, Value]:
     """Read `key=number, key=(number, ...)`."""
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-    except (SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise malformed(whole, "the brackets hold key=number, separated by commas") from error
     if not isinstance(call, ast.Call) or call.args:
         raise malformed(whole, "arguments are given by keyword")
@@ -85,7 +86,7 @@ def literal(node: ast.expr, *, whole: str) -> Value:
     """The number, or the tuple of numbers, that an expression writes out."""
     try:
         value = ast.literal_eval(node)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise malformed(whole, "values are numbers or tuples of numbers") from error
     if isinstance(value, tuple | list):
         return tuple(number(item, whole=whole) for item in value)
@@ -94,8 +95,10 @@ def literal(node: ast.expr, *, whole: str) -> Value:
 
 def number(value: object, *, whole: str) -> float:
     """The value as a float, if it is a finite number."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if math.isfinite(value):
+                return float(value)
     raise malformed(whole, "values are finite numbers or tuples of them")
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from metaact.errors import UsageError
+from metaact.errors import UsageError, named_reason
 from metaact.randomness import preserved_rng
 
 from .entry import Entry, marked
@@ -142,7 +142,7 @@ def tried(call: Callable[[], T], spec: str, refuse: Refused, *, where: str = "")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what is caught is told
-        raise refuse(spec, f"{where}{type(error).__name__}: {error}") from error
+        raise refuse(spec, f"{where}{named_reason(error)}") from error
 
 
 def check_not_lazy(spec: str, module: nn.Module, refuse: Refused) -> None:

@@ -26,6 +26,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from metaact.cores import THREADS, free_cores
 from metaact.errors import check_int
 
+from .known import is_known
+
 Share = TypeVar("Share")
 Result = TypeVar("Result")
 
@@ -79,8 +81,8 @@ def in_shares(work: Callable[[Share], Result], shares: Sequence[Share]) -> list[
         BaseException: The first that `work` raised, in the order of the shares.
     """
     count = min(threads(), len(shares))
-    with _one_thread_inside():
-        if count <= 1 or not _is_plain():
+    with one_thread_inside():
+        if count <= 1 or not is_plain():
             return [work(share) for share in shares]
         call = partial(_call, work, torch.is_grad_enabled())
         waiting = [_pool(count).submit(call, share) for share in shares]
@@ -98,7 +100,7 @@ def in_order(
     """Call `work` on every share, one after the other: the same results as those of `in_shares`."""
     if device.type != "cpu":
         return [work(share) for share in shares]
-    with _one_thread_inside():
+    with one_thread_inside():
         return [work(share) for share in shares]
 
 
@@ -108,7 +110,7 @@ def _call(work: Callable[[Share], Result], gradients: bool, share: Share) -> Res
 
 
 @contextmanager
-def _one_thread_inside() -> Iterator[None]:
+def one_thread_inside() -> Iterator[None]:
     """One thread for each op of this thread, and of all that ask from now on."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -118,11 +120,12 @@ def _one_thread_inside() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _is_plain() -> bool:
+def is_plain() -> bool:
     """Whether nothing is set in this thread that the others would not know of."""
     return not (
         torch.is_inference_mode_enabled()
         or torch.is_autocast_enabled("cpu")
+        or torch.is_anomaly_enabled()
         or _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
         or _get_current_dispatch_mode_stack()
     )
@@ -134,30 +137,6 @@ def _pool(count: int) -> ThreadPoolExecutor:
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
-
-
-def _is_known(module: nn.Module) -> bool:
-    """Whether a module is what its class says, and that class is known to keep no state.
-
-    What a user's class does in its forward pass may reach anything: a layer by a closure, a
-    generator or a counter of its own. A copy would miss it, or two threads would share it.
-    """
-    hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
-    own = (value for name, value in vars(module).items() if name not in vars(_PLAIN))
-    return (
-        type(module).__module__.startswith(_KNOWN)
-        and not any(hooks)
-        and "forward" not in vars(module)
-        and not any(getattr(value, "__closure__", None) or _is_bound(value) for value in own)
-    )
-
-
-def _is_bound(value: object) -> bool:
-    return isinstance(getattr(value, "__self__", None), nn.Module)
-
-
-_PLAIN = nn.Module()
-_KNOWN = ("torch.nn.", "torchvision.models.", "metaact.")
 
 
 def copies(model: nn.Module, count: int) -> list[nn.Module] | None:
@@ -174,7 +153,7 @@ def copies(model: nn.Module, count: int) -> list[nn.Module] | None:
         So many modules, the first of them `model`; None if a copy might not be what it is a copy
         of.
     """
-    if not all(_is_known(module) for module in model.modules()):
+    if not all(map(is_known, model.modules())):
         return None
     tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from metaact.errors import UsageError
+from metaact.errors import UsageError, reason_of
+from metaact.randomness import preserved_rng
 
 Values = Mapping[str, Tensor]
 
@@ -53,11 +56,100 @@ class Stateless:
             images: The input.
 
         Raises:
-            UsageError: If the network does not return a tensor.
+            UsageError: If the network does not return a tensor, or puts another in the place of a
+                stand-in.
         """
         everywhere = {place: v for name, v in values.items() for place in self._places[name]}
-        output: object = functional_call(self.model, everywhere, (images,), tie_weights=False)
+        after = dict(everywhere)  # functional_call writes into it what stands there afterwards
+        output: object = functional_call(self.model, after, (images,), tie_weights=False)
+        check_same(everywhere, after)
         return logits_of(output)
+
+
+def check_same(before: Values, after: Values) -> None:
+    """Refuse a network that put other tensors in the place of its own while it was called.
+
+    Raises:
+        UsageError: If there is one; the message names it.
+    """
+    for name, tensor in before.items():
+        if after[name] is not tensor:
+            raise changed(name)
+
+
+def changed(name: str) -> UsageError:
+    """The error for a tensor of a network that changes when the network is called."""
+    return UsageError(
+        f"`{name}` of the model changes in every forward pass, so tasks would not be independent; "
+        "put its module in eval mode or remove it."
+    )
+
+
+class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]  # in torch
+    """Notes where in memory the tensors lie that ops are given."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # in torch
+        self.places: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Look at what an op is given, and do it."""
+        kwargs = kwargs or {}
+        given = (x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor))
+        self.places |= {_place(tensor) for tensor in given} - {0}
+        return func(*args, **kwargs)
+
+
+def _place(tensor: Tensor) -> int:
+    """Where the memory of a tensor begins; 0 if it has none of its own."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # a sparse tensor, or one that is only traced
+        return 0
+
+
+def reads(call: Callable[[], object], *groups: Values) -> list[set[str]]:
+    """Which tensors a call reads, also through views of them; nothing is differentiated or drawn.
+
+    Args:
+        call: Is called once.
+        groups: Tensors to be looked for, by name.
+
+    Returns:
+        The names of those of each group.
+    """
+    with torch.no_grad(), preserved_rng(), _Reads() as seen:
+        call()
+    return [
+        {name for name, tensor in group.items() if _place(tensor) in seen.places}
+        for group in groups
+    ]
+
+
+def missed(model: nn.Module, names: Iterable[str], images: Tensor) -> list[str]:
+    """Parameters that a network does not read, or not only, where stand-ins are put.
+
+    It is called twice. A parameter that it reads itself is held by a plain list, a closure, or a
+    tensor computed from it beforehand; one whose stand-in is read in the first call alone is kept
+    from there.
+
+    Args:
+        model: The network.
+        names: Names of parameters, as in `named_parameters`.
+        images: An input.
+    """
+    everything = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    own = {name: everything[name] for name in names}
+    call = Stateless(model)
+
+    def look() -> list[set[str]]:
+        values = {name: tensor.detach().clone() for name, tensor in everything.items()}
+        return reads(lambda: call(values, images), own, {name: values[name] for name in own})
+
+    (past, first), (again, second) = look(), look()
+    return [name for name in own if name in past | again | (first - second)]
 
 
 def head_of(model: nn.Module) -> str | None:
@@ -98,10 +190,9 @@ def holding(model: nn.Module, values: Values, *, own: bool = False) -> nn.Module
     try:
         return copy.deepcopy(model, stand_ins)
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
         raise UsageError(
-            f"`model` must be one that can be copied, to hold what it has adapted to ({reason}); "
-            f"got a {type(model).__name__}."
+            "`model` must be one that can be copied, to hold what it has adapted to "
+            f"({reason_of(error)}); got a {type(model).__name__}."
         ) from error
 
 

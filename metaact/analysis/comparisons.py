@@ -14,8 +14,8 @@ from metaact.errors import UsageError, check_int, check_rate
 from .bounds import NOTHING, Array, accuracies, check_level
 from .comparison import Comparison
 from .estimates import estimate
-from .family import Family, family
-from .paired import Difference, difference
+from .family import Family
+from .paired import Difference, difference, family_of
 from .variation import what_varies
 from .verdicts import assumption, sentence, verdict
 
@@ -81,7 +81,8 @@ def compare_pairs(
     """Compare pairs of arms, each pair on its own seeds and units, as one family of questions.
 
     Every verdict, equivalence included, is read off the simultaneous interval of its pair (see
-    `family`): above 0 better, below it worse, within the margin equivalent.
+    `family`): above 0 better, below it worse, within the margin equivalent. A pair that is asked
+    both ways round is one question.
 
     Args:
         cases: Names (first, second), and both matrices [seeds, units].
@@ -115,16 +116,17 @@ def compare_pairs(
         a, b = _pair(names, first, second)
         variation = what_varies(a.shape, unit=unit, over=over, replacement=replacement)
         made.append(difference(a, b, variation, trials=trials_per_unit))
-    together = family(
-        [d.values for d in made],
-        [d.variation for d in made],
-        [d.model.degrees for d in made],
-        aligned=aligned,
-    )
+    asked = {_question(names, d): d for (names, _, _), d in zip(cases, made, strict=True)}
+    together = family_of(list(asked.values()), aligned=aligned)
     return [
         _compared(names, d, together, level=level, margin=margin, replacement=replacement)
         for (names, _, _), d in zip(cases, made, strict=True)
     ]
+
+
+def _question(names: Pair, found: Difference) -> tuple[frozenset[str], bytes]:
+    """What makes two cases one question: the same arms on the same seeds, in whatever order."""
+    return frozenset(names), np.abs(found.values).tobytes()
 
 
 def _pair(names: Pair, first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ interval that touches 0: it cannot disagree with the interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,37 +36,46 @@ class Family:
         size: How many questions.
         method: "alone", "Bonferroni" or "multivariate t".
         smallest: Of every draw of a family without any difference its smallest p-value, in
-            ascending order [draws]; None for other methods.
+            ascending order [draws], for each reading that must hold; () for other methods.
     """
 
     size: int
     method: str
-    smallest: Array | None = None
+    smallest: tuple[Array, ...] = ()
 
     def own_level(self, level: float) -> float:
         """The level of each interval at which all hold together at `level`."""
         wrong = 1 - level
-        if self.smallest is None:
-            return 1 - wrong / self.size
-        p, total = self._table
-        return 1 - max(float(np.interp(wrong, total, p)), wrong / self.size)
+        found = [float(np.interp(wrong, total, p)) for p, total in map(_table, self.smallest)]
+        return 1 - max(min(found, default=0.0), wrong / self.size)
 
     def p_value(self, p: float) -> float:
         """The chance that any question of the family has so small a p-value if none differs."""
-        bound = min(1.0, self.size * p)
-        if self.smallest is None:
-            return bound
-        own, total = self._table
-        return min(bound, float(np.interp(p, own, total)))
+        found = [float(np.interp(p, own, total)) for own, total in map(_table, self.smallest)]
+        return min(max(found, default=1.0), 1.0, self.size * p)
 
-    @property
-    def _table(self) -> tuple[Array, Array]:
-        """Own p-values with their shares of draws; straight to 0 where draws are too few."""
-        assert self.smallest is not None
-        n = len(self.smallest)
-        first = n // 500
-        p = np.concatenate([[0.0], self.smallest[first - 1 :], [1.0]])
-        return p, np.concatenate([[0.0], np.arange(first, n + 1) / n, [1.0]])
+
+def _table(smallest: Array) -> tuple[Array, Array]:
+    """Own p-values with their shares of draws; straight to 0 where draws are too few."""
+    n = len(smallest)
+    first = n // 500
+    p = np.concatenate([[0.0], smallest[first - 1 :], [1.0]])
+    return p, np.concatenate([[0.0], np.arange(first, n + 1) / n, [1.0]])
+
+
+def strictest(readings: Iterable[Family]) -> Family:
+    """The family whose intervals are no narrower than those of any reading of the same questions.
+
+    Over both, questions can be more alike than over seeds or over units alone, and would then be
+    corrected less: an interval over both could be narrower than one over one source.
+    """
+    found = []
+    for reading in readings:
+        if reading.method != JOINT:  # Bonferroni's is stricter than any
+            return reading
+        found.append(reading)
+    smallest = tuple(table for reading in found for table in reading.smallest)
+    return Family(size=found[0].size, method=JOINT, smallest=smallest)
 
 
 def family(
@@ -110,10 +119,11 @@ def family(
     if not alike or fewest < FEWEST:
         return Family(size=size, method=BONFERRONI)
     n = variation[0].n if variation[0].over == "units" else variation[0].seeds
-    ordered = sorted(differences, key=lambda d: d.tobytes())  # the same level in any order
+    # The same level in any order, and with the arms of all questions exchanged.
+    ordered = sorted(differences, key=lambda d: np.abs(d).tobytes())
     correlation = (1 - 1 / n) * correlation_of_means(ordered, variation[0].over)
     np.fill_diagonal(correlation, 1.0)
-    return Family(size=size, method=JOINT, smallest=smallest_p(correlation, fewest))
+    return Family(size=size, method=JOINT, smallest=(smallest_p(correlation, fewest),))
 
 
 def correlation_of_means(differences: Sequence[Array], over: str) -> Array:

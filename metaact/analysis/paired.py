@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from .bounds import NOTHING, Array
 from .error_models import Agreeing, ErrorModel, error_model
 from .estimates import estimate
+from .family import Family, family, strictest
 from .interval import Interval
 from .variation import Variation, agreeing
 
@@ -95,3 +97,27 @@ def difference(
     """
     model = error_model(first - second, variation, grain=1 / (trials or 1))
     return Difference(first=first, second=second, variation=variation, model=model, trials=trials)
+
+
+def family_of(made: Sequence[Difference], *, aligned: bool = True) -> Family:
+    """How the questions of these differences are corrected together (see `family`).
+
+    Over both they are corrected as strictly as over seeds and over units alone, so that there, too,
+    no interval is narrower than one of these.
+
+    Args:
+        made: One difference a question.
+        aligned: Whether rows and columns of all are the same seeds and units.
+    """
+    ways = {d.variation.over for d in made}
+    readings = ("both", "seeds", "units") if ways == {"both"} else (None,)
+    return strictest(_reading(made, over, aligned) for over in readings)
+
+
+def _reading(made: Sequence[Difference], over: str | None, aligned: bool) -> Family:
+    variations = [replace(d.variation, over=over or d.variation.over) for d in made]
+    degrees = [
+        error_model(d.values, variation, grain=1 / (d.trials or 1)).degrees
+        for d, variation in zip(made, variations, strict=True)
+    ]
+    return family([d.values for d in made], variations, degrees, aligned=aligned)

@@ -64,12 +64,13 @@ def answers(
     run = read_run(directory)
     check_meta_learned(run)
     learned = load(run)
-    size, channels = learned.signature.size[0], learned.signature.channels
+    (height, width), channels = learned.signature.size, learned.signature.channels
+    size = height if height == width else None
     images = tasks.read_folder(folder, size=size, channels=channels)
     _check_ways(images, learned)
     if invert:
         images = replace(images, pixels=255 - images.pixels)
-    notes = [images.provenance.note, *_brightness(images, learned)]
+    notes = [*_told(images), *_brightness(images, learned)]
     notes += _transductive(learned)
     if predict is None:
         found = _each_held_out(learned, images)
@@ -82,6 +83,10 @@ def answers(
     others, files = tasks.read_images(predict, size=size, channels=channels)
     learner = learned.adapt(images.pixels, images.labels, class_names=images.class_names)
     return _csv(_classified(learner, 255 - others if invert else others, files)), notes
+
+
+def _told(images: tasks.Images) -> list[str]:
+    return [text for text in (images.provenance.note, images.provenance.form) if text]
 
 
 def _check_ways(images: tasks.Images, learned: Trained) -> None:

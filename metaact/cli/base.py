@@ -159,6 +159,15 @@ def pick_device(name: str) -> str:
     raise UsageError(f"`device` must be auto, cpu or cuda ({seen}); got {name!r}.")
 
 
+def check_seeds(name: str, count: int) -> int:
+    """Return a number of training seeds if there may be so many.
+
+    Raises:
+        UsageError: If not.
+    """
+    return check_int(name, count, minimum=1, maximum=MOST_SEEDS, why="each is a run of its own")
+
+
 def seeds_of(given: Mapping[str, Any]) -> tuple[int, ...]:
     """The training seeds that were asked for: those of --seed, or 0 to --seeds - 1.
 
@@ -168,8 +177,7 @@ def seeds_of(given: Mapping[str, Any]) -> tuple[int, ...]:
     refuse_together("--seed", "--seeds")
     if given["seed"] is not None:
         return tuple(check_int("seed", seed, minimum=0) for seed in given["seed"])
-    why = "each is a run of its own"
-    return tuple(range(check_int("seeds", given["seeds"], minimum=1, maximum=MOST_SEEDS, why=why)))
+    return tuple(range(check_seeds("seeds", given["seeds"])))
 
 
 def open_store(out: Path) -> RunStore:

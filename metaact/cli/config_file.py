@@ -9,10 +9,16 @@ from pathlib import Path
 import click
 from click.types import BoolParamType, FloatParamType, IntParamType
 
+from metaact.errors import UNREADABLE, reason_of
+
 from .parameters import Grid, LayerRates, Names, Several
 
 FILE, KEYS = "metaact.config", "metaact.keys"
 """Where a command keeps the name of its config file, and what each option is called in it."""
+
+
+LONGEST_SHOWN = 200
+"""Characters of a value that a message shows."""
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -35,7 +41,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
         elif option.name in taken:
             problem = f"{key!r} is given twice, by two of its names"
         elif (wanted := _wrong_type(option, entry)) is not None:
-            problem = f"{key!r} must be {wanted}; got {entry!r}"
+            problem = f"{key!r} must be {wanted}; got {_seen(entry)}"
         else:
             taken[option.name or key] = entry
             keys[option.name or key] = key
@@ -53,10 +59,19 @@ def _names(options: list[click.Parameter]) -> list[str]:
 
 def _table(ctx: click.Context, param: click.Parameter, path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # not UTF-8 and not TOML are both ValueErrors
-        reason = error.strerror if isinstance(error, OSError) else error
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, *UNREADABLE) as error:
+        reason = error.strerror if isinstance(error, OSError) else reason_of(error)
         raise click.BadParameter(f"{path} cannot be read as TOML: {reason}.", ctx, param) from error
+
+
+def _seen(value: object) -> str:
+    """A value as it is shown: the beginning of a long one."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _is_text(value: object) -> bool:
@@ -64,7 +79,8 @@ def _is_text(value: object) -> bool:
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether a value is a whole number of TOML, which has 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**63
 
 
 def _is_number(value: object) -> bool:

@@ -13,7 +13,9 @@ from .base import Command, FileStem, data_root_option
 from .output import echo, echo_json
 from .parameters import Place
 
-_HOLD_OUT = by_name(MamlConfig)["hold_out"]
+_HOLD_OUT, _SIZE, _CHANNELS = (
+    by_name(MamlConfig)[name] for name in ("hold_out", "size", "channels")
+)
 
 
 @click.group()
@@ -64,6 +66,8 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
     type=click.Choice(_HOLD_OUT.choices),
     help=f"{_HOLD_OUT.help} [default: {_HOLD_OUT.unset}]",
 )
+@click.option("--size", type=int, help=f"{_SIZE.help} [default: as they are]")
+@click.option("--channels", type=int, help=f"{_CHANNELS.help} [default: as they are]")
 def show(
     name: str,
     data_root: Path | None,
@@ -73,6 +77,8 @@ def show(
     queries: int,
     seed: int,
     hold_out: str | None,
+    size: int | None,
+    channels: int | None,
 ) -> None:
     """Draw a contact sheet of data set NAME and one of its episodes (PNG and SVG)."""
     from metaact.analysis import file_name
@@ -89,6 +95,8 @@ def show(
         queries=queries,
         seed=seed,
         hold_out=hold_out,
+        size=size,
+        channels=channels,
     )
     for path in written:
         echo(path)

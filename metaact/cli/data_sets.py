@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from metaact import analysis, tasks
-from metaact.errors import DataError, renamed
+from metaact.errors import DataError, number_of, renamed
 from metaact.tasks.builtin.drawn_cache import FOLDER
 
 
@@ -68,7 +68,7 @@ def fetch(name: str, root: Path | None = None) -> str:
     dataset = tasks.find_dataset(name)
     split = tasks.split(name, root=root)
     parts = ", ".join(
-        f"{part} {len(images):,} images of {images.classes} classes"
+        f"{part} {len(images):,} images of {number_of(images.classes, 'class', 'classes')}"
         for part, images in split.parts().items()
     )
     root = tasks.data_root(root)
@@ -94,6 +94,8 @@ def pictures(
     queries: int,
     seed: int,
     hold_out: str | None = None,
+    size: int | None = None,
+    channels: int | None = None,
 ) -> tuple[list[Path], str]:
     """Draw a contact sheet of the training part and one episode of the test part.
 
@@ -106,6 +108,8 @@ def pictures(
         queries: Query images per class.
         seed: Which episode.
         hold_out: What the test part holds out; None for what suits the data set.
+        size: Height and width that the images are brought to; None for theirs.
+        channels: 1 or 3, likewise.
 
     Returns:
         The files written, and the note on the data: what was left out, what was done to them.
@@ -116,8 +120,8 @@ def pictures(
         RunError: If the pictures cannot be written.
     """
     with renamed(dataset="name"):
-        split = tasks.split(name, root=root, hold_out=hold_out)
-    train, test = split.train, split.test
+        split = tasks.split(name, root=root, hold_out=hold_out, size=size, channels=channels)
+    train, test = split.train, split.test.present()
     ways = min(DEFAULT_WAYS, test.classes) if ways is None else ways
     drawn = tasks.frozen(
         test, ways=ways, shots=shots, queries=queries, episodes=1, seed=seed, mean=0.0, std=1.0
@@ -141,4 +145,10 @@ def pictures(
     )
     written = analysis.save_figure(sheet, target.with_name(f"{target.name}-sheet"))
     written += analysis.save_figure(one, target.with_name(f"{target.name}-episode"))
-    return written, train.provenance.note
+    notes = {
+        name: "; ".join(note for note in (part.provenance.note, part.provenance.form) if note)
+        for name, part in (("training part", train), ("test part", test))
+    }
+    if len(set(notes.values())) == 1:
+        return written, notes["training part"]
+    return written, "; ".join(f"{name}: {note}" for name, note in notes.items() if note)

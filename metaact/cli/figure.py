@@ -11,12 +11,13 @@ import click
 from metaact.errors import MetaactError
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
+from .network_options import network_options, of_networks
 from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
 
 
 @click.command(cls=Command)
-@click.argument("number", metavar="NUMBER", type=click.Choice(["2", "3", "7", "8"]))
+@click.argument("number", metavar="NUMBER", type=click.Choice(["2", "3", "4", "7", "8"]))
 @click.option(
     "--activation",
     type=Names(),
@@ -27,18 +28,24 @@ from .sweeping import do_all, sweep_options
 @click.option(
     "--lr", type=Several(float), help="Only panels at these rates. [default: the figure's]"
 )
-@click.option("--quick", is_flag=True, help="A first look in minutes: a few arms, 3 epochs.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A first look in minutes: a few arms, 3 epochs; of figure 4 one small network, few images "
+    "and epochs.",
+)
 def figure(**given: Any) -> None:
     """Draw figure NUMBER of the paper from our runs, and print ours beside its numbers.
 
     2: start values of α and β, their values over training, the learned functions. 3: test accuracy
-    over epochs by SGD at 1e-4 and 1e-5. 7 and 8: training loss and test accuracy at larger and
-    smaller rates. The paper's numbers (tables 1 and 6) are drawn as rings. Runs that are in the
-    store are reused.
+    over epochs by SGD at 1e-4 and 1e-5. 4: test accuracy of networks on CIFAR-100 over epochs. 7
+    and 8: training loss and test accuracy at larger and smaller rates. The paper's numbers (tables
+    1 and 6, of figure 4 table 7) are drawn as rings. Runs that are in the store are reused.
 
     \b
         metaact figure 3 --quick
         metaact figure 3 --activation arelu,relu,selu,prelu,arelu-frozen --seeds 3
+        metaact figure 4 --quick --dataset cifar10
     """  # noqa: D301 - click takes the backspace character itself as "do not wrap"
     from metaact.experiments.converge import CONVERGE
     from metaact.experiments.paper.figures import paper_figure
@@ -50,13 +57,14 @@ def figure(**given: Any) -> None:
         lrs=given["lr"],
         seeds=seeds,
         quick=given["quick"],
+        **of_networks(given),
     )
     device, out = pick_device(given["device"]), given["out"]
 
     from metaact import reports
     from metaact.experiments import study
     from metaact.experiments.paper.tables import convergence_table
-    from metaact.reports import agreement, paper_figures
+    from metaact.reports import agreement, network_table, paper_figures
 
     ready = study.prepare(
         CONVERGE, found.configs, open_store(out), root=given["data_root"], device=device
@@ -74,6 +82,9 @@ def figure(**given: Any) -> None:
         at = replace(outcome, at=beside.epochs) if beside.epochs < found.epochs else outcome
         ours = agreement.table_report(beside, reports.answer(at), seeds=len(seeds))
         tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
+    if found.beside is not None:
+        ours = network_table.network_report(found.beside, outcome, seeds=len(seeds))
+        tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
     if given["as_json"]:
         whole = replace(document, tables=tables, figures=[str(path) for path in drawn])
         echo_json(whole.as_json())
@@ -87,4 +98,4 @@ def figure(**given: Any) -> None:
     complain(complaints)
 
 
-figure.params += [*sweep_options(), *common_options()]
+figure.params += [*network_options("figure 4"), *sweep_options(), *common_options()]

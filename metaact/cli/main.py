@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import os
 import re
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import click
 
 import metaact
+from metaact.errors import one_line_warnings
 from metaact.experiments.table import EXPERIMENTS, find
 
 from .activations import activations
@@ -75,19 +79,26 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
     """
-    sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
+    with contextlib.suppress(OSError):  # the working folder may be gone
+        sys.path.append(str(Path.cwd()))  # the user's own activation, module:factory, may lie here
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: "α" is not in every encoding
     # A notebook leaves its own backend here, which matplotlib refuses outside; all drawing is to
     # files.
     os.environ.pop("MPLBACKEND", None)
     with warnings.catch_warnings():
-        warnings.showwarning = _tell
+        warnings.showwarning = one_line_warnings(partial(echo, err=True))
         code = _run()
     sys.exit(code)
 
 
-def _tell(message: Warning | str, *where: object, **more: object) -> None:
-    """A warning as one line, whichever library gives it."""
-    echo(f"metaact: warning: {' '.join(str(message).split())}", err=True)
+def _give_up_output() -> None:
+    """Forget what could not be written, of which Python would complain when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:
@@ -112,4 +123,5 @@ def _run() -> int:
         where = f"{error.filename}: " if error.filename else ""
         echo(f"metaact: {where}{error.strerror or error}.", err=True)
         code = 1
+    _give_up_output()
     return code if isinstance(code, int) else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metaact.errors import MetaactError, check_choice
+from metaact.errors import MetaactError, check_choice, number_of
 from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
@@ -211,7 +211,7 @@ def _remove(entries: Sequence[Entry], yes: bool) -> None:
 
 
 def _count(entries: Sequence[Entry]) -> str:
-    return f"{len(entries)} run{'' if len(entries) == 1 else 's'}"
+    return number_of(len(entries), "run")
 
 
 def _do(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metaact.errors import number_of
+
 from .output import echo, echo_json
 from .progress import progress
 
@@ -118,7 +120,7 @@ def program() -> list[str]:
 
 def _in_words(found: Preview, unit: str) -> str:
     """The preview as a reader sees it."""
-    from metaact.experiments.timing import duration
+    from metaact.experiments.timing import about
 
     width = max(len(entry.label) for entry in found.entries)
     rows = [
@@ -126,7 +128,7 @@ def _in_words(found: Preview, unit: str) -> str:
         for entry in found.entries
     ]
     counts = ", ".join(f"{number} {status}" for status, number in found.counts.items())
-    total = f"{len(found.entries)} runs: {counts}."
+    total = f"{number_of(len(found.entries), 'run')}: {counts}."
     if not found.runs:
         return "\n".join([*rows, "", total])
     todo = f"{found.runs} to do" if found.runs > 1 else "1 to do"
@@ -134,9 +136,9 @@ def _in_words(found: Preview, unit: str) -> str:
     if found.seconds is None:
         last = f"{todo}, by {by}; none could be timed."
     else:
-        steps = f"{found.timed} run{'s' if found.timed > 1 else ''}"
+        steps = number_of(found.timed, "run")
         last = (
-            f"{todo}, by {by}: about {duration(found.seconds)}, an estimate from a few timed "
+            f"{todo}, by {by}: {about(found.seconds)}, an estimate from a few timed "
             f"steps of {steps}."
         )
     return "\n".join([*rows, "", total, last])

@@ -14,7 +14,7 @@ from metaact.experiments.experiment import Experiment
 from metaact.experiments.tuning import combinations, parse_grid, refuse_without_validation
 from metaact.settings import by_name, text_of
 
-from .base import Command, common_options, open_store, pick_device, seeds_of
+from .base import Command, check_seeds, common_options, open_store, pick_device, seeds_of
 from .options import setting_options, values_of
 from .output import conclude, echo
 from .parameters import Grid, Several
@@ -102,8 +102,10 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
     planned = given.pop("plan_seeds", None)
-    if planned is not None and _is_default("seeds"):
-        given["seeds"] = planned
+    if planned is not None:
+        check_seeds("plan_seeds", planned)
+        if _is_default("seeds"):
+            given["seeds"] = planned
     configs = configs_of(experiment, given, by=by, tune=tune)
     starts = {name: given.get(name) or () for name in ("alphas", "betas")}
     reading = reading_of(given)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
-from metaact.adaptation.choices import DECAYS, OPTIMIZERS
+from metaact.adaptation.choices import (
+    AUGMENTATIONS,
+    DECAYS,
+    NORMALISATIONS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+)
+from metaact.adaptation.supervised.recipe import FACTOR, Recipe
+from metaact.errors import UsageError
 from metaact.models.table import BATCH_NORM, NETWORKS, network_of
-from metaact.settings import LONGEST, Config, check, count, fill, setting
+from metaact.settings import LONGEST, Config, check, count, counted, fill, setting, shown
 
 PROTOCOLS = ("held-out", "paper")
 
@@ -43,6 +53,32 @@ def dataset(default: str) -> Any:
         "A name from `metaact data list`, a folder of class folders, or an .npz pack.",
         role="data",
         path=True,
+    )
+
+
+def size() -> Any:
+    """Height and width of the images."""
+    needed = ", ".join(f"{known.size} for {name}" for name, known in NETWORKS.items() if known.size)
+    return count(
+        None,
+        "Height and width that images are brought to: those that are larger by a seventh at most "
+        "are cropped at the centre, all others resized whole.",
+        role="data",
+        unset=f"as they are; {needed}; one that suits both sides of a transfer",
+        words=lambda size: f"images {size}x{size}",
+        added=True,
+    )
+
+
+def channels() -> Any:
+    """Colour channels of the images."""
+    return count(
+        None,
+        "Colour channels that images are brought to: 1 (made grey) or 3 (grey repeated).",
+        role="data",
+        unset="as they are; in a transfer 3 if either side has 3",
+        words={1: "in grey", 3: "in RGB"},
+        added=True,
     )
 
 
@@ -119,23 +155,41 @@ class TrainingConfig(Config):
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
         seed: Seed of the weights, of the batch order and of random layers.
+        size: Height and width that images are brought to; None for what the network takes.
+        channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: A network, as `metaact.models.create` names it.
         batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
             BatchNorm, and "off" for one without.
         optimizer: "sgd" or "adam".
         lr: Learning rate.
         momentum: Momentum of SGD.
+        nesterov: Whether SGD takes Nesterov's form of momentum.
         weight_decay: L2 penalty.
-        decay: What the penalty applies to: "all", or "weights", which spares activations.
+        decay: What the penalty applies to: "weights", which spares activations, or "all"; None is
+            "weights".
+        schedule: "constant", "step" or "cosine".
+        milestones: Numbers of epochs after which a step schedule multiplies the rate.
+        lr_factor: By what.
+        warmup_epochs: First epochs, in which the rate rises linearly, update by update.
+        clip_norm: Largest norm of the gradient; 0 scales none.
         batch_size: Images per update.
+        normalisation: "none": pixels in 0..1. "fitted": by mean and deviation of each channel of
+            the training part. "published": by those published for the data set.
+        augmentation: "none", or "crop-flip": each training image is padded by 4 pixels, cropped at
+            random to its old size, and flipped or not, anew in every epoch.
+        precision: "float32", or "bfloat16" where that is safe, on a GPU.
         train_layers: Layer names that are trained: "all", "weights", "activations", or a path.
         layer_lrs: Pairs (layer name, learning rate) that differ from `lr`.
         freeze_activations: Keep α, β and all other parameters of activations at their start.
+        channels_last: Keep weights in channels-last order on a GPU; without effect on a CPU, where
+            they always are.
         stack: Largest number of runs trained in one vectorised call; None decides by the device.
     """
 
     activation: str = activation()
     seed: int = seed("the weights, of the batch order and of random layers")
+    size: int | None = size()
+    channels: int | None = channels()
     model: str = model()
     batch_norm: str | None = batch_norm("running")
     optimizer: str = setting(
@@ -155,15 +209,86 @@ class TrainingConfig(Config):
         below=1,
         only=("optimizer", "sgd"),
     )
+    nesterov: bool = setting(
+        False, "Nesterov's form of SGD's momentum.", role="training", added=True
+    )
     weight_decay: float = setting(0.0, "L2 penalty.", role="training", minimum=0)
-    decay: str = setting(
-        "all",
-        "What the penalty applies to; `weights` spares activations (decay pushes α to 0).",
+    decay: str | None = setting(
+        None,
+        "What the penalty applies to: `weights` spares the parameters of activations (decay pushes "
+        "α to 0), `all` does not.",
         role="training",
         choices=DECAYS,
+        unset="weights",
         words={"weights": "decay of weights alone", "all": "decay of all"},
     )
+    schedule: str = setting(
+        "constant",
+        "Learning rate over a run: constant; step: times --lr-factor after each of --milestones; "
+        "cosine: down to zero at the planned end.",
+        role="training",
+        choices=SCHEDULES,
+        words="{} schedule",
+        undivided=("cosine",),
+        added=True,
+    )
+    milestones: tuple[int, ...] = setting(
+        (),
+        "Epochs after which a step schedule multiplies the rate.",
+        role="training",
+        minimum=1,
+        added=True,
+    )
+    lr_factor: float = setting(
+        FACTOR,
+        "What a milestone multiplies the rate by.",
+        role="training",
+        minimum=0,
+        below=1,
+        only=("schedule", "step"),
+        added=True,
+    )
+    warmup_epochs: int = count(
+        0,
+        "First epochs, in which the rate rises linearly from update to update.",
+        role="training",
+        least=0,
+        words=counted("epoch", "{} of warm-up"),
+        added=True,
+    )
+    clip_norm: float = setting(
+        0.0,
+        "Largest norm of the gradient, which is scaled to it; 0: as it is.",
+        role="training",
+        minimum=0,
+        added=True,
+    )
     batch_size: int = count(128, "Images per update.", role="training")
+    normalisation: str = setting(
+        "none",
+        "What pixels in 0..1 are normalised by: none; fitted: mean and deviation of each channel "
+        "over the training part; published: those published for the data set.",
+        role="data",
+        choices=NORMALISATIONS,
+        words="{} normalisation",
+        added=True,
+    )
+    augmentation: str = setting(
+        "none",
+        "crop-flip: every training image padded by 4 pixels, cropped at random and flipped or not, "
+        "anew in every epoch, and for all arms of a seed alike.",
+        role="training",
+        choices=AUGMENTATIONS,
+        words={"crop-flip": "random crops and flips", "none": "no augmentation"},
+        added=True,
+    )
+    precision: str = setting(
+        "float32",
+        "bfloat16: mixed precision, on a GPU; refused on a CPU.",
+        role="training",
+        choices=PRECISIONS,
+        added=True,
+    )
     train_layers: tuple[str, ...] = setting(
         ("all",),
         "What is trained: all, weights, activations, or layers by name (head, conv3).",
@@ -177,6 +302,11 @@ class TrainingConfig(Config):
     freeze_activations: bool = setting(
         False, "Keep α, β and all other parameters of activations as they are.", role="training"
     )
+    channels_last: bool = setting(
+        False,
+        "On a GPU, keep weights and images channels last in memory; on a CPU they always are.",
+        role="computation",
+    )
     stack: int | None = count(
         None,
         "Largest number of runs trained in one vectorised call.",
@@ -187,3 +317,36 @@ class TrainingConfig(Config):
     def __post_init__(self) -> None:
         check(self)
         fill_batch_norm(self, "running")
+        fill(self, "decay", "weights" if self.weight_decay else "all")
+
+
+def recipe(config: TrainingConfig, *, epochs: int | None) -> Recipe:
+    """The settings of supervised training; for a transfer those of fine-tuning.
+
+    Args:
+        config: The settings of a run.
+        epochs: Its planned length.
+
+    Raises:
+        UsageError: If settings contradict each other.
+    """
+    names = [item.name for item in fields(Recipe) if item.name != "epochs"]
+    return Recipe(**{name: getattr(config, name) for name in names}, epochs=epochs)
+
+
+def check_recipe(config: TrainingConfig, lengths: Sequence[int]) -> None:
+    """Refuse settings of training that contradict each other; while a config is made.
+
+    Args:
+        config: The settings.
+        lengths: Numbers of epochs at which one run is read; it is trained for the greatest.
+
+    Raises:
+        UsageError: If some do.
+    """
+    recipe(config, epochs=max(lengths))
+    if config.schedule == "cosine" and len(lengths) > 1:
+        raise UsageError(
+            "`epochs` must be one number with a cosine schedule (each length has a course of its "
+            f"own); got {shown(tuple(lengths))}."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, completed, counted, defaults, shown, text_of
+from metaact.settings import Role, completed, counted, defaults, is_divided, shown, text_of
 
 from .experiment import Experiment, Measure
 
@@ -204,6 +204,39 @@ def measure_of(run: Run, experiment: Experiment, environment: Mapping[str, Any])
         ) from error
 
 
+FIGURES = ("parameters", "stuck_alpha", "attention_layers", "best_training_accuracy")
+"""Numbers of a result that are read where they are there."""
+
+
+def _check_form(
+    run: Run, measure: Measure, result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
+) -> None:
+    """Refuse a run that records something else where numbers are read, seal or not.
+
+    Raises:
+        RunError: If it does.
+    """
+    for name in FIGURES:
+        if not _is_figure(result.get(name)):
+            raise RunError(f"the {name} of its result must be a number; got {result[name]!r}")
+    for number, record in enumerate(metrics, start=1):
+        run.steps(record)
+        for name in (measure.test, measure.validation):
+            if not _is_figure(record.get(name)):
+                raise RunError(f"the {name} of record {number} must be a number or null")
+        layers = record.get("attention") or {}
+        fits = isinstance(layers, dict) and all(
+            isinstance(layer, dict) and all(_is_figure(layer[name]) for name in ("alpha", "beta"))
+            for layer in layers.values()
+        )
+        if not fits:
+            raise RunError(f"the attention of record {number} must hold numbers by layer")
+
+
+def _is_figure(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def read_record(
     run: Run, experiment: Experiment, *, by: str = "activation", at: int | None = None
 ) -> Record:
@@ -221,6 +254,7 @@ def read_record(
     result, environment = run.result(), run.environment()
     measure = measure_of(run, experiment, environment)
     metrics = tuple(run.metrics())
+    _check_form(run, measure, result, metrics)
     at = at if measure.along else None
     length = run.length or 0
     if at is not None and at > length:
@@ -307,14 +341,15 @@ def shared_settings(
         experiment: What it is a run of.
         config: What names the run.
         by: The setting whose values are the arms.
-        at: Place at which runs are read; then runs of any length are compared.
+        at: Place at which runs are read; then runs of any length are compared, unless what they do
+            up to there depends on it.
         following: Whether settings that are as follows from others, BatchNorm as the network has it
             unless asked otherwise, are among them.
     """
     known = experiment.settings
     aside = {name for name, one in known.items() if one.role in ASIDE}
     aside |= {by, SOURCES.get(by, by)}
-    if at is not None:
+    if at is not None and is_divided(known, config):
         aside |= {name for name, one in known.items() if one.contains}
     if not following:
         follows = defaults(experiment.config, config)

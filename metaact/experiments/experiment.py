@@ -203,6 +203,7 @@ class Planned:
         group: Runs of an equal group may be executed in one call; None forbids it.
         together: Most runs in one call.
         part: What of a config this run is, where a config has several; the experiment's own.
+        normalisation: What its network is fed with, where runs that share data differ in it.
         signature: What its network takes and gives; None if the run cannot be loaded as one.
     """
 
@@ -219,6 +220,7 @@ class Planned:
     group: object = None
     together: int = 1
     part: Any = None
+    normalisation: Mapping[str, Any] | None = None
     signature: Signature | None = None
 
 

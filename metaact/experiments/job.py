@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metaact.errors import MetaactError
+from metaact.errors import MetaactError, named_reason
 from metaact.runs import Run, RunBusyError, environment
 
 from .experiment import Implementation, Member, Planned, Prepared
@@ -51,7 +51,9 @@ class Job:
         """Write down what the run is and where it is computed; it is locked."""
         shared = self.shared
         about: dict[str, Any] = environment(
-            device=shared.device, data=shared.data, normalisation=shared.normalisation
+            device=shared.device,
+            data=shared.data,
+            normalisation=self.planned.normalisation or shared.normalisation,
         )
         self.run.start(about)
 
@@ -115,7 +117,7 @@ def _turn(job: Job, others: Sequence[Job], tick: Callable[[int], None]) -> list[
         reason = str(error)
     except Exception as error:  # a user's own activation may raise anything; the others go on
         logger.debug("%s", job.label, exc_info=True)
-        reason = f"{type(error).__name__}: {error}"
+        reason = named_reason(error)
     taken = [other for other in along if other.run.is_complete]
     tick(max(0, sum(each.planned.length for each in (job, *taken)) - ticked))
     seconds = (time.monotonic() - start) / (1 + len(taken))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from metaact.errors import RunError
+from metaact.errors import RunError, named_reason, reason_of
 from metaact.runs import Run, finite
 
 from .experiment import Member
@@ -153,7 +153,7 @@ def _no_way_out() -> Iterator[None]:
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise RunError(f"{type(error).__name__}: {error} (raised within the run)") from error
+        raise RunError(f"{named_reason(error)} (raised within the run)") from error
 
 
 class _Training:
@@ -170,8 +170,8 @@ class _Training:
                 learner.load_state_dict(state)
             except (KeyError, RuntimeError, ValueError) as error:
                 raise RunError(
-                    f"the checkpoint in {self.run.directory} does not fit this run ({error}); "
-                    "delete that directory and run again."
+                    f"the checkpoint in {self.run.directory} does not fit this run "
+                    f"({reason_of(error)}); delete that directory and run again."
                 ) from error
         self.last: Record = {}
         if learner.done:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from metaact import activations, models
-from metaact.adaptation import Recipe
+from metaact.errors import UsageError
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
 
-from .declared import TrainingConfig
 from .experiment import Signature
 
 
@@ -28,6 +27,10 @@ class NetworkSettings(Protocol):
     @property
     def model(self) -> str:
         """Name of the network."""
+
+    @property
+    def size(self) -> int | None:
+        """Height and width of its images; None for what it takes."""
 
     @property
     def batch_norm(self) -> str | None:
@@ -52,6 +55,33 @@ class Form(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
+
+
+def size_for(configs: Iterable[NetworkSettings]) -> int | None:
+    """Height and width that the images of a comparison are brought to; None for theirs.
+
+    What was asked for; else what a network takes that does not take any: the images of one
+    comparison have one form. Networks are built for whatever channels the images have.
+
+    Raises:
+        UsageError: If something else is asked for than what a network takes.
+    """
+    found = None
+    for config in configs:
+        needed = models.network_of(config.model).size
+        if None not in (needed, config.size) and needed != config.size:
+            raise UsageError(
+                f"`size` must be {needed} or left out ({config.model} takes no other images); got "
+                f"{config.size}."
+            )
+        found = found or config.size or needed
+    return found
+
+
+def form_notes(images: Images) -> tuple[str, ...]:
+    """What was done to the size and the channels of the images, a sentence."""
+    done = images.provenance.form
+    return (f"Images of {images.provenance.dataset} were {done}.",) if done else ()
 
 
 def network(
@@ -79,11 +109,6 @@ def network(
         batch_norm=config.batch_norm,
         generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
     ).to(device)
-
-
-def recipe(config: TrainingConfig) -> Recipe:
-    """The settings of supervised training; for a transfer those of fine-tuning."""
-    return Recipe(**{item.name: getattr(config, item.name) for item in fields(Recipe)})
 
 
 def source_identity(config: NetworkSettings) -> dict[str, str]:

@@ -10,7 +10,7 @@ from metaact.errors import RunError
 
 from .job import Ended, Job
 from .pool import Batch
-from .timing import duration, makespan
+from .timing import about, duration, makespan
 
 
 class _Begun:
@@ -84,7 +84,7 @@ class Outlook:
         if ended.seconds:
             text += f" ({duration(ended.seconds)})"
         left = self.left() if self._waiting or self._begun else None
-        return text if left is None else f"{text}; about {duration(left)} left"
+        return text if left is None else f"{text}; {about(left)} left"
 
 
 def score_of(job: Job) -> str:

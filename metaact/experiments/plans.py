@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaact.errors import RunError, UsageError, check_int
+from metaact.errors import UNREADABLE, RunError, UsageError, check_int, reason_of
 from metaact.runs import Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
 from metaact.runs.run import RESULT
@@ -51,7 +51,8 @@ class Plan:
         arms: The arms it was made for, each by the settings that tell it from the others.
         looks: Reports before all of them were there.
         kept: When the first report was made with all of them there, if none was made before; from
-            then on the plan is kept, whatever part of the runs a later report reads.
+            then on the plan is kept for the arms that it had, also where runs are removed.
+        kept_arms: Those arms. One that is added can still be looked at early.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Plan:
     arms: tuple[Mapping[str, Any], ...] = ()
     looks: tuple[Look, ...] = ()
     kept: str = ""
+    kept_arms: tuple[Mapping[str, Any], ...] = ()
 
     def write(self) -> None:
         """Keep it.
@@ -75,6 +77,7 @@ class Plan:
             "arms": list(self.arms),
             "looks": looks,
             "kept": self.kept,
+            "kept_arms": list(self.kept_arms),
             "study": self.study,
         }
         make_folder(self.path.parent)
@@ -86,9 +89,10 @@ class Plan:
             return self
         return replace(self, looks=(*self.looks, Look(seeds=seeds, when=_now())))
 
-    def seen_kept(self) -> Plan:
-        """The same, kept from now on if it was not before."""
-        return self if self.kept else replace(self, kept=_now())
+    def seen_kept(self, arms: Iterable[Mapping[str, Any]]) -> Plan:
+        """The same, kept from now on for these arms, too."""
+        new = tuple(arm for arm in arms if arm not in self.kept_arms)
+        return replace(self, kept=self.kept or _now(), kept_arms=self.kept_arms + new)
 
 
 def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
@@ -121,7 +125,9 @@ def plan_seeds(ready: Ready, seeds: int, *, by: str = "activation") -> None:
             replace(known, arms=(*known.arms, *new)).write()
 
 
-def seeds_of_arms(plan: Plan, experiment: Experiment, *, by: str) -> list[int]:
+def seeds_of_arms(
+    plan: Plan, experiment: Experiment, *, by: str
+) -> list[tuple[Mapping[str, Any], int]]:
     """How many seeds each arm of a study has in the plan's store, planned arms without any too.
 
     They are counted in the store, whatever part of it a report reads.
@@ -140,7 +146,7 @@ def seeds_of_arms(plan: Plan, experiment: Experiment, *, by: str) -> list[int]:
             if seeds is None:
                 found.append((arm, seeds := set()))
             seeds.add(int(run.config["seed"]))
-    return [len(seeds) for _, seeds in found]
+    return [(arm, len(seeds)) for arm, seeds in found]
 
 
 def read_plan(path: Path) -> Plan | None:
@@ -165,11 +171,12 @@ def read_plan(path: Path) -> Plan | None:
             arms=tuple(dict(arm) for arm in found.get("arms", ())),
             looks=looks,
             kept=str(found.get("kept", "")),
+            kept_arms=tuple(dict(arm) for arm in found.get("kept_arms", ())),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, *UNREADABLE) as error:
         raise RunError(
-            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({error}); delete it, and "
-            "say so where you report the study."
+            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({reason_of(error)}); "
+            "delete it, and say so where you report the study."
         ) from error
 
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from metaact.cores import LIBRARY_THREADS, THREADS
+from metaact.errors import WARNING, one_line_warnings
 
 from .pool import Batch, Finish, Tick
 from .worker import PROGRAM, STOP, Item, Order, Recipe, Reply
@@ -59,6 +60,7 @@ class ProcessPool:
         self._workers: list[_Worker] = []
         self._events: queue.Queue[_Event] = queue.Queue()
         self._said: set[str] = set()
+        self._warn = one_line_warnings(say)
 
     def begin(self, batch: Batch, *, timing: bool = False) -> None:
         """Give a batch to a worker that has none; a new one is started if there is none."""
@@ -94,8 +96,10 @@ class ProcessPool:
                 return Finish(batch=batch, ended=what.ended, seconds=what.seconds)
 
     def _pass_on(self, line: str) -> None:
-        """Every worker warns of the same things: once is enough."""
-        if line.strip() and line not in self._said:
+        """Every worker says, and warns of, the same things: once is enough."""
+        if line.startswith(WARNING):
+            self._warn(line.removeprefix(WARNING))
+        elif line.strip() and line not in self._said:
             self._said.add(line)
             self._say(line)
 

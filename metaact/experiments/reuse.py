@@ -1,4 +1,8 @@
-"""A longer run of the same settings contains every shorter one."""
+"""A longer run of the same settings contains every shorter one.
+
+Unless it depends on its planned length: a cosine that ends after 20 epochs is not, after 10, where
+one that ends after 10 is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from metaact.runs import Damaged, Run, RunStore
+from metaact.settings import is_divided
 
 from .experiment import Experiment, Planned
 
@@ -27,6 +32,7 @@ class Library:
         self.store = store
         self.damaged: list[Damaged] = []
         known = experiment.settings
+        self._known = known
         self._length = next((name for name, one in known.items() if one.contains), None)
         self._loose = {name for name, one in known.items() if one.role == "observation"}
         self._longest: dict[str, Run] = {}
@@ -62,5 +68,6 @@ class Library:
         return longer if longer and (longer.length or 0) >= planned.length else own
 
     def _key(self, kind: str, config: Mapping[str, object]) -> str:
-        kept = {k: v for k, v in config.items() if k != self._length and k not in self._loose}
+        loose = self._loose | ({self._length} if is_divided(self._known, config) else set())
+        kept = {k: v for k, v in config.items() if k not in loose}
         return json.dumps([kind, kept], sort_keys=True, default=list)

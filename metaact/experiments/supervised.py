@@ -12,6 +12,7 @@ from metaact import activations
 from metaact.adaptation import (
     EpochLoss,
     Labelled,
+    Normalisation,
     Trainer,
     evaluate,
     refusal,
@@ -21,7 +22,8 @@ from metaact.adaptation import (
 from metaact.errors import UsageError, check_int
 from metaact.randomness import isolated_rng
 from metaact.runs import finite, pack_bits
-from metaact.tasks import Images
+from metaact.tasks import Images, statistics
+from metaact.tasks.sources.catalogue import DATASETS
 
 from .declared import TrainingConfig
 from .evidence import RIGHT
@@ -39,15 +41,47 @@ TIMED = 2, 10
 SAMPLE = 500
 """Images of the forward pass that is timed: an evaluation takes as many at a time."""
 
-UNNORMALISED = {"mean": [0.0], "std": [1.0], "scale": "pixels in 0..1"}
-"""What the networks of these experiments are fed with: bytes scaled to 0..1."""
+UNNORMALISED = Normalisation(mean=(0.0,), std=(1.0,))
+"""Pixels in 0..1 as they are."""
 
 
 def together(config: TrainingConfig, device: str) -> int:
     """Most runs that are trained in one vectorised call."""
-    if config.stack is not None:
+    if config.stack is not None and config.precision == "float32":
         return config.stack
-    return STACK if stacks_by_default(device) else 1
+    return STACK if stacks_by_default(device) and config.precision == "float32" else 1
+
+
+def normalisation_of(config: TrainingConfig, name: str, train: Images) -> Normalisation | None:
+    """What the images of a data set are normalised by; None where pixels in 0..1 are left so.
+
+    Args:
+        config: The settings of a run.
+        name: The data set's name, or a path.
+        train: Its training part.
+
+    Raises:
+        UsageError: If values are asked for that nobody published.
+        DataError: If a channel has one value throughout.
+    """
+    if config.normalisation == "none":
+        return None
+    if config.normalisation == "fitted":
+        mean, std = statistics(train)
+        return Normalisation(mean=mean, std=std)
+    known = {dataset.name: dataset for dataset in DATASETS if dataset.mean}
+    if name not in known or len(known[name].mean) != train.channels:
+        raise UsageError(
+            f"`normalisation` must be none or fitted for {name} in {train.channels} channels "
+            f"(values are published for {', '.join(known)}); got 'published'."
+        )
+    return Normalisation(mean=known[name].mean, std=known[name].std)
+
+
+def described(normalisation: Normalisation | None) -> dict[str, object]:
+    """A normalisation as a run records it."""
+    one = normalisation or UNNORMALISED
+    return {"mean": list(one.mean), "std": list(one.std), "scale": "pixels in 0..1"}
 
 
 def check_classes(name: str, dataset: str, images: Images) -> None:
@@ -137,11 +171,15 @@ class Learner:
             "attention": self._attention(),
         }
         if train_loss is not None:
-            record["train_loss"] = train_loss
+            record |= {"train_loss": train_loss, "lr": self.trainer.lr}
         for name, images in self.evaluate_on.items():
             with isolated_rng(name, self.trainer.seed, epochs, step or 0):
-                score = evaluate(self.trainer.model, images)
+                score = evaluate(
+                    self.trainer.model, images, normalisation=self.trainer.normalisation
+                )
             record |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+            if score.top5 is not None:
+                record[f"{name}_top5_accuracy"] = score.top5
             if name == "test" and (step is None or epochs == step == 0):
                 record[RIGHT] = pack_bits(score.right.numpy())
         return record

@@ -23,6 +23,10 @@ SECONDS = 10.0
 """No further step is begun after this time."""
 
 
+SHORTEST = 0.5
+"""A time below it, in seconds, is not told."""
+
+
 class _EnoughError(BaseException):
     """The steps are timed: nothing catches it but what asked for it."""
 
@@ -106,6 +110,16 @@ def makespan(begun: Iterable[float], waiting: Iterable[float], size: int) -> flo
     return max(free, default=0.0)
 
 
+def about(seconds: float) -> str:
+    """An estimate of a time.
+
+    Examples:
+        >>> about(0.2), about(41)
+        ('less than 1 s', 'about 41 s')
+    """
+    return duration(seconds) if seconds < SHORTEST else f"about {duration(seconds)}"
+
+
 def duration(seconds: float) -> str:
     """A time as a reader wants it: two figures are enough.
 
@@ -113,7 +127,7 @@ def duration(seconds: float) -> str:
         >>> [duration(s) for s in (0.2, 41, 100, 725, 12_000, 200_000)]
         ['less than 1 s', '41 s', '2 min', '12 min', '3 h 20 min', '2 days 8 h']
     """
-    if seconds < 0.5:
+    if seconds < SHORTEST:
         return "less than 1 s"
     if seconds < 99.5:
         return f"{seconds:.0f} s"

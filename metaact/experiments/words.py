@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metaact.settings import Setting, defaults, in_words
+from metaact.settings import Setting, defaults, in_words, is_divided
 
 from .experiment import Experiment
 
@@ -58,8 +58,10 @@ def headline(experiment: Experiment, settings: Settings, *, at: int | None = Non
     for name, one in experiment.settings.items():
         if one.role not in ("data", "training") or one.path:
             continue
-        if at is not None and one.contains:
+        if at is not None and one.contains and is_divided(experiment.settings, settings):
             found.append(one.in_words(at))
+        elif at is not None and one.contains and name in settings:
+            found.append(f"{one.in_words(settings[name])} read after {at}")
         elif name in settings and (one.always or (name in odd and not _is_unusual(one))):
             found.append(one.in_words(settings[name]))
     return ", ".join(found)
@@ -76,7 +78,8 @@ def title(experiment: Experiment, settings: Settings, *, at: int | None = None) 
     The arm is named where it is among the settings: where another setting is asked about.
     """
     what = "On" if experiment.baseline(settings) else experiment.title
-    of = " ".join(part for part in (what, data_of(experiment, settings)) if part)
+    data = data_of(experiment, settings)
+    of = f"{what} {data}" if data else what.removesuffix(" on")
     arms = [name for name, one in experiment.settings.items() if one.role == "arm"]
     held = "".join(f", {settings[name]}" for name in arms if name in settings)
     return f"{of}: {headline(experiment, settings, at=at)}{held}"

@@ -15,11 +15,13 @@ import queue
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from metaact.errors import named_reason, one_line_warnings
 from metaact.runs import Run
 
 from . import loop
@@ -114,6 +116,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     orders = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # what a user's code prints is no reply
+    warnings.showwarning = one_line_warnings(lambda line: sys.stderr.write(f"{line}\n"))
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     recipe: Recipe = pickle.load(orders)
@@ -159,7 +162,7 @@ class _Worker:
             jobs = self._jobs(order)
         except Exception as error:  # the data are gone, or a user's module cannot be imported
             logger.debug("while preparing the data", exc_info=True)
-            reason = f"{type(error).__name__}: {error} (while a worker prepared the data)"
+            reason = f"{named_reason(error)} (while a worker prepared the data)"
             ended = [
                 Ended(identity=item.run.identity, state="failed", reason=reason)
                 for item in order.items

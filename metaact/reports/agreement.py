@@ -191,13 +191,17 @@ def _agreement(
 
 def render(found: TableReport) -> str:
     """The comparison as a plain-text table."""
-    names = ["column", "activation", "seeds", "ours", "paper", "difference", "inside"]
+    names, notes = ["column", "activation", "seeds", "ours"], []
+    if any(cell.held_out for cell in found.cells):
+        names.append("held out")
+    if found.compared:
+        names += ["paper", "difference", "inside"]
+        notes.append(
+            f"Inside: whether the paper's figure lies in our interval: {found.inside} of "
+            f"{len(found.compared)} cells."
+        )
     names += ["5 new runs of ours"] if found.judged else []
-    notes = [
-        f"Inside: whether the paper's figure lies in our interval: {found.inside} of "
-        f"{len(found.compared)} cells."
-    ]
-    if any(len(cell.by_seed) == 1 and cell.agreement for cell in found.cells):
+    if any(len(cell.by_seed) == 1 for cell in found.cells):
         notes.append(
             "With one seed an interval does not include the spread between runs: --seeds 3 or more."
         )
@@ -212,7 +216,7 @@ def render(found: TableReport) -> str:
     return render_table(
         [Column(name) for name in names],
         [_cells(cell) for cell in found.cells],
-        title=f"Table {found.number}: {found.caption} (paper), in %",
+        title=found.heading or f"Table {found.number}: {found.caption} (paper), in %",
         footnotes=[*notes, *found.notes],
     )
 
@@ -229,6 +233,7 @@ def _cells(cell: Cell) -> dict[str, str]:
         "activation": cell.activation,
         "seeds": str(cell.asked),
         "ours": ours,
+        "held out": str(cell.held_out) if cell.held_out else "",
     }
     if cell.agreement:
         found = cell.agreement

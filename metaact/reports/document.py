@@ -324,10 +324,12 @@ class Sensitivity:
     Attributes:
         rate: Name of the rate.
         lines: Points of each arm, by value, at the best value of every other rate.
+        note: How that was chosen, a sentence; "" where no other rate varies.
     """
 
     rate: str
     lines: dict[str, list[Point]]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -464,6 +466,8 @@ class Cell:
         diverged: Seeds whose run diverged before.
         interval: Ours with its interval; None if no seed has the figure.
         agreement: The comparison; None where the paper has no such cell or we have no figure.
+        held_out: Ours at an epoch that the test part did not choose, where the figure is of the
+            best epoch on the test part; None for others.
     """
 
     activation: str
@@ -473,6 +477,7 @@ class Cell:
     diverged: int
     interval: Interval | None
     agreement: Agreement | None
+    held_out: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -484,12 +489,14 @@ class TableReport:
         caption: What it shows.
         cells: Ours beside the paper's.
         notes: What a reader must know.
+        heading: What is written above it; "" is its number and caption.
     """
 
     number: int
     caption: str
     cells: list[Cell]
     notes: list[str]
+    heading: str = ""
 
     @property
     def compared(self) -> list[Agreement]:

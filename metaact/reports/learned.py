@@ -60,7 +60,8 @@ def at_one_rate(study: Study) -> dict[str, str]:
     """Name of the arm of each activation at one shared rate.
 
     Of several the one at which most arms are, fewest seeds failed, and the mean validation
-    score over all arms is best.
+    score over all arms is best. The seeds that choose it are compared at it, too: what that does
+    to verdicts, next to nothing, and to means is measured in docs/statistics.md.
     """
     by_rate: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arms:
@@ -133,6 +134,7 @@ def _learned(
     """The question's part of the document, from the comparison of each part."""
     first = asked["total" if "total" in asked else "learning"][0]
     second = asked["total"][1] if "total" in asked else None
+    rates = {tuple(arm.rates.items()) for arm in study.arms}
     return Learned(
         first=first,
         second=second,
@@ -140,9 +142,17 @@ def _learned(
         parts=[
             Part(name=name, sentence=_sentence(name, c), difference=c) for name, c in found.items()
         ],
-        answer=_on_seeds(study, asked, seeds, among) + _answer(first, second, found),
+        answer=_on_seeds(study, asked, seeds, among)
+        + _answer(first, second, found)
+        + (_CHOSEN if among is None and len(rates) > 1 else ""),
         parameters=curves.parameters(study.arm(first)),
     )
+
+
+_CHOSEN = (
+    " The shared rate is the one at which all arms together do best on validation; means at it may "
+    "flatter the arm whose seeds differ most."
+)
 
 
 def why_not(study: Study, names: Mapping[str, str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The paper's figures 2, 3, 7 and 8 from our runs, with the paper's numbers in.
+"""The paper's figures 2, 3, 4, 7 and 8 from our runs, with the paper's numbers in.
 
 The paper's curves are pictures; what it states in numbers are the points after the first epoch
 (table 1) and the best of 20 epochs (table 6). They are drawn as rings beside our curves.
@@ -6,14 +6,14 @@ The paper's curves are pictures; what it states in numbers are the points after 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from metaact import analysis, paper
 from metaact.analysis import CurvePanel
-from metaact.experiments.paper.figures import FIGURE_2_START, PaperFigure
+from metaact.experiments.paper.figures import FIGURE_2_START, Panel, PaperFigure
 from metaact.settings import counted
 
 from . import pictures
@@ -36,35 +36,36 @@ def draw(figure: PaperFigure, document: Document, folder: Path) -> list[Path]:
     if figure.number == 2:
         return _draw_grid(document, stem)
     panels = []
-    for optimizer, lr in figure.panels:
-        arms = _arms(document, optimizer, lr)
-        title = f"{optimizer}, lr {lr:g}"
+    for panel in figure.panels:
+        arms = _arms(document, panel)
+        points = {arm.value: _points(figure, panel, arm) for arm in arms}
         if figure.number in (7, 8):
-            panels.append(_panel(arms, "train_loss", f"training loss, {title}", optimizer))
-        panels.append(_panel(arms, "test_accuracy", f"test accuracy, {title}", optimizer))
-    drawn = analysis.curve_panels(
-        panels,
-        xlabel="epoch",
-        title=f"Figure {figure.number}, ours; rings: the paper's tables 1 and 6",
-    )
+            panels.append(_drawn(arms, "train_loss", f"training loss, {panel.title}"))
+        title = f"test accuracy, {panel.title}"
+        panels.append(_drawn(arms, "test_accuracy", title, points=points))
+    drawn = analysis.curve_panels(panels, xlabel="epoch", title=figure.heading)
     return [] if drawn is None else analysis.save_figure(drawn, stem)
 
 
-def _arms(document: Document, optimizer: str, lr: float) -> list[ArmReport]:
+def _arms(document: Document, panel: Panel) -> list[ArmReport]:
     return [
         arm
         for study in document.studies
         for arm in study.arms
-        if study.settings["optimizer"] == optimizer and arm.rates["lr"] == lr
+        if study.settings[panel.setting] == panel.value and arm.rates["lr"] == panel.lr
     ]
 
 
-def _panel(
-    arms: Sequence[ArmReport], name: str, title: str, optimizer: str, *, rings: bool = True
+def _drawn(
+    arms: Sequence[ArmReport],
+    name: str,
+    title: str,
+    *,
+    points: Mapping[str, list[tuple[float, float]]] | None = None,
 ) -> CurvePanel:
     percent = name == "test_accuracy"
     curves = {arm.value: _whole(arm.curves[name]) for arm in arms if name in arm.curves}
-    marks = {arm.value: _published(arm, optimizer) for arm in arms if percent and rings}
+    marks = dict(points or {})
     lost = [
         f"{arm.value} {counted('seed')(len(arm.failed))} diverged" for arm in arms if arm.failed
     ]
@@ -85,9 +86,12 @@ def _whole(curve: Curve) -> analysis.Curve:
     return x[kept], mean, part(curve.low), part(curve.high)
 
 
-def _published(arm: ArmReport, optimizer: str) -> list[tuple[float, float]]:
+def _points(figure: PaperFigure, panel: Panel, arm: ArmReport) -> list[tuple[float, float]]:
     """The paper's points of an arm: epoch and accuracy."""
-    column = paper.column(optimizer, arm.rates["lr"])
+    if figure.beside is not None:
+        top = figure.beside.published(panel.value, row(arm.value), "top1")
+        return [] if top is None else [(float(figure.epochs), top / 100)]
+    column = paper.column(panel.value, arm.rates["lr"])
     last = max((x for curve in arm.curves.values() for x in curve.x), default=0)
     points = []
     for number, epoch in ((1, 1), (6, paper.CONVERGENCE.epochs)):
@@ -102,7 +106,7 @@ def _draw_grid(document: Document, stem: Path) -> list[Path]:
     if not document.studies:
         return []
     study = document.studies[0]
-    panel = _panel(study.arms, "test_accuracy", "(a) test accuracy", "sgd", rings=False)
+    panel = _drawn(study.arms, "test_accuracy", "(a) test accuracy")
     drawn = analysis.curve_panels(
         [panel], xlabel="epoch", title="Figure 2a, ours: start values of α and β"
     )

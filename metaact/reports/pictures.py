@@ -5,6 +5,7 @@ The verbs write them as files, the page shows them: both draw them here, from th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,8 @@ def file_stem(study: StudyReport) -> str:
     known = find(study.experiment).settings
     data = [str(study.settings[n]) for n, s in known.items() if s.path and n in study.settings]
     runs = sorted(Path(run).name for arm in study.arms for run in arm.runs)
-    words = "-".join([study.experiment, *(Path(name).stem for name in data)])
-    return f"{analysis.file_name(words)}-{analysis.short_hash(runs)}"
+    words = [study.experiment, *(analysis.file_name(Path(name).stem) for name in data)]
+    return f"{analysis.file_name('-'.join(words))}-{analysis.short_hash(runs)}"
 
 
 def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:
@@ -176,9 +177,21 @@ def _band(curves: Mapping[str, Curve], level: float) -> str:
     if all(curve.low is None for curve in curves.values()):
         return "No band: one seed an arm."
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return (
+    said = (
         f"Bands are {100 * level:g} % intervals of the mean over {count} training seeds; a point "
         "at which a seed has no value is left out."
+    )
+    if any(_agrees(curve) for curve in curves.values()):
+        said += " Where all seeds agree a band has no width: it assumes that others do, too."
+    return said
+
+
+def _agrees(curve: Curve) -> bool:
+    """Whether several seeds have just the same value at a point."""
+    ends = zip(curve.low or (), curve.high or (), strict=True)
+    return any(
+        low is not None and high is not None and math.isclose(low, high, abs_tol=1e-12)
+        for low, high in ends
     )
 
 
@@ -260,7 +273,7 @@ def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         label=f"Test {study.measure.name} against {rate}, one line for each of "
         f"{', '.join(found.lines)}.",
         caption=f"{study.measure.name.capitalize()} against {rate}. {_over(study)} A gap is a rate "
-        f"without a figure.{gone}",
+        f"without a figure.{gone}{f' {found.note}' if found.note else ''}",
     )
 
 
@@ -303,7 +316,7 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         f"{100 * found.level:g} %) are not told apart by their ranks. Ranks ignore by how much an "
         "arm is better: this is another, weaker question than that of the verdicts, and no verdict "
         "rests on it. "
-        f"Friedman's test: {p_text(found.p_value, 1 - found.level)}.{groups}",
+        f"Friedman's test over the same: {p_text(found.p_value, 1 - found.level)}.{groups}",
     )
 
 

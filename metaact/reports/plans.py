@@ -6,11 +6,14 @@ before the first run shows every later reader whether the number was fixed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from metaact.errors import RunError
 from metaact.experiments.evidence import Study
 from metaact.experiments.plans import Plan, plan_path, read_plan, seeds_of_arms
+from metaact.experiments.table import find
 from metaact.settings import counted
 
 from .document import Document, PlanReport
@@ -23,15 +26,14 @@ def report(study: Study) -> PlanReport | None:
     found = _plan(study)
     if found is None:
         return None
-    counts = seeds_of_arms(found, study.experiment, by=study.by)
-    there = min(counts), max(counts)
+    arms = seeds_of_arms(found, study.experiment, by=study.by)
+    there = min(n for _, n in arms), max(n for _, n in arms)
     looks = [(look.seeds, look.when) for look in found.looks]
+    state = KEPT
     if there[1] > found.seeds:
         state = NOT_KEPT
-    elif found.kept:
-        state = KEPT
-    else:
-        state = EARLY if looks or there[0] < found.seeds else KEPT
+    elif looks or _lacking(found, arms):
+        state = EARLY
     return PlanReport(
         file=str(found.path),
         seeds=found.seeds,
@@ -51,15 +53,24 @@ def _plan(study: Study) -> Plan | None:
     return next((plan for path in paths if (plan := read_plan(path)) is not None), None)
 
 
+def _lacking(plan: Plan, arms: Sequence[tuple[Mapping[str, Any], int]]) -> bool:
+    """Whether an arm for which the plan was not kept before has fewer seeds than were planned."""
+    return any(n < plan.seeds for arm, n in arms if arm not in plan.kept_arms)
+
+
 def _sentence(plan: Plan, there: tuple[int, int], state: str) -> str:
     said = f"Planned before the first run ({plan.made}): {plan.seeds} seeds an arm"
+    lacking = there[0] < plan.seeds
     if state == NOT_KEPT:
         return f"{said}. Not kept: an arm has {there[1]}."
+    if state == KEPT and lacking:
+        return f"{said}. Kept: every arm had them ({plan.kept}); by now an arm has {there[0]}."
     if state == KEPT:
         return f"{said}. Kept: every arm has them, and no report was made before."
+    said += f". Kept for the arms of {plan.kept}" if plan.kept else ""
     earlier = [f"{counted('seed')(look.seeds)} ({look.when})" for look in plan.looks]
     seen = f" at {', '.join(earlier)}" if earlier else ""
-    if there[0] < plan.seeds:
+    if lacking:
         now = f"now, with {there[0]} of an arm"
         return f"{said}. Looked at early:{seen}{' and ' if seen else ' '}{now}."
     return f"{said}. Looked at early:{seen}; every arm has them by now."
@@ -72,13 +83,14 @@ def note_looks(document: Document) -> list[str]:
         A line for each report that could not be recorded.
     """
     lines = []
-    for found in (study.plan for study in document.studies if study.plan):
+    for study, found in ((study, study.plan) for study in document.studies if study.plan):
         kept = read_plan(Path(found.file))
         if kept is None or found.state == NOT_KEPT:
             continue
         full = found.there[0] >= kept.seeds
         if found.state == KEPT:
-            noted = kept.seen_kept()
+            arms = seeds_of_arms(kept, find(study.experiment), by=study.by)
+            noted = kept.seen_kept(arm for arm, n in arms if n == kept.seeds)
         else:
             noted = kept if full else kept.looked_at(found.there[0])
         if noted == kept:

@@ -35,6 +35,7 @@ def document(entry: Entry, *, dependents: Sequence[Entry] = ()) -> dict[str, Any
         "environment": environment(entry),
         "official": official(environment(entry)),
         "last": entry.last,
+        "seal": _seal(entry),
         "files": {path.name: path.lstat().st_size for path in sorted(entry.directory.iterdir())},
         "dependents": [str(one.directory) for one in dependents],
         "command": command(entry),
@@ -45,6 +46,11 @@ def command(entry: Entry) -> str | None:
     """The command line that makes a run; None where none is recorded (version 0.1.0)."""
     recorded = None if entry.run is None else entry.run.about.get("command")
     return merged([recorded])[0] if recorded else None
+
+
+def _seal(entry: Entry) -> str | None:
+    """What the run is sealed by; None before its end, or where it cannot be read."""
+    return None if entry.run is None or entry.result is None else entry.run.seal
 
 
 def settings(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,6 +92,12 @@ def page(entry: Entry, *, dependents: Sequence[Entry] = ()) -> str:
     lines = [_sentence(entry), ""]
     lines += _row("directory", str(entry.directory))
     lines += _row("status", _status(entry))
+    if found["seal"] == "lengths":
+        lines += _row(
+            "seal",
+            "of an earlier version: it holds the lengths of the records, not their hashes; an edit "
+            "of equal length would not be noticed",
+        )
     lines += _row("changed", moment(entry.changed))
     if dependents:
         lines += _row("needed by", f"runs in this store: {len(dependents)}")
@@ -169,7 +181,7 @@ def _data(found: Mapping[str, Any]) -> str:
     words = {True: "official", False: "NOT official", None: ""}[found["official"]]
     data = found["environment"].get("data")
     parts = [p for p in data.values() if isinstance(p, dict)] if isinstance(data, dict) else []
-    notes = dict.fromkeys(str(p["note"]) for p in parts if p.get("note"))
+    notes = dict.fromkeys(str(p[key]) for p in parts for key in ("note", "form") if p.get(key))
     hashes = [
         f"{name.removesuffix('_sha256')} {value[:8]}"
         for name, value in found["config"].items()

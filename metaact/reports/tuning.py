@@ -101,12 +101,15 @@ def _who_chose(choosing: Sequence[int], scoring: Sequence[int]) -> str:
             "The one seed chose the rates and is scored at them: the best of several flatters. "
             "With two seeds or more, some choose and others score."
         )
-    names = ["seed " if len(seeds) == 1 else "seeds " for seeds in (choosing, scoring)]
     return (
-        f"The rates were chosen by {names[0]}{spans(choosing)} and are scored on "
-        f"{names[1]}{spans(scoring)}: a network that is good by luck in both would flatter. Of "
-        f"seeds that are added a third chooses; only the others are {SCORING}."
+        f"The rates were chosen by {_seeds(choosing)} and are scored on {_seeds(scoring)}: a "
+        "network that is good by luck in both would flatter. Of seeds that are added a third "
+        f"chooses; only the others are {SCORING}."
     )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {spans(seeds)}"
 
 
 def _in_scoring_seeds(found: Comparison) -> Comparison:
@@ -138,23 +141,37 @@ def _seeds_at_every_rate(study: Study) -> dict[str, set[int]]:
 def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sensitivity | None:
     """Score against the rate that varies most, one line an arm.
 
-    Where two rates vary, each point is at the value of the other that did best on validation.
+    Where two rates vary, each point is at the value of the other that did best on validation among
+    the seeds that choose, and its score is of those that do not.
     """
+    choosing, scoring = _divided(study, _seeds_at_every_rate(study))
     names = list(study.arms[0].rates)
     values = {name: {arm.rates.get(name) for arm in study.arms} for name in names}
     name = max(names, key=lambda n: len(values[n]), default=None)
     if name is None or len(values[name]) < 2:
         return None
     lines: dict[str, list[Point]] = {}
+    chosen = False
     for value in dict.fromkeys(arm.value for arm in study.arms):
         mine = [arm for arm in study.arms if arm.value == value]
         lines[value] = []
         for rate in sorted({arm.rates[name] for arm in mine}):
             here = [arm for arm in mine if arm.rates[name] == rate]
-            arm = max(here, key=lambda a: _height(a, study.measure.sign))
+            if len(here) > 1:
+                chosen = True
+                best = max(here, key=lambda a: _height(_on_seeds(a, choosing), study.measure.sign))
+                here = [_on_seeds(best, scoring)]
+            (arm,) = here
             point = Point(rate=rate, score=interval(arm), failed=len(arm.failed))
             lines[value].append(point)
-    return Sensitivity(rate=name, lines=lines)
+    return Sensitivity(rate=name, lines=lines, note=_at_best(choosing, scoring) if chosen else "")
+
+
+def _at_best(choosing: Sequence[int], scoring: Sequence[int]) -> str:
+    return (
+        "Where another rate varies, too, a score is at the value of it that did best on validation "
+        f"(chosen by {_seeds(choosing)}, scored on {_seeds(scoring)})."
+    )
 
 
 def _height(arm: Arm, sign: int) -> float:

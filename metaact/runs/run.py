@@ -169,6 +169,21 @@ class Run:
                 raise damaged(self.directory / name, "it was changed after the end of the run")
         return result
 
+    @property
+    def seal(self) -> str | None:
+        """What the seal of a result holds of each record; None where there is no result.
+
+        "hashes", or "lengths" where an earlier version wrote it: an edit of equal length is not
+        noticed.
+
+        Raises:
+            RunError: If the result cannot be read.
+        """
+        path = self.directory / RESULT
+        if not path.exists():
+            return None
+        return "hashes" if "files" in (read_document(path).get(SEAL) or {}) else "lengths"
+
     def environment(self) -> dict[str, Any]:
         """What `start` was given.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from metaact.errors import RunError, UsageError
+from metaact.errors import UNREADABLE, RunError, UsageError, reason_of
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What strict JSON can hold: no NaN, no infinity, no other type."""
@@ -100,11 +100,11 @@ def read_document(path: Path) -> dict[str, Any]:
         RunError: If it is missing, unreadable or anything else.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_constant=_no_number, parse_float=_finite)
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, str(error)) from error
+    except UNREADABLE as error:
+        raise damaged(path, reason_of(error)) from error
     if not isinstance(value, dict):
         raise damaged(path, "it does not hold a JSON object")
     return value
@@ -139,17 +139,29 @@ def read_lines(path: Path, *, unfinished: bool) -> list[dict[str, Any]]:
 def _all_at_once(lines: list[bytes]) -> list[Any] | None:
     """The lines' values by one call of the parser, several times faster; None if they have none."""
     try:
-        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
-    except (ValueError, RecursionError):
+        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=_no_number)
+    except UNREADABLE:
         return None
     return values if len(values) == len(lines) else None
 
 
 def _record(path: Path, number: int, text: bytes) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, f"line {number}: {error}") from error
+        return json.loads(text, parse_constant=_no_number)
+    except UNREADABLE as error:
+        raise damaged(path, f"line {number}: {reason_of(error)}") from error
+
+
+def _no_number(name: str) -> None:
+    """Refuse what Python's parser takes beyond JSON."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """Refuse a number that is too large to be one here."""
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def unreadable(path: Path, error: OSError) -> RunError:

@@ -3,6 +3,7 @@ from ._images import Provenance as Provenance
 from .builtin.digits import printed_digits as printed_digits
 from .builtin.digits import street_digits as street_digits
 from .builtin.glyphs import glyphs as glyphs
+from .forms.pipeline import Pipeline as Pipeline
 from .sampling.episodes import Episodes as Episodes
 from .sampling.episodes import episodes as episodes
 from .sampling.frozen_episodes import FrozenEpisodes as FrozenEpisodes
@@ -14,6 +15,7 @@ from .sampling.tasksets import to_taskset as to_taskset
 from .sources.catalogue import DATASETS as DATASETS
 from .sources.catalogue import Dataset as Dataset
 from .sources.catalogue import find_dataset as find_dataset
+from .sources.datasets import from_dataset as from_dataset
 from .sources.folders import read_folder as read_folder
 from .sources.folders import read_images as read_images
 from .sources.loading import is_here as is_here
@@ -24,6 +26,7 @@ from .sources.roots import data_root as data_root
 from .splits.by_name import check_shares_classes as check_shares_classes
 from .splits.by_name import is_path as is_path
 from .splits.by_name import split as split
+from .splits.carving import thinned as thinned
 from .splits.duplicates import shared_images as shared_images
 from .splits.omniglot import with_rotations as with_rotations
 from .splits.split import Split as Split
@@ -31,7 +34,6 @@ from .transfer.matching import match as match
 from .transfer.pairs import Domain as Domain
 from .transfer.pairs import TransferPair as TransferPair
 from .transfer.pairs import pair as pair
-from .transfer.pipeline import Pipeline as Pipeline
 
 __all__ = [
     "DATASETS",
@@ -49,6 +51,7 @@ __all__ = [
     "data_root",
     "episodes",
     "find_dataset",
+    "from_dataset",
     "from_taskset",
     "frozen",
     "glyphs",
@@ -65,6 +68,7 @@ __all__ = [
     "split",
     "statistics",
     "street_digits",
+    "thinned",
     "to_taskset",
     "with_rotations",
     "write_pack",

@@ -18,14 +18,17 @@ class Provenance:
     Attributes:
         dataset: Name of the data set.
         split: Which published part of it ("train", "background", ...).
-        official: Whether these are the published files, pixel for pixel.
+        official: Whether these are the published files, pixel for pixel but for `form`.
         note: What a reader of a result must know ("greyscale, cut from test pictures").
+        form: What was done here to their size and channels ("cropped from 32x32 to 28x28, made
+            grey"); "" if nothing was.
     """
 
     dataset: str
     split: str
     official: bool
     note: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,7 +37,8 @@ class Images:
 
     Attributes:
         pixels: uint8 [images, channels, height, width], contiguous.
-        labels: int64 [images] in 0..classes-1; every class has at least one image.
+        labels: int64 [images] in 0..classes-1. A class may be `absent` only from a part that is
+            tested or chosen on, by whom it is checked: `Split`.
         class_names: One readable, unique name per class.
         class_groups: One group name (alphabet, script) per class, or ().
         files: Where each image was read, for messages, or ().
@@ -61,12 +65,12 @@ class Images:
                 f"`labels` must be int64 [{len(self.pixels)}] (one per image); "
                 f"got {self.labels.dtype} {list(self.labels.shape)}."
             )
-        present = torch.unique(self.labels).tolist()
-        if present != list(range(len(self.class_names))):
+        found = self.labels
+        if not len(found) or int(found.min()) < 0 or int(found.max()) >= len(self.class_names):
+            seen = f"{int(found.min())} to {int(found.max())}" if len(found) else "none"
             raise DataError(
-                f"`labels` must take every value in 0..{len(self.class_names) - 1} "
-                f"({len(self.class_names)} class names); got {len(present)} distinct values "
-                f"from {min(present, default=None)} to {max(present, default=None)}."
+                f"`labels` must lie in 0..{len(self.class_names) - 1} ({len(self.class_names)} "
+                f"class names), at least one; got {seen}."
             )
         if len(set(self.class_names)) != len(self.class_names):
             raise DataError("`class_names` must be unique; got duplicates.")
@@ -94,6 +98,12 @@ class Images:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the classes of which there is no image."""
+        sizes = torch.bincount(self.labels, minlength=self.classes).tolist()
+        return tuple(n for n, size in zip(self.class_names, sizes, strict=True) if not size)
 
     @property
     def channels(self) -> int:
@@ -131,6 +141,10 @@ class Images:
             class_groups=tuple(self.class_groups[c] for c in classes) if self.class_groups else (),
             files=tuple(self.files[i] for i in indices.tolist()) if self.files else (),
         )
+
+    def present(self) -> Images:
+        """The same images without `absent` classes, labels closed up."""
+        return self.take(torch.arange(len(self))) if self.absent else self
 
     def take_classes(self, classes: list[int]) -> Images:
         """All images of the given classes, labels renumbered in ascending class order."""

@@ -147,6 +147,9 @@ def test_elsa_keeps_the_initialisation_of_a_control() -> None:
         ("apl(a=0.2)", "numbers like the start values"),
         ("celu(alpha=0)", "numbers like the start values"),
         ("softplus(beta=0)", "not finite"),
+        (f"arelu(alpha={10**400})", "finite"),
+        (f"arelu(alpha={'(' * 5000}1{')' * 5000})", "brackets hold|numbers"),
+        (f"arelu(alpha={'-' * 5000}1)", "brackets hold|numbers"),
     ],
 )
 def test_bad_specs_are_refused_in_one_line(spec: str, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 import torch
@@ -198,3 +199,176 @@ def test_the_network_itself_is_what_is_left_out(seeded: Callable) -> None:
         Stateless(model)({"head.weight": weight}, images), model.head.bias.expand(2, 3)
     )
     assert float(model.head.weight.detach().abs().sum()) > 0
+
+
+class _ByList(_Once):
+    """The same, with the layers reached by a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [self.linear, self.act, self.linear, self.act, self.head]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class _ByClosure(_Once):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = lambda x: self.act(self.linear(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(self.body(x)))
+
+
+class _ByMethod(_Once):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.linear.forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.act(self.linear(self.act(self.first(x)))))
+
+
+class _ByHook(_Once):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear.register_forward_hook(lambda module, images, output: self.act(output))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.linear(self.linear(x)))
+
+
+class _Unlike(nn.Linear):
+    """Made otherwise than by its parent's arguments, so that learn2learn cannot clone it."""
+
+    def __new__(cls, sizes: tuple[int, int]) -> _Unlike:
+        return super().__new__(cls)
+
+    def __init__(self, sizes: tuple[int, int]) -> None:
+        super().__init__(*sizes)
+
+
+class _NotClonable(_Once):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = _Unlike((6, 6))
+
+
+def _compiled() -> nn.Module:
+    return torch.compile(_Once(), backend="eager")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("build", [_ByList, _ByClosure, _ByMethod, _ByHook, _NotClonable])
+def test_learn2learn_refuses_what_its_clones_would_share(
+    build: type[nn.Module],
+    episodes: Callable,
+    gradient: Callable,
+    seeded: Callable,
+    learn2learn: ModuleType,
+) -> None:
+    """The other engines compute it rightly: as the network with its layers as attributes."""
+    reference, model = seeded(_Once), seeded(build)
+    model.load_state_dict(reference.state_dict())
+    batch = episodes(shape=(6,))
+    maml = MAML(model, inner_lr=0.3, inner_steps=2, engine="learn2learn")
+    with pytest.raises(UsageError, match="'vectorised' or 'loop' for _"):
+        maml.evaluate(batch)
+    _, wanted = gradient(MAML(reference, inner_lr=0.3, inner_steps=2, engine="learn2learn"), batch)
+    for engine in ("vectorised", "loop"):
+        _, slopes = gradient(MAML(model, inner_lr=0.3, inner_steps=2, engine=engine), batch)
+        torch.testing.assert_close(slopes, wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_learn2learn_cannot_clone_a_compiled_network(
+    episodes: Callable, seeded: Callable, learn2learn: ModuleType
+) -> None:
+    maml = MAML(seeded(_compiled), inner_lr=0.3, inner_steps=1, engine="learn2learn")
+    with pytest.raises(UsageError, match="cannot clone this one: RecursionError"):
+        maml.evaluate(episodes(shape=(6,)))
+
+
+class _OfTensors(nn.Module):
+    """A layer by its parameters, which are read from `held`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+        self.held = [self.linear.weight, self.linear.bias]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, *self.held)
+
+
+class _Kept(_OfTensors):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.kept:
+            self.kept += [2 * self.linear.weight, 2 * self.linear.bias]
+        return functional.linear(x, *self.kept)
+
+
+class _Fixed(_OfTensors):
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, *self.linear.parameters()) + self.held[1].detach()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("build", [_OfTensors, _Kept, _Fixed])
+def test_parameters_read_past_their_modules_are_refused(
+    build: type[nn.Module], engine: str, episodes: Callable, seeded: Callable
+) -> None:
+    maml = MAML(seeded(build), inner_lr=0.1, inner_steps=1, engine=engine)
+    with pytest.raises(UsageError, match=r"it read `linear\.\w+` from elsewhere"):
+        maml.evaluate(episodes(shape=(6,)))
+    frozen = seeded(build)
+    frozen.linear.requires_grad_(False)
+    both = nn.Sequential(frozen, seeded(lambda: nn.Linear(3, 3)))
+    assert MAML(both, inner_lr=0.1, inner_steps=1).evaluate(episodes(shape=(6,))).loss.isfinite()
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_recurrent_layers_read_the_stand_ins(kind: type[nn.RNNBase], seeded: Callable) -> None:
+    model = seeded(lambda: kind(2, 3, batch_first=True))
+    zeros = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+
+    class Output(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(x)[0]
+
+    images = torch.ones(1, 4, 2, dtype=torch.float64)
+    values = {f"body.{name}": value for name, value in zeros.items()}
+    assert not Stateless(Output())(values, images).any()
+    assert Output()(images).any()
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+@pytest.mark.parametrize("build", [_ByList, _ByMethod, _ByClosure, _ByHook])
+def test_a_network_that_adapted_computes_with_what_it_adapted_to(
+    build: type[nn.Module], differentiable: bool, episodes: Callable, seeded: Callable
+) -> None:
+    """A copy of a closure would compute with the model itself, and is refused."""
+    reference, model = seeded(_Once), seeded(build)
+    model.load_state_dict(reference.state_dict())
+    batch = episodes(shape=(6,))
+    made = []
+    for one in (reference, model):
+        maml = MAML(one, inner_lr=0.3, inner_steps=2)
+        if one is model and build in (_ByClosure, _ByHook):
+            with pytest.raises(UsageError, match=r"a copy reads the model's own `\w+\.\w+`"):
+                maml.adapt(batch.support[0], batch.support_labels[0], differentiable=differentiable)
+            return
+        made.append(
+            maml.adapt(batch.support[0], batch.support_labels[0], differentiable=differentiable)
+        )
+    torch.testing.assert_close(made[1](batch.query[0]), made[0](batch.query[0]))
+    assert not torch.equal(made[1](batch.query[0]), model(batch.query[0]))

@@ -3,7 +3,7 @@ more often than they claim: the simulations of benchmarks/calibration.py with fe
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import sys
 from pathlib import Path
@@ -12,24 +12,24 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from metaact.analysis import Comparison, compare_pair
+from metaact.analysis import Comparison, compare_pair, compare_pairs, estimate, family
+from metaact.analysis.variation import what_varies
 
 REPETITIONS = 1000
 STANDARD_ERRORS = 3.5  # of a simulated share: about one in ten runs of 230 cases would exceed 3.5
 
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
-    spec = importlib.util.spec_from_file_location("metaact_calibration_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-calibration = _benchmark()
+def _module(name: str) -> ModuleType:
+    """One of benchmarks/, imported as `python benchmarks/calibration.py` imports it."""
+    if str(BENCHMARKS) not in sys.path:
+        sys.path.insert(0, str(BENCHMARKS))
+    return importlib.import_module(name)
+
+
+calibration, simulations = _module("calibration"), _module("simulations")
 CASES = {f"{c.table.split('(')[0]}/{c.row}/{c.column}": c for c in calibration.cases()}
 BOUND = {name: case for name, case in CASES.items() if case.allowed != (0.0, 1.0)}
 
@@ -39,7 +39,8 @@ def _repetitions(case: object) -> int:
 
 
 @pytest.mark.parametrize("name", BOUND)
-def test_it_is_what_is_promised(name: str) -> None:
+def test_it_is_what_is_promised(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family, "DRAWS", 0)  # as the benchmark has it
     case = BOUND[name]
     low, high = case.allowed
     found = calibration.rate(case, REPETITIONS, seed=1)
@@ -59,7 +60,7 @@ def test_names_are_all_different() -> None:
 
 def test_bootstrap_is_too_narrow_for_few_seeds() -> None:
     """Why `estimate` refuses it there."""
-    simulate = calibration.seeds_alone(3, method="bca")
+    simulate = simulations.seeds_alone(3, method="bca")
     assert simulate(np.random.default_rng(0), 300).mean() < 0.85
 
 
@@ -69,7 +70,7 @@ def test_the_batch_is_the_public_function(shape: tuple[int, ...]) -> None:
     first = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5
     second = 0.5 + 0.1 * generator.standard_normal((60, *shape)) / 5 + 0.008
     called = [0 not in paired(a, b).interval for a, b in zip(first, second, strict=True)]
-    assert calibration.alarms(first - second).tolist() == called
+    assert simulations.alarms(first - second).tolist() == called
     assert 0 < sum(called) < 60
 
 
@@ -78,10 +79,38 @@ def test_differences_in_a_batch_are_those_of_the_public_function() -> None:
     first = (generator.random((12, 3, 50)) < generator.random((12, 3, 1))).astype(float)
     second = (generator.random((12, 3, 50)) < 0.95).astype(float)
     first[0] = second[0]
-    low, high = calibration.difference_bounds(first, second)
+    low, high = simulations.difference_bounds(first, second)
     for i in range(12):
         found = paired(first[i], second[i]).interval
         assert (low[i], high[i]) == pytest.approx((found.low, found.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("trials", [1, 25])
+def test_intervals_in_a_batch_are_those_of_the_public_function(trials: int) -> None:
+    generator = np.random.default_rng(4)
+    chance = generator.beta(9, 1, (12, 1, 40)) * np.ones((1, 3, 1))
+    arms = generator.binomial(trials, chance) / trials
+    arms[0] = arms[0, :1]  # seeds that agree in every unit
+    arms[1] = 1.0
+    arms[2] = arms[2][:, generator.permutation(40)][:1].repeat(3, 0)
+    low, high = simulations.both_bounds(arms, trials=trials)
+    for i, arm in enumerate(arms):
+        found = estimate(arm, unit="test episodes", trials_per_unit=trials)
+        assert (low[i], high[i]) == pytest.approx((found.low, found.high), abs=1e-9)
+
+
+def test_a_family_is_called_as_the_public_function_calls_it() -> None:
+    generator = np.random.default_rng(5)
+    for seeds in (3, 8):
+        arms = np.clip(0.7 + 0.02 * generator.standard_normal((8, 3, seeds, 20)), 0, 1)
+        arms[:4, 0] += 0.01
+        variation = what_varies((seeds, 20), unit="test episodes", over="both")
+        for one in arms:
+            pairs = [(one[0], one[2]), (one[1], one[2])]
+            cases = [(("a", "b"), first, second) for first, second in pairs]
+            found = compare_pairs(cases, unit="test episodes")
+            shown = any(c.verdict != "no difference shown" for c in found)
+            assert simulations.shown(pairs, variation) == shown
 
 
 def test_a_seed_gives_the_same_table_and_another_another() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,6 +16,7 @@ from metaact.analysis.family import (
     correlation_of_means,
     family,
     smallest_p,
+    strictest,
 )
 from metaact.analysis.variation import what_varies
 
@@ -118,7 +119,7 @@ def test_the_joint_level_is_that_of_the_normal_distribution() -> None:
     """Correlation 1/2 and known errors: the quantile of max |Z| by SciPy's integral."""
     correlation = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
     smallest = smallest_p(correlation, np.inf)
-    own = 1 - Family(size=3, method=JOINT, smallest=smallest).own_level(0.95)
+    own = 1 - Family(size=3, method=JOINT, smallest=(smallest,)).own_level(0.95)
     z = float(stats.norm.isf(own / 2))
     normal = stats.multivariate_normal(np.zeros(3), correlation, seed=np.random.default_rng(0))
     inside = normal.cdf(np.full(3, z), lower_limit=np.full(3, -z))
@@ -128,7 +129,7 @@ def test_the_joint_level_is_that_of_the_normal_distribution() -> None:
 
 def test_own_level_and_p_value_are_inverse() -> None:
     smallest = smallest_p(np.eye(4), 9)
-    found = Family(size=4, method=JOINT, smallest=smallest)
+    found = Family(size=4, method=JOINT, smallest=(smallest,))
     for level in (0.5, 0.8, 0.95, 0.99):
         assert found.p_value(1 - found.own_level(level)) == pytest.approx(1 - level, rel=1e-6)
     assert found.p_value(1e-30) <= 4e-30
@@ -136,13 +137,13 @@ def test_own_level_and_p_value_are_inverse() -> None:
 
 
 def test_independent_questions_are_nearly_bonferroni() -> None:
-    found = Family(size=5, method=JOINT, smallest=smallest_p(np.eye(5), 19))
+    found = Family(size=5, method=JOINT, smallest=(smallest_p(np.eye(5), 19),))
     assert 1 - found.own_level(0.95) == pytest.approx(1 - 0.95**0.2, rel=0.06)
 
 
 def test_one_question_asked_five_times_is_hardly_corrected() -> None:
     smallest = smallest_p(np.full((5, 5), 1.0), 9)
-    found = Family(size=5, method=JOINT, smallest=smallest)
+    found = Family(size=5, method=JOINT, smallest=(smallest,))
     assert 1 - found.own_level(0.95) == pytest.approx(0.05, rel=0.06)
 
 
@@ -175,3 +176,81 @@ def test_few_degrees_are_bonferroni() -> None:
     d = [np.random.default_rng(i).standard_normal((1, 5000)) for i in range(3)]
     assert family(d, [variation] * 3, [900.0, 900.0, 900.0]).method == JOINT
     assert family(d, [variation] * 3, [900.0, 3.0, 900.0]).method == BONFERRONI
+
+
+@given(
+    st.integers(2, 9),
+    st.integers(2, 30),
+    st.integers(1, 5),
+    st.sampled_from([0.5, 0.8, 0.95, 0.99]),
+    st.sampled_from([0.0, 0.001, 0.02, 0.1]),
+    st.lists(st.sampled_from(["drawn", "same", "gap", "constant", "rows"]), min_size=5, max_size=5),
+    st.integers(0, 10**6),
+)
+@example(8, 7, 5, 0.95, 0.0, ["constant", "drawn", "rows", "rows", "rows"], 356)
+@example(7, 10, 2, 0.8, 0.001, ["rows", "drawn", "drawn", "gap", "constant"], 46)
+@settings(max_examples=40, deadline=None)
+def test_over_both_is_never_narrower_than_over_one(
+    seeds: int,
+    units: int,
+    questions: int,
+    level: float,
+    spread: float,
+    kinds: list[str],
+    key: int,
+) -> None:
+    """In a family, too, and where seeds, units or everything agree."""
+    arms = _arms(seeds, units, questions + 1, key, spread)
+    shapes = {
+        "drawn": lambda arm: arm,
+        "same": lambda arm: arms[0],
+        "gap": lambda arm: np.clip(arms[0], 0, 0.9) + 0.05,
+        "constant": lambda arm: np.full_like(arm, 0.3),
+        "rows": lambda arm: np.repeat(arm[:1], seeds, axis=0),
+    }
+    for i in range(1, len(arms)):
+        arms[i] = shapes[kinds[i - 1]](arms[i])
+    both = _against_first(arms, over="both", level=level)
+    for over in ("seeds", "units"):
+        for wide, narrow in zip(both, _against_first(arms, over=over, level=level), strict=True):
+            for one, other in (
+                (wide.interval, narrow.interval),
+                (wide.alone, narrow.alone),
+            ):
+                assert one.low <= other.low + 1e-9
+                assert other.high <= one.high + 1e-9
+
+
+def test_exchanging_the_arms_mirrors_the_intervals() -> None:
+    arms = _arms(8, 20, 4)
+    cases = [((f"a{i}", "a0"), arms[i], arms[0]) for i in range(1, 4)]
+    turned = [((b, a), second, first) for (a, b), first, second in cases]
+    there = compare_pairs(cases, unit=EPISODES)
+    back = compare_pairs(turned, unit=EPISODES)
+    for one, other in zip(there, back, strict=True):
+        expected = (-other.interval.high, -other.interval.low)
+        assert (one.interval.low, one.interval.high) == pytest.approx(expected)
+
+
+def test_the_strictest_reading_has_the_level_of_the_strictest() -> None:
+    families = [
+        Family(size=4, method=JOINT, smallest=(smallest_p(r + (1 - r) * np.eye(4), 9),))
+        for r in (0.0, 0.9)
+    ]
+    whole = strictest(families)
+    for level in (0.8, 0.95):
+        assert whole.own_level(level) == max(one.own_level(level) for one in families)
+    assert whole.p_value(0.01) == max(one.p_value(0.01) for one in families)
+    bound = Family(size=4, method=BONFERRONI)
+    assert strictest([families[0], bound]) is bound
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_a_pair_asked_both_ways_round_is_one_question(seeds: int) -> None:
+    arms = _arms(seeds, 20, 3)
+    cases = [(("a", "c"), arms[0], arms[2]), (("b", "c"), arms[1], arms[2])]
+    back = [(("c", "a"), arms[2], arms[0])]
+    once, twice = (compare_pairs(asked, unit=EPISODES) for asked in (cases, cases + back))
+    assert [c.compared for c in twice] == [2, 2, 2]
+    assert twice[:2] == once
+    assert twice[2].interval.low == pytest.approx(-once[0].interval.high)

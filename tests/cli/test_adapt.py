@@ -147,7 +147,7 @@ def test_size_and_channels_are_those_of_the_run(
         Image.open(path).resize((56, 56), Image.Resampling.NEAREST).convert("RGB").save(path)
     ended = cli("adapt", run, folder, "--predict", others)
     assert ended.code == 0
-    assert "resized to 28x28 from 56x56" in ended.err
+    assert "resized from 56x56 to 28x28, made grey" in ended.err
     assert np.mean([r["class"] == f"c{Path(r['file']).name[0]}" for r in _rows(ended.out)]) > 0.6
 
 

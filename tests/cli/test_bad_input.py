@@ -38,6 +38,7 @@ USAGE = [
     (["--tasks", "0"], "--tasks"),
     (["--iterations", "0"], "--iterations"),
     (["--seeds", "0"], "--seeds"),
+    (["--plan-seeds", "0"], "--plan-seeds must be an int in [1, 10000]"),
     (["--inner-lr", "nan"], "--inner-lr must be a finite number > 0"),
     (["--inner-lr", "fast"], "--inner-lr"),
     (["--inner-lr", "0.1,-1"], "--inner-lr"),
@@ -151,6 +152,15 @@ def test_pictures_need_a_name(arguments: list[str], out: str, cli: Cli) -> None:
         (["data", "get", "glyfs"], "NAME... must be one of"),
         (["data", "get"], "NAME..."),
         (["table"], "Missing argument 'NUMBER'"),
+        (["table", "1", "--model", "vgg11"], "--model must be left out (it is for tables 7 and 8)"),
+        (["table", "8", "--lr", "0.1"], "--lr must be left out (table 8 has one)"),
+        (["table", "8", "--reading", "text"], "--reading must be 100-epochs"),
+        (["table", "2", "--reading", "200-epochs"], "--reading must be caption or text"),
+        (["figure", "3", "--dataset", "svhn"], "--dataset must be left out (it is for figure 4)"),
+        (["converge", "--milestones", "5"], "--milestones must be left out unless --schedule is"),
+        (["converge", "--nesterov", "--optimizer", "adam"], "--nesterov must be left out"),
+        (["converge", "--schedule", "cosine", "--warmup-epochs", "20"], "--warmup-epochs must be"),
+        (["transfer", "--schedule", "cosine"], "--epochs must be one number with a cosine"),
         (["mamll"], "Did you mean 'maml'?"),
     ],
 )
@@ -209,12 +219,13 @@ def test_no_network(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     _expect_failure(cli("maml", "--dataset", "mnist", *QUICK), "mnist", "glyphs")
 
 
-def test_image_that_is_not_square(cli: Cli, pack: Path, tmp_path: Path) -> None:
+def test_image_that_is_too_small_for_a_network(cli: Cli, pack: Path, tmp_path: Path) -> None:
     with np.load(pack) as content:
         np.savez(
             tmp_path / "half.npz", images=content["images"][:, :, :14], labels=content["labels"]
         )
-    _expect_failure(cli("maml", "--dataset", "half.npz", *QUICK), "28x28", "got 14")
+    ended = cli("maml", "--dataset", "half.npz", "--model", "conv4", *QUICK)
+    _expect_failure(ended, "conv4 halves", "got 14")
 
 
 CONFIGS = [
@@ -247,10 +258,14 @@ CONFIGS = [
     ("ways = 99", "ways in file.toml must be an int in [2, 6]"),
     ('over = "all"', "(in file.toml)"),
     ('device = "tpu"', "device in file.toml must be"),
+    (f"ways = {'[' * 3000}", "cannot be read as TOML"),
+    (f"ways = 0x{'f' * 5000}", "list of them; got a number of thousands of digits"),
+    (f"tune = {{lr = 0x{'f' * 5000}}}", "a table of rate = numbers, or text; got a number of"),
+    (f"inner-lr = {10**400}", "'inner-lr' must be a number or a list of them; got 1000"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), CONFIGS, ids=[text for text, _ in CONFIGS])
+@pytest.mark.parametrize(("text", "words"), CONFIGS, ids=[text[:40] for text, _ in CONFIGS])
 def test_wrong_values_in_a_config_file(
     text: str, words: str, cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
@@ -281,6 +296,8 @@ def test_the_command_line_wins_over_the_config_file(cli: Cli, pack: Path, tmp_pa
 
 
 OWN = """
+import warnings
+
 from torch import nn
 
 class Late(nn.Module):
@@ -306,6 +323,14 @@ class Double(nn.Module):
 class Exits(nn.Module):
     def forward(self, x):
         raise SystemExit(3)
+
+class Warns(nn.Module):
+    calls = 0
+
+    def forward(self, x):
+        Warns.calls += 1
+        warnings.warn(f"first line\\nof call {Warns.calls}")
+        return x.relu()
 """
 
 
@@ -349,6 +374,32 @@ def test_an_arm_that_fails_or_diverges_is_named_and_the_others_stay(cli: Cli, pa
     assert "failed: own_activations:Late" in complaint
     assert "KeyError" in complaint
     assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_what_an_activation_warns_of_at_each_call_is_said_once(
+    workers: str, pack: Path, tmp_path: Path
+) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "metaact",
+        "maml",
+        "--dataset",
+        str(pack),
+        *QUICK,
+        "--seeds",
+        "2",
+    ]
+    words += ["--activation", "own_activations:Warns", "--workers", workers]
+    done = subprocess.run(words, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "first line" in line]
+    # The process that looks at the activation warns, and so do those that run it.
+    assert 1 <= len(told) <= min(int(workers), 2)
+    assert all(line.startswith("metaact: warning: first line of call") for line in told)
+    assert "warnings.warn(" not in done.stderr
 
 
 def test_figures_that_cannot_be_written_do_not_hide_the_result(
@@ -489,12 +540,45 @@ def test_names_of_strangers_are_shown_and_not_obeyed(cli: Cli, pack: Path, tmp_p
     assert not any(cell.startswith(("=", '"=')) for cell in rows[1].split(","))
     shown = cli("data", "show", f"./{name}", "--ways", "2")
     assert shown[1].splitlines()[0] == "1+1-31m-sheet.png"
+    drawn = {path.name for path in (tmp_path / "runs" / "figures").iterdir()}
+    assert drawn
+    assert all(name.startswith("maml-1+1-31m-") for name in drawn)
 
 
 def test_no_command_prints_past_the_cleaning() -> None:
     folder = Path(metaact.cli.__file__).parent
     calls = [f.name for f in folder.glob("*.py") if "click.echo(" in f.read_text(encoding="utf-8")]
     assert sorted(calls) == ["output.py", "reference.py"]
+
+
+def _in_a_shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = ["bash", "-c", script.replace("metaact ", f"'{sys.executable}' -m metaact ")]
+    root = str(Path(metaact.cli.__file__).parents[2])
+    here = {**os.environ, "PYTHONPATH": root, **environment}
+    return subprocess.run(words, check=False, capture_output=True, text=True, env=here)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("metaact activations list | true", ""),
+        ("metaact activations list > /dev/full", "metaact: No space left on device.\n"),
+        ("mkdir gone; cd gone; rmdir ../gone; metaact runs list", "metaact: no runs in runs yet"),
+        ("PYTHONIOENCODING=latin-1 metaact maml --help", ""),
+    ],
+)
+def test_an_odd_shell_gets_one_line_at_most(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No reader, a full disk, a working folder that is gone, an encoding without Greek letters."""
+    if "/dev/full" in script and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.chdir(tmp_path)
+    done = _in_a_shell(script)
+    lines = [line for line in done.stderr.splitlines(keepends=True) if "Any of them" not in line]
+    assert "".join(lines).startswith(said)
+    assert len(lines) == bool(said), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_notebook_s_backend_does_no_harm(tmp_path: Path, pack: Path) -> None:

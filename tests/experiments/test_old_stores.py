@@ -22,7 +22,8 @@ from metaact.experiments import (
     TransferConfig,
     find,
 )
-from metaact.runs import RunStore, pack_bits
+from metaact.reports import run_page
+from metaact.runs import RunStore, entry, pack_bits
 from metaact.settings import Config
 
 MORE_MAML: dict[str, Any] = {
@@ -62,6 +63,7 @@ MORE_TRANSFER: dict[str, Any] = {
     "seed": 2,
     "optimizer": "adam",
     "weight_decay": 0.1,
+    "decay": "all",
     "train_layers": ("head",),
     "layer_lrs": (("head", 0.5),),
     "freeze_activations": True,
@@ -382,6 +384,18 @@ def test_an_unfinished_run_of_0_1_0_begins_again_where_it_left_no_checkpoint(
             assert results[0] == results[1]
         elif not name.endswith("config.json"):
             assert old[name] == bytes_, name
+
+
+def test_what_an_old_seal_does_not_hold_is_said(
+    maml_config: MamlConfig, tmp_path: Path, write_old_run: Write
+) -> None:
+    old = write_maml(tmp_path / "old", maml_config, ANSWERS["arelu", 0], write_old_run)
+    experiments.run(MAML, [maml_config], tmp_path / "new")
+    (new,) = (tmp_path / "new" / "maml").iterdir()
+    for directory, seal in ((old, "lengths"), (new, "hashes")):
+        found = entry(directory)
+        assert run_page.document(found)["seal"] == seal
+        assert ("of equal length" in run_page.page(found)) == (seal == "lengths")
 
 
 def test_a_changed_result_of_0_1_0_is_refused(

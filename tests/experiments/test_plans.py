@@ -61,7 +61,24 @@ def test_a_part_of_the_runs_neither_keeps_nor_spoils_a_plan(
     assert (part["state"], part["looks"]) == ("kept", [])
     assert _plan(cli, "compare", store)["state"] == "kept"
     shutil.rmtree(one)
-    assert _plan(cli, "compare", store)["state"] == "kept"
+    removed = _plan(cli, "compare", store)
+    assert removed["state"] == "kept"
+    assert removed["sentence"].endswith("by now an arm has 1.")
+
+
+def test_an_arm_that_is_added_can_be_looked_at_early(
+    cli: Cli, words: list[str], tmp_path: Path
+) -> None:
+    assert _plan(cli, *words, "--plan-seeds", "2")["state"] == "kept"
+    more = [word if word != "relu,selu" else "relu,elu" for word in words]
+    assert more != words
+    added = _plan(cli, *more, "--seeds", "1")
+    assert (added["state"], added["there"]) == ("looked at early", [1, 2])
+    assert "Kept for the arms of " in added["sentence"]
+    assert "Looked at early: now, with 1 of an arm." in added["sentence"]
+    done = _plan(cli, *more, "--seeds", "2")
+    assert (done["state"], done["there"]) == ("looked at early", [2, 2])
+    assert "at 1 seed (" in done["sentence"]
 
 
 def test_the_plan_stands_in_the_table_of_numbers(

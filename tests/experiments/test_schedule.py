@@ -198,7 +198,7 @@ def test_a_limit_does_the_first_that_are_missing(jobs: tuple[Job, ...]) -> None:
     assert sum(bool(re.match(r"[12]/2 ", one)) for one in said) == 2
 
 
-LINE = r"(\d)/4 arelu sgd lr 0\.01 seed \d: \d+\.\d % \(.+ s\)(; about .+ left)?"
+LINE = r"(\d)/4 arelu sgd lr 0\.01 seed \d: \d+\.\d % \(.+ s\)(; (about|less than) .+ left)?"
 
 
 def test_one_line_for_each_run_that_is_done(jobs: tuple[Job, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -30,21 +31,10 @@ from metaact.settings import Config
 
 Content = Callable[[Path], dict[str, bytes]]
 TOY = Path(__file__).resolve().parents[1] / "toy_experiment.py"
+KILLING = Path(metaact.__file__).parents[1] / "benchmarks" / "killed_workers.py"
+children: Callable[[int], list[int]] = runpy.run_path(str(KILLING))["children"]
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-
-
-def children(parent: int) -> list[int]:
-    """The processes that a process has started, those at their end left out."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(ppid) == parent and state not in "ZX":
-            found.append(int(stat.parent.name))
-    return found
 
 
 def is_alive(pid: int) -> bool:

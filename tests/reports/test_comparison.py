@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ import pytest
 from metaact import analysis
 from metaact.errors import UsageError
 from metaact.experiments import ConvergeConfig, TransferConfig
-from metaact.reports import ArmReport, Document, compare, gather, text
+from metaact.reports import ArmReport, Document, compare, gather, pictures, text
 
 ARMS = {"arelu": 0.80, "arelu-frozen": 0.79, "relu-gain": 0.72, "relu": 0.60}
 
@@ -510,3 +511,62 @@ def test_the_shared_rate_of_the_parts_is_the_one_that_suits_all(
                 )
     found = compare(gather([tmp_path])).studies[0].learned
     assert found.first == "arelu inner lr 0.005"
+
+
+def _parts_at_rates(store: Path, synthetic: ModuleType, rates: Sequence[float]) -> None:
+    arms = {"arelu": 0.8, "arelu-frozen": 0.78, "relu-gain": 0.75, "relu": 0.7}
+    for arm, mean in arms.items():
+        for rate in rates:
+            for seed in range(3):
+                values = scores(mean + rate, seed)
+                synthetic.maml(
+                    store, arm, seed, values, inner_lr=rate, validation=float(np.mean(values))
+                )
+
+
+def test_a_rate_that_was_picked_is_said_to_be(tmp_path: Path, synthetic: ModuleType) -> None:
+    for rates in ([0.02], [0.005, 0.02]):
+        store = tmp_path / str(len(rates))
+        _parts_at_rates(store, synthetic, rates)
+        study = compare(gather([store])).studies[0]
+        parts = [part.difference for part in study.learned.parts]
+        # At each rate three arms beside relu; learning and shape at the shared one.
+        assert {c.compared for c in [*parts, *study.comparisons]} == {3 * len(rates) + 2}
+        assert ("The shared rate is the one" in study.learned.answer) == (len(rates) > 1)
+    assert "The shared rate" not in study.tuned.learned.answer
+
+
+def test_points_at_the_best_other_rate_are_of_seeds_that_did_not_choose(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    lucky = {0.001: (0.9, 0.5, 0.5), 0.005: (0.6, 0.6, 0.6)}  # of the seeds; the first chooses
+    for outer, means in lucky.items():
+        for inner in (0.005, 0.02, 0.1):
+            for seed, mean in enumerate(means):
+                rates = {"inner_lr": inner, "meta_lr": outer}
+                synthetic.maml(tmp_path, "relu", seed, scores(mean, seed), validation=mean, **rates)
+    study = compare(gather([tmp_path])).studies[0]
+    found = study.sensitivity
+    assert found.rate == "inner_lr"
+    assert [p.score.mean for p in found.lines["relu"]] == pytest.approx([0.5] * 3, abs=0.02)
+    assert found.note.endswith("(chosen by seed 0, scored on seeds 1-2).")
+    assert found.note in " ".join(text.plain(compare(gather([tmp_path]))).split())
+    assert found.note in pictures.sensitivity(study).caption
+
+
+def test_no_column_of_areas_where_there_are_none(tmp_path: Path, synthetic: ModuleType) -> None:
+    synthetic.maml(tmp_path, "relu", 0, scores(0.7, 0))
+    shown = text.plain(compare(gather([tmp_path])))
+    assert "to 50 %" in shown
+    assert "area under the curve" not in shown
+    assert "Area:" not in shown
+
+
+def test_a_band_without_width_says_what_it_assumes(tmp_path: Path, synthetic: ModuleType) -> None:
+    answers = np.arange(100)
+    for seed in range(3):
+        config = ConvergeConfig(activation="relu", dataset="mnist", seed=seed)
+        right = [list(answers < 20), list(answers < 60 + 2 * seed)]
+        synthetic.converge(tmp_path, config, right)
+    study = compare(gather([tmp_path])).studies[0]
+    assert "it assumes that others do, too" in pictures.learning(study).caption

@@ -14,7 +14,7 @@ import pytest
 
 from metaact.errors import RunError, UsageError
 from metaact.experiments import ConvergeConfig, TransferConfig
-from metaact.reports import gather
+from metaact.reports import compare, gather
 from metaact.runs import RunStore
 
 FOUR = [0.5, 0.6, 0.7, 0.8]
@@ -306,3 +306,40 @@ def test_what_follows_from_the_setting_asked_about_may_differ_with_it(
         (1, "batch"),
         (2, "off"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("stuck_alpha", [], "the stuck_alpha of its result must be a number"),
+        ("attention_layers", {"x": 1}, "the attention_layers of its result"),
+        ("parameters", "many", "the parameters of its result"),
+        ("best_training_accuracy", True, "the best_training_accuracy of its result"),
+        ("validation_accuracy", "0.5", "the validation_accuracy of record 1"),
+        ("attention", [1], "the attention of record 1"),
+        ("attention", {"act1": {"alpha": 0.9, "beta": "2"}}, "the attention of record 1"),
+        ("iteration", "first", "holds no iteration"),
+    ],
+)
+def test_a_sealed_run_that_records_something_else_is_left_out(
+    name: str, value: object, words: str, tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
+    synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
+    result, metrics, scores = made.result(), made.metrics(), made.scores()
+    (metrics[0] if words.endswith("record 1") or name == "iteration" else result)[name] = value
+    about = made.environment()
+    shutil.rmtree(made.directory)
+    again = RunStore(tmp_path).open(
+        kind=made.kind, name=made.name, config=made.config, about=made.about
+    )
+    with again.lock():
+        again.start(about)
+        again.resume()
+        for record in metrics:
+            again.append(record)
+        again.finish(result, scores)
+    evidence = gather([tmp_path])
+    (item,) = evidence.left_out
+    assert words in item.why
+    assert compare(evidence).studies[0].arms[0].value == "arelu"

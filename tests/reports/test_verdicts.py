@@ -213,6 +213,17 @@ def test_the_four_statements_and_the_differences_are_one_family(
     assert "asked alone" in text.plain(_read(tmp_path))
 
 
+@pytest.mark.parametrize("reference", PARTS)
+def test_there_are_five_questions_whichever_arm_is_the_reference(
+    reference: str, tmp_path: Path, synthetic: ModuleType
+) -> None:
+    (study,) = _read(_store(tmp_path, synthetic, PARTS), reference=reference).studies
+    parts = {frozenset((p.difference.first, p.difference.second)) for p in study.learned.parts}
+    asked = parts | {frozenset((c.first, c.second)) for c in study.comparisons}
+    found = [*study.comparisons, *(part.difference for part in study.learned.parts)]
+    assert {c.compared for c in found} == {len(asked)}
+
+
 def test_the_parts_say_that_failed_seeds_are_left_out(
     tmp_path: Path, synthetic: ModuleType
 ) -> None:

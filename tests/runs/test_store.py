@@ -106,7 +106,13 @@ def test_damage_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [('{"x": 1', "line 2: "), ("[1]", "line 2 does not hold"), ("", "line 2: "), ("1,2", "line 2")],
+    [
+        ('{"x": 1', "line 2: "),
+        ('{"x": NaN}', "line 2: NaN is no number"),
+        ("[1]", "line 2 does not hold"),
+        ("", "line 2: "),
+        ("1,2", "line 2"),
+    ],
 )
 def test_damaged_records_are_reported(tmp_path: Path, line: str, reason: str) -> None:
     store = RunStore(tmp_path)
@@ -128,6 +134,19 @@ def test_a_result_without_its_seal_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"result.json` is damaged .*was changed after the end"):
         run.result()
     assert [item.directory for item in store.scan().damaged] == [run.directory]
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", "[" * 9999, "9" * 5000, '"\\x"'])
+@pytest.mark.parametrize("name", ["result.json", "config.json"])
+def test_a_document_that_is_no_strict_json_is_damaged(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    store = RunStore(tmp_path)
+    path = _started(store, 0, complete=True).directory / name
+    path.write_text(path.read_text().replace("{", f'{{"more": {value},', 1))
+    (item,) = store.scan().damaged
+    assert item.reason.startswith(f"`{path}` is damaged (")
+    assert "\n" not in item.reason
 
 
 def test_a_foreign_config_is_not_to_be_deleted(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from torch import nn
 
@@ -21,7 +21,7 @@ from metaact.activations.functions.scaled_leaky_relu import ScaledLeakyReLU
 from metaact.activations.functions.slaf import SLAF
 from metaact.activations.functions.unit_arelu import UnitAReLU
 
-from .call_sites import CallSites
+from .sites import CallSites
 
 # Elementwise activations; subclasses count as well (nn.ReLU6 is an nn.Hardtanh).
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
@@ -65,29 +65,66 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
 # Squashing functions are mostly gates (squeeze-and-excitation) or outputs (a probability, a pixel).
 GATES: tuple[type[nn.Module], ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid)
 
-# These hold a string or a function for their activation, and compute a fused kernel from it.
-FUSED: tuple[type[nn.Module], ...] = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+# They mix elements, so that no activation can stand for them.
+MIXING: tuple[type[nn.Module], ...] = (
+    nn.GLU,
+    nn.LogSoftmax,
+    nn.Softmax,
+    nn.Softmax2d,
+    nn.Softmin,
+)
 
-# Activations as functions or tensor methods, by name without a trailing "_" (in-place form).
-FUNCTIONS = frozenset(
+# Activations of other libraries, which are not imported: the start of the module, and the types
+# (None: all that are not gates).
+LIBRARIES: tuple[tuple[str, frozenset[str] | None], ...] = (
+    ("timm.layers.activations", None),
+    ("timm.models.metaformer", frozenset(("SquaredReLU", "StarReLU"))),
+    ("transformers.activations", None),
+    ("open_clip.transformer", frozenset(("QuickGELU",))),
+    ("clip.model", frozenset(("QuickGELU",))),
+    ("efficientnet_pytorch.utils", frozenset(("MemoryEfficientSwish", "Swish"))),
+)
+LIBRARY_GATES = frozenset(("HardSigmoid", "HardSigmoidMe", "Sigmoid"))
+LIBRARY_OTHERS = frozenset(("LinearActivation",))
+
+# A norm and an activation in one formula: nothing in them can be swapped.
+FUSED = frozenset(
     (
-        "celu",
-        "elu",
-        "gelu",
-        "hardswish",
-        "hardtanh",
-        "leaky_relu",
-        "mish",
-        "prelu",
-        "relu",
-        "relu6",
-        "rrelu",
-        "selu",
-        "silu",
-        "softplus",
-        "softsign",
+        *("ABN", "InPlaceABN", "InPlaceABNSync", "InplaceAbn"),
+        *("EvoNorm2dB0", "EvoNorm2dB1", "EvoNorm2dB2", "FilterResponseNormTlu2d"),
+        *("EvoNorm2dS0", "EvoNorm2dS0a", "EvoNorm2dS1", "EvoNorm2dS1a"),
+        *("EvoNorm2dS2", "EvoNorm2dS2a"),
     )
 )
+
+
+def is_fused(module: nn.Module) -> bool:
+    """Whether a module is a norm with an activation in its formula."""
+    return type(module).__name__ in FUSED and vars(module).get("apply_act", True) is not False
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether a module is of a type known to be an elementwise activation, of any library."""
+    kind = type(module)
+    return (
+        isinstance(module, ACTIVATIONS)
+        or is_marked(module)
+        or (kind.__name__ not in LIBRARY_GATES | LIBRARY_OTHERS and from_library(kind))
+    )
+
+
+def is_gate(module: nn.Module) -> bool:
+    """Whether a module is of a type known to squash, of any library."""
+    kind = type(module)
+    return isinstance(module, GATES) or (kind.__name__ in LIBRARY_GATES and from_library(kind))
+
+
+def from_library(kind: type[nn.Module]) -> bool:
+    """Whether a type is an activation or a gate of another library."""
+    return any(
+        kind.__module__.startswith(start) and (names is None or kind.__name__ in names)
+        for start, names in LIBRARIES
+    )
 
 
 def inside_activations(model: nn.Module) -> set[nn.Module]:
@@ -104,17 +141,16 @@ def inside_activations(model: nn.Module) -> set[nn.Module]:
         >>> inside_activations(nn.Sequential(nn.Linear(2, 2), nn.PReLU()))
         {PReLU(num_parameters=1)}
     """
-    known = (*ACTIVATIONS, *GATES)
     return {
         part
         for module in model.modules()
-        if isinstance(module, known) or is_marked(module)
+        if is_activation(module) or is_gate(module)
         for part in module.modules()
     }
 
 
-def find(model: nn.Module, types: Sequence[type[nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
-    """Path and module of every place of the given types, a shared instance at each of its paths.
+def find(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> Iterator[tuple[str, nn.Module]]:
+    """Path and module of every place that is wanted, a shared instance at each of its paths.
 
     Activations inside an activation (in `WithELSA`) are part of it and not listed.
     """
@@ -123,6 +159,6 @@ def find(model: nn.Module, types: Sequence[type[nn.Module]]) -> Iterator[tuple[s
     for path, module in modules:
         if inside is not None and path.startswith(inside):
             continue
-        if isinstance(module, tuple(types)):
+        if wanted(module):
             inside = f"{path}."
             yield path, module

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metaact.adaptation.stateless import Stateless, logits_of
-from metaact.errors import MissingDependencyError, UsageError
+from metaact.adaptation.stateless import Stateless, check_same, logits_of, reads
+from metaact.errors import MissingDependencyError, UsageError, named_reason
 
 from .inner import NO_GRADIENT
 from .problem import Batch, Outcome, Problem
 from .scoring import check_logits, joined, score
+from .stateful import check_unchanged, held_buffers
 
 INSTALL = (
     "pip install --no-deps learn2learn==0.2.0 -C--build-option=build_ext && "
@@ -48,35 +50,92 @@ def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
 
     Raises:
         MissingDependencyError: If learn2learn is not installed.
-        UsageError: If the adapted parameters are not exactly those of one module.
+        UsageError: If the adapted parameters are not exactly those of one module, learn2learn's
+            clone of the model would not be one, or the model has state that changes.
     """
-    algorithms: Any = import_learn2learn().algorithms
     name, part = _adapted_module(problem)
     call = Stateless(problem.model)
     exact = torch.is_grad_enabled() and not problem.first_order
-    wrapped = algorithms.MAML(
-        part, lr=problem.inner_lr, first_order=not exact, allow_unused=True, allow_nograd=True
-    )
+    wrapped: Any = _wrapped(part, lr=problem.inner_lr, first_order=not exact)
 
-    def forward(learner: Any, images: Tensor) -> Tensor:
+    with held_buffers(problem.model) as buffers:
+
+        def forward(learner: Any, images: Tensor) -> Tensor:
+            if not name:
+                logits = logits_of(learner(images))
+                check_same(buffers, dict(learner.module.named_buffers()))
+                return logits
+            own = {f"{name}.{n}": p for n, p in learner.module.named_parameters()}
+            return call({**buffers, **own}, images)
+
         if not name:
-            return logits_of(learner(images))
-        own = {f"{name}.{n}": p for n, p in learner.module.named_parameters()}
-        return call(own, images)
-
-    outcomes = []
-    for task in (batch[t : t + 1] for t in range(len(batch))):
-        with torch.enable_grad():
-            learner = wrapped.clone()
-            for _ in range(inner_steps):
-                logits = forward(learner, task.support[0])
-                check_logits(logits.unsqueeze(0), task.support_labels)
-                if not logits.requires_grad:
-                    raise UsageError(NO_GRADIENT)
-                learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
-        logits = forward(learner, task.query[0])
-        outcomes.append(score(logits.unsqueeze(0), task.query_labels))
+            _check_clone(problem, wrapped, lambda learner: forward(learner, batch.support[0]))
+        outcomes = []
+        for task in (batch[t : t + 1] for t in range(len(batch))):
+            with torch.enable_grad():
+                learner = wrapped.clone()
+                for _ in range(inner_steps):
+                    logits = forward(learner, task.support[0])
+                    given = task.support_labels
+                    check_logits(logits.unsqueeze(0), given, classes=problem.classes)
+                    if not logits.requires_grad:
+                        raise UsageError(NO_GRADIENT)
+                    learner.adapt(functional.cross_entropy(logits, task.support_labels[0]))
+            logits = forward(learner, task.query[0])
+            given = task.query_labels
+            outcomes.append(score(logits.unsqueeze(0), given, classes=problem.classes))
+            check_unchanged(buffers)
     return joined(outcomes)
+
+
+def _wrapped(module: nn.Module, *, lr: float, first_order: bool) -> object:
+    algorithms: Any = import_learn2learn().algorithms
+    made: object = algorithms.MAML(
+        module, lr=lr, first_order=first_order, allow_unused=True, allow_nograd=True
+    )
+    return made
+
+
+def _check_clone(problem: Problem, wrapped: Any, forward: Callable[[Any], object]) -> None:
+    """Refuse a model whose clone is not a network of its own.
+
+    learn2learn copies a module's attributes as they are and makes new parameters for the modules
+    registered in it: what reaches a layer by another way (a plain list, a closure, a method kept as
+    an attribute) reaches the model's own.
+
+    Args:
+        problem: The model and how it adapts.
+        wrapped: Makes the clones.
+        forward: Calls a clone.
+
+    Raises:
+        UsageError: If it is one; the message says why.
+    """
+    parameters = dict(problem.model.named_parameters())
+    adapted = {name: parameters[name] for name in problem.adapted}
+    try:
+        with torch.no_grad():
+            learner = wrapped.clone()
+        (shared,) = reads(lambda: forward(learner), adapted)
+    except UsageError:
+        raise
+    except Exception as error:  # the model itself can be called: `check_reads` did
+        why = f"and cannot clone this one: {named_reason(error)}"
+        raise _not_by_clones(problem.model, why) from error
+    for name in adapted:
+        if name in shared:
+            raise _not_by_clones(
+                problem.model,
+                f"and a clone of this one would read its own `{name}`, reached by a plain list, a "
+                "closure or a method kept as an attribute; layers in nn.ModuleList can be cloned",
+            )
+
+
+def _not_by_clones(model: nn.Module, why: str) -> UsageError:
+    return UsageError(
+        f"`engine` must be 'vectorised' or 'loop' for {type(model).__name__} (learn2learn adapts "
+        f"clones of a model, {why}); got 'learn2learn'."
+    )
 
 
 def _adapted_module(problem: Problem) -> tuple[str, nn.Module]:

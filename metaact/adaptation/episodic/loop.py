@@ -28,7 +28,7 @@ def _one_task(problem: Problem, task: Batch, *, inner_steps: int) -> Outcome:
     buffers = fresh_buffers(problem.model)
     logits = Stateless(problem.model)({**buffers, **adapted}, task.query[0])
     check_unchanged(buffers)
-    return score(logits.unsqueeze(0), task.query_labels)
+    return score(logits.unsqueeze(0), task.query_labels, classes=problem.classes)
 
 
 def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps: int) -> Parameters:
@@ -51,7 +51,8 @@ def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps:
 
     def loss(parameters: Parameters) -> Tensor:
         logits = call({**everything, **buffers, **parameters}, images)
-        return score(logits.unsqueeze(0), labels.unsqueeze(0)).losses.sum()
+        given = labels.unsqueeze(0)
+        return score(logits.unsqueeze(0), given, classes=problem.classes).losses.sum()
 
     adapted = adapt(
         {name: everything[name] for name in problem.adapted},

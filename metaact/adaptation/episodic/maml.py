@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from metaact.adaptation import choices
+from metaact.adaptation.known import signature
+from metaact.adaptation.program import Program, Programs
+from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
 from metaact.adaptation.stateless import differentiable_kernels, holding
 from metaact.errors import check_choice, check_int, check_rate
@@ -22,10 +25,19 @@ from metaact.randomness import Streams
 
 from .learn2learn import learn2learn
 from .loop import adapted_to, loop
-from .problem import Batch, Engine, Outcome, Problem, adapted_names, check_batch, check_images
+from .problem import (
+    Batch,
+    Engine,
+    Outcome,
+    Problem,
+    adapted_names,
+    check_batch,
+    check_images,
+    classes_of,
+)
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
-from .stateful import check_modules
+from .stateful import check_copy, check_modules, check_reads
 from .vectorised import vectorised
 
 ENGINES: dict[str, Engine] = dict(
@@ -43,7 +55,8 @@ FEW_NUMBERS = 2**14
 # Where the graph of all inner steps would take more bytes than this, they are computed again.
 LARGE_GRAPH = 4 * 2**30
 
-Result = TypeVar("Result")
+Work = Callable[[Problem, Batch], Results]
+"""What is done to a share: its losses and accuracies, and perhaps gradients."""
 
 
 class Evaluation(NamedTuple):
@@ -141,7 +154,8 @@ class MAML:
         self._chunk_size = chunk_size
         self._recompute = recompute
         self._known: dict[object, bool] = {}
-        self._draws = False
+        self._draws = self._read = False
+        self.programs = Programs()
 
     @property
     def model(self) -> nn.Module:
@@ -173,13 +187,13 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        steps = self._checked(batch, inner_steps)
+        problem, steps = self._checked(batch, inner_steps)
         inputs_too = batch.support.requires_grad or batch.query.requires_grad
         if not torch.is_grad_enabled():
-            return _mean(self._in_shares(self._run, batch, steps))
+            return _mean([self._outcome(problem, batch, steps)])
         if inputs_too or len(self._edges(batch)) == 2:
-            return _mean([self._run(self._problem, share, steps) for share in self._split(batch)])
-        outcome, totals = self._with_gradients(batch, steps)
+            return _mean([self._run(problem, share, steps) for share in self._split(batch)])
+        outcome, totals = self._with_gradients(problem, batch, steps)
         loss, accuracy = _mean([outcome])
         return Evaluation(_Known.apply(loss, totals, *self._trained()), accuracy)
 
@@ -196,9 +210,9 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        steps = self._checked(batch, None)
+        problem, steps = self._checked(batch, None)
         with torch.enable_grad():
-            outcome, totals = self._with_gradients(batch, steps)
+            outcome, totals = self._with_gradients(problem, batch, steps)
         for parameter, total in zip(self._trained(), totals, strict=True):
             parameter.grad = _plus(parameter.grad, total)
         return _mean([outcome])
@@ -217,9 +231,9 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        steps = self._checked(batch, inner_steps)
+        problem, steps = self._checked(batch, inner_steps)
         with torch.no_grad(), _eval_mode(self.model):
-            return joined(self._in_shares(self._run, batch, steps)).accuracies
+            return self._outcome(problem, batch, steps).accuracies
 
     @differentiable_kernels()
     def adapt(
@@ -257,14 +271,19 @@ class MAML:
         """
         check_modules(self.model)
         check_images("support", support, support_labels, like=next(self.model.parameters()))
+        self._look(support)
         steps = self._steps(inner_steps)
+        problem = replace(self._problem, classes=classes_of(support_labels))
         if differentiable:
             with torch.enable_grad():
-                found = adapted_to(self._problem, support, support_labels, inner_steps=steps)
-            return holding(self.model, found)
-        with torch.no_grad(), _eval_mode(self.model):
-            found = adapted_to(self._problem, support, support_labels, inner_steps=steps)
-            return holding(self.model, found, own=True)
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+            made = holding(self.model, found)
+        else:
+            with torch.no_grad(), _eval_mode(self.model):
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+                made = holding(self.model, found, own=True)
+        check_copy(self.model, made, support)
+        return made
 
     def shares(self, batch: Batch) -> int:
         """In how many shares a batch of this shape is worked on: on any machine the same."""
@@ -279,24 +298,34 @@ class MAML:
         engine = loop if alone else ENGINES[self._engine]
         return engine(problem, share, inner_steps=steps)
 
-    def _with_gradients(self, batch: Batch, steps: int) -> tuple[Outcome, list[Tensor | None]]:
+    def _outcome(self, problem: Problem, batch: Batch, steps: int) -> Outcome:
+        """Without a graph."""
+
+        def work(problem: Problem, share: Batch) -> Results:
+            return self._run(problem, share, steps)
+
+        return _joined(self._in_shares(work, problem, batch, key=steps))
+
+    def _with_gradients(
+        self, problem: Problem, batch: Batch, steps: int
+    ) -> tuple[Outcome, list[Tensor | None]]:
         """Outcomes, and the gradients of the mean loss, those of the shares added in order."""
         trained, tasks = self._trained(), len(batch)
-
         again = self._recomputes(batch, steps)
 
-        def work(problem: Problem, share: Batch, steps: int) -> tuple[Outcome, Sequence[Any]]:
+        def work(problem: Problem, share: Batch) -> Results:
             if again:
-                return recomputed(
+                outcome, gradients = recomputed(
                     problem, share, inner_steps=steps, trained=trained, scale=1 / tasks
                 )
-            outcome = self._run(problem, share, steps)
-            mean = outcome.losses.sum() / tasks
-            gradients = torch.autograd.grad(mean, trained, allow_unused=True)
-            return Outcome(outcome.losses.detach(), outcome.accuracies), gradients
+                return *outcome, *gradients
+            losses, accuracies = self._run(problem, share, steps)
+            slopes = torch.autograd.grad(losses.sum() / tasks, trained, allow_unused=True)
+            return losses.detach(), accuracies, *slopes
 
-        outcomes, gradients = zip(*self._in_shares(work, batch, steps), strict=True)
-        return joined(outcomes), [reduce(_plus, each) for each in zip(*gradients, strict=True)]
+        found = self._in_shares(work, problem, batch, key=("gradients", steps, tasks, again))
+        gradients = zip(*(results[2:] for results in found), strict=True)
+        return _joined(found), [reduce(_plus, each) for each in gradients]
 
     def _recomputes(self, batch: Batch, steps: int) -> bool:
         """Whether steps are computed again on the way back: where their graphs would be large."""
@@ -310,22 +339,25 @@ class MAML:
         return self._known[shape]
 
     def _in_shares(
-        self, work: Callable[[Problem, Batch, int], Result], batch: Batch, steps: int
-    ) -> list[Result]:
+        self, work: Work, problem: Problem, batch: Batch, *, key: Hashable
+    ) -> list[Results]:
         """Do all shares; one after the other if the model draws random numbers.
 
         Shares that draw from PyTorch's one stream at the same time would each get what is left by
         the others. That a model draws is seen only when it has: then it is done again, in order.
         """
         shares, device = list(self._split(batch)), batch.support.device
+        programs = self._recorded(work, problem, shares, key)
+        if programs:
+            return in_shares(lambda given: given[0](given[1]), programs)
         models: list[nn.Module] | None = None
         if len(shares) > 1 and device.type == "cpu" and not self._draws and threads() > 1:
             models = copies(self.model, len(shares))
         if models is None:
-            return in_order(lambda share: work(self._problem, share, steps), shares, device=device)
+            return in_order(lambda share: work(problem, share), shares, device=device)
 
-        def one(number: int) -> Result:
-            return work(replace(self._problem, model=models[number]), shares[number], steps)
+        def one(number: int) -> Results:
+            return work(replace(problem, model=models[number]), shares[number])
 
         before = Streams.now()
         results = in_shares(one, range(len(shares)))
@@ -333,12 +365,43 @@ class MAML:
             return results
         self._draws = True
         before.restore()
-        return self._in_shares(work, batch, steps)
+        return self._in_shares(work, problem, batch, key=key)
 
-    def _checked(self, batch: Batch, inner_steps: int | None) -> int:
+    def _recorded(
+        self, work: Work, problem: Problem, shares: Sequence[Batch], key: Hashable
+    ) -> list[tuple[Program, list[Tensor]]]:
+        """The program of each share, and what it is given; none if not all have one.
+
+        A GPU is left out: there it was never tried.
+        """
+        on_cpu = shares[0].support.device.type == "cpu"
+        known = signature(self.model) if on_cpu and self._engine != "learn2learn" else None
+        if known is None:
+            return []
+        settings = (problem.adapted, problem.inner_lr, problem.first_order, problem.classes, known)
+        own = [*self.model.parameters(), *self.model.buffers()]
+        found = []
+        for share in shares:
+            data = (share.support, share.support_labels, share.query, share.query_labels)
+            program = self.programs.find(
+                (key, *settings), partial(work, problem, share), [*own, *data]
+            )
+            if program is not None:
+                found.append((program, [*own, *data]))
+        return found if len(found) == len(shares) else []
+
+    def _checked(self, batch: Batch, inner_steps: int | None) -> tuple[Problem, int]:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
-        return self._steps(inner_steps)
+        self._look(batch.support[0])
+        classes = classes_of(batch.support_labels, batch.query_labels)
+        return replace(self._problem, classes=classes), self._steps(inner_steps)
+
+    def _look(self, images: Tensor) -> None:
+        """Look once at what the model reads when it is called."""
+        if not self._read:
+            check_reads(self.model, self.adapted, images)
+            self._read = True
 
     def _steps(self, inner_steps: int | None) -> int:
         if inner_steps is None:
@@ -392,6 +455,15 @@ def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     if a is None or b is None:
         return b if a is None else a
     return a + b
+
+
+def _joined(found: Sequence[Results]) -> Outcome:
+    outcomes = []
+    for losses, accuracies, *_ in found:
+        assert losses is not None
+        assert accuracies is not None
+        outcomes.append(Outcome(losses, accuracies))
+    return joined(outcomes)
 
 
 def _mean(outcomes: list[Outcome]) -> Evaluation:

@@ -67,12 +67,14 @@ class Problem:
         adapted: Names of the parameters that the inner loop changes.
         inner_lr: Step size of the inner loop.
         first_order: Whether the inner gradients count as constants.
+        classes: How many classes the labels of the batch name; 0 if that is not looked at.
     """
 
     model: nn.Module
     adapted: tuple[str, ...]
     inner_lr: float
     first_order: bool
+    classes: int = 0
 
 
 class Engine(Protocol):
@@ -150,6 +152,11 @@ def check_images(name: str, images: Tensor, labels: Tensor, *, like: Tensor, dim
             f"`{name}_labels` must be >= 0 (they number the classes of a task); got "
             f"{int(labels.min())}."
         )
+
+
+def classes_of(*labels: Tensor) -> int:
+    """How many classes some labels name; 0 on a GPU, where asking would wait for it."""
+    return max(int(part.max()) for part in labels) + 1 if labels[0].device.type == "cpu" else 0
 
 
 def adapted_names(model: nn.Module, head_only: bool | Sequence[str]) -> tuple[str, ...]:

@@ -13,12 +13,13 @@ from metaact.errors import UsageError
 from .problem import Outcome
 
 
-def score(logits: Tensor, labels: Tensor) -> Outcome:
+def score(logits: Tensor, labels: Tensor, *, classes: int) -> Outcome:
     """Mean cross-entropy and share of right answers within each task.
 
     Args:
         logits: float [tasks, images, classes].
         labels: int64 [tasks, images].
+        classes: How many there are; see `Problem`.
 
     Returns:
         Losses, differentiable in the logits, and accuracies; both [tasks].
@@ -26,18 +27,19 @@ def score(logits: Tensor, labels: Tensor) -> Outcome:
     Raises:
         UsageError: As `check_logits` does.
     """
-    check_logits(logits, labels)
+    check_logits(logits, labels, classes=classes)
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
     hits = (logits.detach().argmax(dim=2) == labels).to(logits.dtype)
     return Outcome(losses.view_as(labels).mean(dim=1), hits.mean(dim=1))
 
 
-def check_logits(logits: Tensor, labels: Tensor) -> None:
+def check_logits(logits: Tensor, labels: Tensor, *, classes: int) -> None:
     """Refuse what a model makes of images if it is no logits of their classes.
 
     Args:
         logits: float [tasks, images, classes].
         labels: int64 [tasks, images].
+        classes: How many there are; see `Problem`.
 
     Raises:
         UsageError: If the model gives no logits per image, or fewer than there are classes.
@@ -47,10 +49,9 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
             f"`model` must give logits [{labels.shape[1]}, classes] for {labels.shape[1]} images; "
             f"got {list(logits.shape[1:])}."
         )
-    # On a GPU this would wait for the device in every step, and a wrong label stops it anyway.
-    if labels.device.type == "cpu" and int(labels.max()) >= logits.shape[2]:
+    if logits.shape[2] < classes:
         raise UsageError(
-            f"`model` must give a logit for each of the batch's {int(labels.max()) + 1} classes; "
+            f"`model` must give a logit for each of the batch's {classes} classes; "
             f"got {logits.shape[2]} logits."
         )
 

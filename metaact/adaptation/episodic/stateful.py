@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from metaact.adaptation.stateless import check_callable
+from metaact.adaptation.stateless import changed, check_callable, missed, reads
 from metaact.errors import UsageError
 
 
@@ -62,7 +65,61 @@ def check_unchanged(buffers: dict[str, Tensor]) -> None:
     """
     for name, buffer in buffers.items():
         if buffer._version:
-            raise UsageError(
-                f"the buffer `{name}` of the model changes in every forward pass, so tasks would "
-                "not be independent; put its module in eval mode or remove it."
-            )
+            raise changed(name)
+
+
+@contextmanager
+def held_buffers(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Inside, the model has `fresh_buffers` in place of its own."""
+    fresh = fresh_buffers(model)
+    stand_in = {id(buffer): fresh[name] for name, buffer in model.named_buffers()}
+    own = [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    for there, before in own:
+        there.update({name: stand_in.get(id(buffer)) for name, buffer in before.items()})
+    try:
+        yield fresh
+    finally:
+        for there, before in own:
+            there.update(before)
+
+
+def check_reads(model: nn.Module, adapted: Sequence[str], images: Tensor) -> None:
+    """Refuse a model that computes with its own parameters where those of a task should stand.
+
+    Args:
+        model: The model.
+        adapted: Names of the parameters that adapt.
+        images: The support images of one task.
+
+    Raises:
+        UsageError: If it does; the message names the parameter.
+    """
+    for name in missed(model, adapted, images):
+        raise UsageError(
+            "`model` must read each parameter that adapts from the module that it belongs to; it "
+            f"read `{name}` from elsewhere (a plain list, a closure, a tensor computed beforehand "
+            "or kept from an earlier call): use nn.ParameterList, or compute it in the forward "
+            "pass."
+        )
+
+
+def check_copy(model: nn.Module, made: nn.Module, images: Tensor) -> None:
+    """Refuse a model of which a copy still computes with parameters that it has replaced.
+
+    Args:
+        model: The model.
+        made: A copy with other values of parameters.
+        images: Support images.
+
+    Raises:
+        UsageError: If it is one; the message names the parameter.
+    """
+    kept = {id(parameter) for parameter in made.parameters()}
+    replaced = {name: p for name, p in model.named_parameters() if id(p) not in kept}
+    (shared,) = reads(lambda: made(images), replaced)
+    for name in sorted(shared):
+        raise UsageError(
+            "`model` must be one whose copy is a network of its own, to hold what it has adapted "
+            f"to; a copy reads the model's own `{name}`, reached by a closure: make what calls it "
+            "a method of the module."
+        )

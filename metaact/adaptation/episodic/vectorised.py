@@ -50,6 +50,7 @@ class Forward:
 
     def __init__(self, problem: Problem, *, tasks: int, device: torch.device) -> None:
         self._call = Stateless(problem.model)
+        self._classes = problem.classes
         self._lowering = Lowering(layout=device.type == "cpu")
         self._buffers = fresh_buffers(problem.model)
         everything = dict(problem.model.named_parameters())
@@ -79,7 +80,7 @@ class Forward:
                 f"vectorised: {str(error).splitlines()[0]}); the option is --engine loop."
             ) from error
         check_unchanged(self._buffers)
-        return score(logits, labels)
+        return score(logits, labels, classes=self._classes)
 
 
 def _is_refusal(error: Exception) -> bool:

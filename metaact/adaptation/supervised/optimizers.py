@@ -1,67 +1,20 @@
-"""How a network is trained: optimizer, learning rates per group of parameters, weight decay."""
+"""The optimizer of a recipe: learning rates per group of parameters, weight decay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from metaact.activations import inside_activations
-from metaact.adaptation.choices import DECAYS, OPTIMIZERS
-from metaact.errors import UsageError, check_choice, check_int, check_rate
+from metaact.adaptation.stateless import head_of
+from metaact.errors import UsageError, check_choice
+
+from .recipe import Recipe
 
 GROUPS = ("all", "weights", "activations")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """The settings of supervised training.
-
-    A *layer name* is a prefix of parameter names on whole words ("head", "conv1", "layer4.0"), or
-    one of "all", "activations" (α and β, slopes, coefficients: whatever lies in a module that is an
-    activation, see `metaact.activations.inside_activations`) and "weights" (every other parameter).
-
-    Attributes:
-        lr: Learning rate.
-        optimizer: "sgd" or "adam".
-        momentum: Of SGD.
-        weight_decay: L2 penalty.
-        decay: What the penalty applies to: "all", or "weights" only. Decay pushes α to zero
-            (section 3.4 of the paper), so "weights" spares activation parameters.
-        batch_size: Images per step; the last batch of an epoch may be smaller.
-        train_layers: Layer names that are trained; the others keep their values.
-        layer_lrs: Pairs (layer name, learning rate); the first that fits a parameter wins.
-        freeze_activations: Keep the parameters of activations (α and β) at their values.
-    """
-
-    lr: float
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    decay: str = "all"
-    batch_size: int = 128
-    train_layers: tuple[str, ...] = ("all",)
-    layer_lrs: tuple[tuple[str, float], ...] = ()
-    freeze_activations: bool = False
-
-    def __post_init__(self) -> None:
-        check_rate("lr", self.lr)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("decay", self.decay, DECAYS)
-        check_int("batch_size", self.batch_size, minimum=1)
-        for name, rate in self.layer_lrs:
-            check_rate(f"layer_lrs: {name}", rate)
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"`momentum` must be a number in [0, 1); got {self.momentum!r}.")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise UsageError(
-                f"`weight_decay` must be a finite number >= 0; got {self.weight_decay!r}."
-            )
-        if not self.train_layers:
-            raise UsageError("`train_layers` must name at least one layer (or 'all'); got none.")
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -78,16 +31,18 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         SGD or Adam with PyTorch's other defaults.
 
     Raises:
-        UsageError: If a layer name fits no parameter, or nothing is left to train.
+        UsageError: If a layer name fits no parameter, nothing is left to train, or mixed precision
+            is asked for on a CPU.
 
     Examples:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.PReLU())
-        >>> recipe = Recipe(lr=0.1, weight_decay=0.01, decay="weights")
+        >>> recipe = Recipe(lr=0.1, weight_decay=0.01)
         >>> [group["weight_decay"] for group in make_optimizer(model, recipe).param_groups]
         [0.01, 0.0]
     """
     _check_made(model)
     _check_names(model, recipe)
+    _check_precision(model, recipe)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for names, parameter, of_activation in classified(model):
         frozen = recipe.freeze_activations and of_activation
@@ -108,20 +63,25 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     if recipe.optimizer == "adam":
         return torch.optim.Adam(settings, lr=recipe.lr)
-    return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum)
+    return torch.optim.SGD(
+        settings, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
+    )
 
 
 def classified(model: nn.Module) -> Iterator[tuple[list[str], nn.Parameter, bool]]:
     """Names, parameter, and whether it belongs to an activation, for every parameter.
 
     A parameter that several modules share, or of a module at several paths, comes once, with all
-    its names.
+    its names. The last layer is called "head" in every network, whatever it is called there.
     """
     inside = inside_activations(model)
     of_activation = {id(p) for module in inside for p in module.parameters(recurse=False)}
     names: dict[int, list[str]] = {}
+    head = f"{head_of(model)}."
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
+        if name.startswith(head):
+            names[id(parameter)].append(f"head.{name.removeprefix(head)}")
     for parameter in model.parameters():
         yield names[id(parameter)], parameter, id(parameter) in of_activation
 
@@ -147,9 +107,19 @@ def _check_made(model: nn.Module) -> None:
             )
 
 
+def _check_precision(model: nn.Module, recipe: Recipe) -> None:
+    device = next(model.parameters()).device.type
+    if recipe.precision != "float32" and device == "cpu":
+        raise UsageError(
+            f"`precision` must be float32 on a CPU (mixed precision is for a GPU); got "
+            f"{recipe.precision!r}."
+        )
+
+
 def _check_names(model: nn.Module, recipe: Recipe) -> None:
     """A layer name without a layer is a typing mistake; a group may be empty (ReLU has no α)."""
     paths = [path for path, _ in model.named_modules(remove_duplicate=False) if path]
+    paths += ["head"] * (head_of(model) is not None)
     given = [("train_layers", name) for name in recipe.train_layers]
     given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
     for option, layer in given:

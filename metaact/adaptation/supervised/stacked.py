@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,11 +25,12 @@ from torch.func import stack_module_state, vmap
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from metaact.adaptation.stateless import Stateless, differentiable_kernels
+from metaact.adaptation.stateless import Stateless, differentiable_kernels, reads
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
 
+from .recipe import Recipe, rate_factor
 from .trainer import EpochLoss, Labelled, Trainer, batch, epoch_order, summarise
 
 
@@ -43,7 +45,8 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     """Why this model cannot be stacked, or None if it can.
 
     Random layers would draw other numbers in a stack than alone, and running statistics would be
-    overwritten by companions: both would make a result depend on what it was stacked with.
+    overwritten by companions: both would make a result depend on what it was stacked with. A stack
+    computes in a copy of one model, whose layers must be reached in the copy.
 
     Args:
         model: Tried on two images; left as it was.
@@ -63,12 +66,20 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     try:
         with torch.no_grad():
             vmap(lambda state: call({**state[0], **state[1]}, inputs))(values)
+        alone = tuple({name: v[0].clone() for name, v in state.items()} for state in values)
+        own = [dict(each.named_parameters()) for each in (model, probe)]
+        past = set().union(*reads(lambda: call({**alone[0], **alone[1]}, inputs), *own))
+    except UsageError as error:
+        return str(error).rstrip(".")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         return f"torch.func.vmap cannot run it ({reason})"
     if Streams.now() != before:
         return "it draws random numbers"
-    return None
+    if past:
+        return f"it reads {min(past)} elsewhere than in the module that it belongs to"
+    changed = [name for name, buffer in alone[1].items() if buffer._version]
+    return f"it changes its buffer {changed[0]}" if changed else None
 
 
 @differentiable_kernels()
@@ -80,7 +91,8 @@ def stacked_epoch(
 ) -> list[EpochLoss]:
     """Train one epoch of every trainer, all in one vectorised call.
 
-    The trainers may differ in seed (weights and batch order) and in learning rates, nothing else.
+    The trainers may differ in seed (weights, batch order, augmentation) and in learning rates and
+    decay, nothing else.
     Each ends as if it had called its own `epoch`, so evaluation, checkpoints and continuing alone
     work as before.
 
@@ -103,7 +115,7 @@ def stacked_epoch(
     stack = _Stack(trainers)
     losses = []
     for step, indices in enumerate(batches, start=1):
-        losses.append(stack.step(indices))
+        losses.append(stack.step(step - 1, indices))
         if observe is not None and step in observe_at:
             stack.write_back()
             observe(step)
@@ -136,6 +148,9 @@ class _Stack:
             name: {key: torch.stack([s[name][key] for s in self.states]) for key in keys}
             for name in trained
         }
+        self.recipe = trainers[0].recipe
+        drawn = [crops for trainer in trainers if (crops := trainer.crops()) is not None]
+        self.crops = torch.stack(drawn) if drawn else None
         self.rates = {n: self._per_model(n, "lr") for n in trained}
         self.decays = {n: self._per_model(n, "weight_decay") for n in trained}
 
@@ -149,27 +164,47 @@ class _Stack:
         column = torch.tensor(values, dtype=torch.float64, device=stacked.device)
         return column.to(stacked.dtype).view(-1, *[1] * (stacked.ndim - 1))
 
-    def step(self, indices: Tensor) -> Tensor:
+    def step(self, number: int, indices: Tensor) -> Tensor:
         """One update of all models on images [models, batch]; their losses [models]."""
+        first = self.trainers[0]
+        crops = None
+        if self.crops is not None:
+            crops = self.crops[torch.arange(len(indices), device=indices.device)[:, None], indices]
         images, labels = batch(
-            self.trainers[0].images, indices, like=next(iter(self.trained.values()))
+            first.images,
+            indices,
+            like=next(iter(self.trained.values())),
+            crops=crops,
+            normalisation=first.normalisation,
         )
         with self.lowering:
             logits = self.forward(self.trained, self.fixed, self.buffers, images)
         each = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view(labels.shape).mean(dim=1)
         gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()))
+        factor = rate_factor(self.recipe, epoch=first.epochs, step=number, steps=first.steps)
         with torch.no_grad():
-            for name, gradient in zip(self.trained, gradients, strict=True):
-                self._update(name, gradient)
+            for name, gradient in zip(self.trained, self._clipped(gradients), strict=True):
+                self._update(name, gradient, self.rates[name] * factor)
         return losses.detach()
 
-    def _update(self, name: str, gradient: Tensor) -> None:
+    def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The gradients, each model's scaled to the largest norm that the recipe allows."""
+        if not self.recipe.clip_norm:
+            return gradients
+        norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients]).norm(dim=0)
+        scale = (self.recipe.clip_norm / (norms + 1e-6)).clamp(max=1)  # as torch's clip_grad_norm_
+        return [g * scale.view(-1, *[1] * (g.ndim - 1)) for g in gradients]
+
+    def _update(self, name: str, gradient: Tensor, rate: Tensor) -> None:
         parameter, state = self.trained[name], self.state[name]
         gradient = gradient + self.decays[name] * parameter
-        if self.trainers[0].recipe.optimizer == "sgd":
-            state["momentum_buffer"].mul_(self.trainers[0].recipe.momentum).add_(gradient)
-            parameter.sub_(self.rates[name] * state["momentum_buffer"])
+        if self.recipe.optimizer == "sgd":
+            momentum, buffer = self.recipe.momentum, state["momentum_buffer"]
+            buffer.mul_(momentum).add_(gradient)
+            parameter.sub_(
+                rate * (gradient + momentum * buffer if self.recipe.nesterov else buffer)
+            )
             return
         group = self.trainers[0].optimizer.param_groups[0]
         beta1, beta2 = group["betas"]
@@ -178,7 +213,7 @@ class _Stack:
         state["exp_avg"].lerp_(gradient, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         spread = state["exp_avg_sq"].sqrt() / (1 - beta2**steps) ** 0.5 + group["eps"]
-        parameter.sub_(self.rates[name] / (1 - beta1**steps) * state["exp_avg"] / spread)
+        parameter.sub_(rate / (1 - beta1**steps) * state["exp_avg"] / spread)
 
     def write_back(self) -> None:
         """Copy the stacked values to each trainer's own model and optimizer."""
@@ -193,11 +228,11 @@ class _Stack:
 
 
 def _settings(trainer: Trainer) -> dict[str, dict[str, float]]:
-    """Learning rate and decay of each trained parameter, by name."""
+    """Learning rate before the schedule and decay of each trained parameter, by name."""
     names = {id(p): n for n, p in trainer.model.named_parameters()}
     return {
-        names[id(p)]: {"lr": group["lr"], "weight_decay": group["weight_decay"]}
-        for group in trainer.optimizer.param_groups
+        names[id(p)]: {"lr": rate, "weight_decay": group["weight_decay"]}
+        for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True)
         for p in group["params"]
     }
 
@@ -226,17 +261,31 @@ def _check(trainers: Sequence[Trainer]) -> None:
         same = (
             trainer.images is first.images
             and trainer.epochs == first.epochs
-            and trainer.recipe.optimizer == first.recipe.optimizer
-            and trainer.recipe.momentum == first.recipe.momentum
-            and trainer.recipe.batch_size == first.recipe.batch_size
+            and trainer.normalisation == first.normalisation
+            and _shared(trainer.recipe) == _shared(first.recipe)
             and _shapes(trainer.model) == _shapes(first.model)
         )
         if not same:
             raise UsageError(
                 "trainers in a stack must share images, architecture, trained parameters, "
-                "optimizer, momentum, batch size and epochs done; "
+                "recipe (but for rates and decay) and epochs done; "
                 f"number {trainers.index(trainer)} differs from number 0."
             )
+    if first.recipe.precision != "float32":
+        raise UsageError(f"`precision` in a stack must be float32; got {first.recipe.precision!r}.")
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """What the recipes of a stack have in common: all but rates, decay and what is trained."""
+    return replace(
+        recipe,
+        lr=1.0,
+        layer_lrs=(),
+        weight_decay=0.0,
+        decay="all",
+        train_layers=("all",),
+        freeze_activations=False,
+    )
 
 
 def _shapes(model: nn.Module) -> list[tuple[str, torch.Size, bool]]:

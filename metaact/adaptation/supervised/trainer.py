@@ -8,9 +8,10 @@ same batches, and an interrupted run continues bit for bit from any epoch with n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -18,17 +19,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
+from metaact.adaptation.known import signature
+from metaact.adaptation.program import Program, Programs
+from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
 from metaact.adaptation.stateless import logits_of
 from metaact.errors import UsageError
 from metaact.randomness import Streams, derived_seed, isolated_rng
 
-from .optimizers import Recipe, make_optimizer
+from .augmentation import crop_and_flip, draw_crops
+from .optimizers import make_optimizer
+from .recipe import Recipe, rate_factor
 
 Result = TypeVar("Result")
 
 SHARE_IMAGES = 64
 """Images of a batch that one thread works on, at least: fewer take longer to be asked for."""
+
+TOP = 5
+"""The answer counts as right in top-5 if it is among so many."""
 
 EVALUATION_BATCH = 500
 """Images per forward pass in evaluation. Beyond 1000 they leave a core's cache: half as fast."""
@@ -46,6 +55,24 @@ class Labelled(Protocol):
         """int64 [images]."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """What pixels in 0..1 are made of before a network sees them: (pixel - mean)/std.
+
+    Attributes:
+        mean: One number per channel.
+        std: Likewise.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Pixels [..., channels, height, width], normalised."""
+        mean, std = (pixels.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        return (pixels - mean) / std
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Score:
     """How well a model does on a set of images.
@@ -53,10 +80,13 @@ class Score:
     Attributes:
         loss: Mean cross-entropy.
         right: Which images are classified correctly: bool [images], on the CPU.
+        top5: Share of images whose class is among the five likeliest, in 0..1; None where there
+            are no more than five.
     """
 
     loss: float
     right: Tensor
+    top5: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -81,15 +111,17 @@ class Trainer:
     """One model in training, an epoch at a time.
 
     Two trainers with the same seed see the same batches in the same order, whatever their model.
-    Random layers (RReLU, dropout) draw from a stream that depends on the seed and the epoch only;
-    the global generator is left as it was.
+    Random layers (RReLU, dropout) draw from a stream that depends on the seed and the epoch only,
+    augmentation from another; the global generator is left as it was.
 
     Attributes:
         model: The model, changed in place.
         images: Training images, on the model's device.
         recipe: The settings.
-        seed: Seed of the batch order and of random layers.
+        seed: Seed of the batch order, of augmentation and of random layers.
+        normalisation: What is done to every batch of pixels in 0..1; None leaves them so.
         optimizer: The optimizer, with its state.
+        rates: Learning rate of each of its groups before the schedule.
         epochs: Epochs done.
 
     Examples:
@@ -104,18 +136,36 @@ class Trainer:
         True
     """
 
-    def __init__(self, model: nn.Module, images: Labelled, *, recipe: Recipe, seed: int) -> None:
-        self.model = prepared(model)
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Labelled,
+        *,
+        recipe: Recipe,
+        seed: int,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        self.model = prepared(model, channels_last=recipe.channels_last)
         self.images = images
         self.recipe = recipe
         self.seed = seed
+        self.normalisation = normalisation
         self.optimizer = make_optimizer(model, recipe)
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.epochs = 0
+        self.programs = Programs()
 
     @property
     def steps(self) -> int:
         """Updates in an epoch."""
         return math.ceil(len(self.images.labels) / self.recipe.batch_size)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate `recipe.lr` as the schedule had it in the last update."""
+        done = max(self.epochs, 1) - 1
+        steps = self.steps
+        return self.recipe.lr * rate_factor(self.recipe, epoch=done, step=steps - 1, steps=steps)
 
     def epoch(
         self, *, observe_at: Collection[int] = (), observe: Callable[[int], None] | None = None
@@ -132,17 +182,32 @@ class Trainer:
         """
         order = epoch_order(len(self.images.labels), seed=self.seed, epoch=self.epochs)
         batches = torch.split(order.to(self.images.labels.device), self.recipe.batch_size)
+        crops = self.crops()
         losses: list[Tensor] = []
         self.model.train()
-        models = self._share_models()
+        models, known = self._share_models(), self._signature()
         with isolated_rng("layers", self.seed, self.epochs):
             for step, indices in enumerate(batches, start=1):
-                losses.append(self._step(indices, models))
+                self._set_rates(step - 1)
+                losses.append(self._step(indices, models, known, crops))
                 if observe is not None and step in observe_at:
                     observe(step)
                     self.model.train()
         self.epochs += 1
         return summarise(torch.stack(losses), batches)
+
+    def crops(self) -> Tensor | None:
+        """What augmentation does to each image in the next epoch [images, 3]; None without it."""
+        if self.recipe.augmentation == "none":
+            return None
+        drawn = draw_crops(len(self.images.labels), seed=self.seed, epoch=self.epochs)
+        return drawn.to(self.images.labels.device)
+
+    def _set_rates(self, step: int) -> None:
+        """Give the optimizer the rates of an update of this epoch."""
+        factor = rate_factor(self.recipe, epoch=self.epochs, step=step, steps=self.steps)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
 
     @property
     def shares(self) -> int:
@@ -154,25 +219,73 @@ class Trainer:
         """A module for each share, which sees the images of the others nowhere."""
         return copies(self.model, self.shares) or [self.model]
 
-    def _step(self, indices: Tensor, models: Sequence[nn.Module]) -> Tensor:
+    def _trained(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _signature(self) -> Hashable | None:
+        """What the ops of a step depend on; None where they are not recorded."""
+        known, own = signature(self.model), list(map(id, self.model.parameters()))
+        if known is None or self.images.labels.device.type != "cpu":
+            return None
+        return known, tuple(own.index(id(parameter)) for parameter in self._trained())
+
+    def _step(
+        self,
+        indices: Tensor,
+        models: Sequence[nn.Module],
+        known: Hashable | None,
+        crops: Tensor | None,
+    ) -> Tensor:
         """One update by the mean gradient, those of the shares added in order."""
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        parts = torch.tensor_split(indices, len(models))
+        trained = self._trained()
+        parts = [part for part in torch.tensor_split(indices, len(models)) if len(part)]
+        changes = [() if crops is None else (crops[part],) for part in parts]
 
-        def work(number: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        def work(number: int) -> Results:
             part = parts[number]
-            images, labels = batch(self.images, part, like=trained[0])
-            loss = functional.cross_entropy(_logits(models[number], images), labels)
+            images, labels = batch(
+                self.images,
+                part,
+                like=trained[0],
+                crops=next(iter(changes[number]), None),
+                normalisation=self.normalisation,
+            )
+            with self._precision():
+                loss = functional.cross_entropy(_logits(models[number], images), labels)
             loss = loss * (len(part) / len(indices))
-            return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
+            return loss.detach(), *torch.autograd.grad(loss, trained, allow_unused=True)
 
-        numbers = [number for number, part in enumerate(parts) if len(part)]
-        losses, gradients = zip(*_carried_out(work, numbers, device=indices.device), strict=True)
-        for parameter, *each in zip(trained, *gradients, strict=True):
+        programs: list[Program] = []
+        inputs = [*self.model.parameters(), *self.model.buffers()]
+        inputs += [self.images.pixels, self.images.labels]
+        if known is not None:
+            for number, part in enumerate(parts):
+                program = self.programs.find(
+                    (known, len(indices)), partial(work, number), [*inputs, part, *changes[number]]
+                )
+                programs += [] if program is None else [program]
+        recorded = len(programs) == len(parts)
+
+        def again(number: int) -> Results:
+            return programs[number]([*inputs, parts[number], *changes[number]])
+
+        losses, *gradients = zip(
+            *_carried_out(again if recorded else work, range(len(parts)), device=indices.device),
+            strict=True,
+        )
+        for parameter, each in zip(trained, gradients, strict=True):
             there = [gradient for gradient in each if gradient is not None]
             parameter.grad = reduce(torch.add, there) if there else None
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(trained, self.recipe.clip_norm)
         self.optimizer.step()
         return torch.stack(losses).sum()
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """In it a forward pass is in bfloat16 where that is safe, if the recipe asks for it."""
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.images.labels.device.type, dtype=torch.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on: model, optimizer, number of epochs."""
@@ -201,30 +314,57 @@ def epoch_order(images: int, *, seed: int, epoch: int) -> Tensor:
     return torch.randperm(images, generator=generator)
 
 
-def batch(images: Labelled, indices: Tensor, *, like: Tensor) -> tuple[Tensor, Tensor]:
-    """The images at `indices`, scaled to [0, 1] in the dtype of `like`, and their labels."""
-    bytes_ = images.pixels[indices]
+def batch(
+    images: Labelled,
+    indices: Tensor,
+    *,
+    like: Tensor,
+    crops: Tensor | None = None,
+    normalisation: Normalisation | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The images at `indices` as a network takes them, and their labels.
+
+    Args:
+        images: Bytes and labels.
+        indices: Which, int64 of any shape.
+        like: A tensor of the dtype that is wanted.
+        crops: What augmentation does to each, [*indices, 3]; None does nothing.
+        normalisation: Applied to pixels in 0..1; None leaves them so.
+    """
+    bytes_ = _at(images.pixels, indices)
+    if crops is not None:
+        bytes_ = crop_and_flip(bytes_, crops)
     if like.dtype != torch.get_default_dtype():
         bytes_ = bytes_.to(like.dtype)
-    return bytes_ / 255, images.labels[indices]  # bytes to floats and scaled, in one pass
+    pixels = bytes_ / 255  # bytes to floats and scaled, in one pass
+    labels = _at(images.labels, indices)
+    return pixels if normalisation is None else normalisation(pixels), labels
 
 
-def prepared(model: nn.Module) -> nn.Module:
-    """On a CPU, put the weights in channels-last order, which its convolutions run on faster.
+def _at(rows: Tensor, indices: Tensor) -> Tensor:
+    """`rows[indices]`, by an op that takes no masks: its shape is known without their values."""
+    return rows.index_select(0, indices.flatten()).view(*indices.shape, *rows.shape[1:])
+
+
+def prepared(model: nn.Module, *, channels_last: bool = False) -> nn.Module:
+    """Put the weights in channels-last order, on a CPU always, which convolutions run on faster.
 
     MNIST-Conv trains 1.4 times as fast with it. Values do not change.
     """
-    if next(model.parameters()).device.type == "cpu":
+    if channels_last or next(model.parameters()).device.type == "cpu":
         return model.to(memory_format=torch.channels_last)
     return model
 
 
-def evaluate(model: nn.Module, images: Labelled) -> Score:
+def evaluate(
+    model: nn.Module, images: Labelled, *, normalisation: Normalisation | None = None
+) -> Score:
     """Loss and accuracy over all images, with random layers in their evaluation mode.
 
     Args:
         model: Left in the mode it came in.
         images: On the model's device.
+        normalisation: That which it was trained with.
 
     Returns:
         The score; its loss is not finite if the model's outputs are not.
@@ -236,18 +376,32 @@ def evaluate(model: nn.Module, images: Labelled) -> Score:
     model.eval()
     models = copies(model, len(parts))
 
-    def work(number: int) -> tuple[Tensor, Tensor]:
-        inputs, labels = batch(images, parts[number], like=like)
+    def work(number: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        inputs, labels = batch(images, parts[number], like=like, normalisation=normalisation)
         logits = _logits((models or [model] * len(parts))[number], inputs)
         loss = functional.cross_entropy(logits, labels, reduction="sum")
-        return loss.double(), logits.argmax(dim=1) == labels
+        return loss.double(), logits.argmax(dim=1) == labels, _among_likeliest(logits, labels)
 
     spread = _carried_out if models else in_order
     with torch.no_grad():
-        losses, right = zip(*spread(work, range(len(parts)), device=like.device), strict=True)
+        losses, right, among = zip(
+            *spread(work, range(len(parts)), device=like.device), strict=True
+        )
     model.train(was_training)
     total = float(torch.stack(losses).sum())
-    return Score(loss=total / len(images.labels), right=torch.cat(right).cpu())
+    counted = [each.sum() for each in among if each is not None]
+    return Score(
+        loss=total / len(images.labels),
+        right=torch.cat(right).cpu(),
+        top5=int(torch.stack(counted).sum()) / len(images.labels) if counted else None,
+    )
+
+
+def _among_likeliest(logits: Tensor, labels: Tensor) -> Tensor | None:
+    """Whether each label is among the five largest logits: bool [images]; None for five classes."""
+    if logits.shape[1] <= TOP:
+        return None
+    return (logits.topk(TOP, dim=1).indices == labels[:, None]).any(dim=1)
 
 
 def _carried_out(

@@ -12,6 +12,8 @@ Where max-pooling follows, its derivative is taken together with the convolution
 are known, "convolve, then pick" is bilinear too. The full-size gradient, three quarters of it zeros
 for 2x2 windows, then exists for a few tasks at a time in a buffer, and is never kept either.
 
+Forward mode takes no view of a buffer for the result of an op, so results are detached from theirs.
+
 Shapes: x [tasks, images, channels, height, width]; y and g [tasks, images, filters, out height,
 out width]; w [tasks, filters, channels, kernel height, kernel width]; b [tasks, filters].
 """
@@ -129,7 +131,7 @@ class _Outputs:
 
     def all(self) -> Tensor:
         """Every tile."""
-        return _unflat(self._y, self._out, self._images)
+        return _unflat(self._y, self._out, self._images).detach()
 
 
 class _Fold:
@@ -180,7 +182,12 @@ def _keep(ctx: Any, a: Tensor, b: Tensor, geometry: Geometry, picks: Picks | Non
     """Save what a bilinear op's derivative needs: either factor serves the other's gradient."""
     to_a, to_b = ctx.needs_input_grad[:2]
     ctx.save_for_backward(a if to_b else None, b if to_a else None)
+    ctx.save_for_forward(a, b)
     ctx.geometry, ctx.picks = geometry, picks
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
 class Convolution(Function):
@@ -210,7 +217,7 @@ class Convolution(Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The adjoint in x, the weight gradient in w and b."""
         x, w = ctx.saved_tensors
-        to_x, to_w = ctx.needs_input_grad[:2]
+        to_x, to_w, to_b = ctx.needs_input_grad[:3]
         if to_x and to_w:
             both: tuple[Tensor | None, ...] = _apply(
                 Gradients, x, w, g, ctx.geometry, ctx.bias, ctx.picks
@@ -220,7 +227,24 @@ class Convolution(Function):
         gw, gb = None, None
         if to_w:
             gw, gb = _apply(WeightGradient, x, g, ctx.geometry, ctx.bias, ctx.picks)
+        elif to_b:
+            gb = _flat(g).sum(dim=2)
         return gx, gw, gb, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, x_t: Tensor | None, w_t: Tensor | None, b_t: Tensor | None, *_: None
+    ) -> Tensor:
+        """The product rule: a convolution of each tangent with the other operand."""
+        x, w = ctx.saved_tensors
+        geometry, picks = ctx.geometry, ctx.picks
+        parts = []
+        if x_t is not None:
+            parts.append(_apply(Convolution, x_t, w, None, geometry, picks))
+        if w_t is not None or b_t is not None:
+            w_t = torch.zeros_like(w) if w_t is None else w_t
+            parts.append(_apply(Convolution, x, w_t, b_t, geometry, picks))
+        return _sum(parts)
 
 
 class PooledConvolution(Function):
@@ -242,13 +266,20 @@ class PooledConvolution(Function):
         """Attach the values to the operands."""
         _keep(ctx, x, w, geometry, picks)
         ctx.bias = b is not None
-        return values
+        return values.detach()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Those of the convolution."""
         gx, gw, gb, *_ = Convolution.backward(ctx, g)
         return gx, gw, gb, None, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, x_t: Tensor | None, w_t: Tensor | None, b_t: Tensor | None, *_: Tensor | None
+    ) -> Tensor:
+        """That of the convolution."""
+        return Convolution.jvp(ctx, x_t, w_t, b_t)
 
 
 class Adjoint(Function):
@@ -268,7 +299,7 @@ class Adjoint(Function):
                 buffer = buffer[: slopes.shape[0]]
             torch.bmm(weights, slopes, out=buffer)
             fold.take(buffer)
-        return geometry.given_back(fold.all)
+        return geometry.given_back(fold.all).detach()
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
@@ -282,6 +313,17 @@ class Adjoint(Function):
             _apply(WeightGradient, v, g, ctx.geometry, False, ctx.picks) if to_w else (None, None)
         )
         return gg, gw, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, g_t: Tensor | None, w_t: Tensor | None, *_: None) -> Tensor:
+        """The product rule."""
+        g, w = ctx.saved_tensors
+        parts = [
+            _apply(Adjoint, *pair, ctx.geometry, ctx.picks)
+            for pair in ((g_t, w), (g, w_t))
+            if all(operand is not None for operand in pair)
+        ]
+        return _sum(parts)
 
 
 class WeightGradient(Function):
@@ -324,6 +366,34 @@ class WeightGradient(Function):
             None,
         )
 
+    @staticmethod
+    def jvp(
+        ctx: Any, x_t: Tensor | None, g_t: Tensor | None, *_: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """The product rule; the sums of g are linear in g alone."""
+        x, g = ctx.saved_tensors
+        return _weight_tangents(x, g, x_t, g_t, ctx.geometry, ctx.biased, ctx.picks)
+
+
+def _weight_tangents(
+    x: Tensor,
+    g: Tensor,
+    x_t: Tensor | None,
+    g_t: Tensor | None,
+    geometry: Geometry,
+    biased: bool,
+    picks: Picks | None,
+) -> tuple[Tensor, Tensor | None]:
+    parts, b_t = [], None
+    if x_t is not None:
+        parts.append(_apply(WeightGradient, x_t, g, geometry, False, picks)[0])
+    if g_t is not None:
+        w_t, b_t = _apply(WeightGradient, x, g_t, geometry, biased, picks)
+        parts.append(w_t)
+    if biased and b_t is None:
+        b_t = g.new_zeros(g.shape[0], g.shape[2])
+    return _sum(parts), b_t
+
 
 def _convolution_and_gradient(
     v: Tensor, w: Tensor, g: Tensor, geometry: Geometry, picks: Picks | None
@@ -362,6 +432,7 @@ class Gradients(Function):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Per tile g · patches(x)ᵀ, then wᵀ · g in the place of the patches."""
         ctx.save_for_backward(x, w, g)
+        ctx.save_for_forward(x, w, g)
         ctx.geometry, ctx.biased, ctx.picks = geometry, biased, picks
         step, rows, fold = geometry.tile(x.shape[0]), geometry.rows, _Fold(g, geometry)
         wb = x.new_empty(x.shape[0], w.shape[1], rows + biased)
@@ -377,7 +448,7 @@ class Gradients(Function):
             torch.bmm(slopes, patches.transpose(1, 2), out=out)
             torch.bmm(weights, slopes, out=place.of(patches))
             fold.take(place.of(patches))
-        return geometry.given_back(fold.all), *_parted(wb, w.shape, rows, biased)
+        return geometry.given_back(fold.all).detach(), *_parted(wb, w.shape, rows, biased)
 
     @staticmethod
     def backward(ctx: Any, vx: Tensor, vw: Tensor, vb: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -396,6 +467,25 @@ class Gradients(Function):
             gg = gg + _apply(Convolution, x, vw, vb, geometry, picks)
         return gx, gw, gg, *none
 
+    @staticmethod
+    def jvp(
+        ctx: Any, x_t: Tensor | None, w_t: Tensor | None, g_t: Tensor | None, *_: Any
+    ) -> tuple[Tensor | None, ...]:
+        """Those of both."""
+        x, w, g = ctx.saved_tensors
+        geometry, picks = ctx.geometry, ctx.picks
+        terms = ((g_t, w), (g, w_t))
+        parts = [
+            _apply(Adjoint, *pair, geometry, picks)
+            for pair in terms
+            if all(operand is not None for operand in pair)
+        ]
+        gx_t = _sum(parts) if parts else torch.zeros_like(x)
+        if x_t is None and g_t is None:
+            b_t = g.new_zeros(g.shape[0], g.shape[2]) if ctx.biased else None
+            return gx_t, torch.zeros_like(w), b_t
+        return gx_t, *_weight_tangents(x, g, x_t, g_t, geometry, ctx.biased, picks)
+
 
 class _Place:
     """The rows of patches in their buffer, without the row of ones; made once for each buffer."""
@@ -412,7 +502,7 @@ class _Place:
 
 
 def _parted(wb: Tensor, shape: torch.Size, rows: int, biased: bool) -> tuple[Tensor, Tensor | None]:
-    return wb[:, :, :rows].view(shape), wb[:, :, rows] if biased else None
+    return wb[:, :, :rows].view(shape).detach(), wb[:, :, rows].detach() if biased else None
 
 
 def _second_gradients(

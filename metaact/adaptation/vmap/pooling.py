@@ -104,13 +104,20 @@ class MaxPool(Function):
         values, index = pooling.maxima(x)
         index = index.flatten(0, 1)
         ctx.save_for_backward(index)
-        ctx.shape, ctx.overlaps = x.shape, pooling.overlaps
-        return values
+        ctx.save_for_forward(index)
+        ctx.shape, ctx.overlaps, ctx.pooled = x.shape, pooling.overlaps, values.shape
+        return values.detach()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         """Put every gradient where its maximum was."""
         return Put.apply(g, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, *_: None) -> Tensor:
+        """Pick the tangents of the maxima."""
+        y_t: Tensor = Pick.apply(x_t, *ctx.saved_tensors, ctx.pooled, ctx.overlaps)
+        return y_t
 
 
 class Put(Function):
@@ -120,16 +127,23 @@ class Put(Function):
     def forward(ctx: Any, y: Tensor, index: Tensor, shape: torch.Size, overlaps: bool) -> Tensor:
         """Scatter; adding is needed only where windows overlap."""
         ctx.save_for_backward(index)
-        ctx.shape, ctx.overlaps = y.shape, overlaps
+        ctx.save_for_forward(index)
+        ctx.shape, ctx.overlaps, ctx.whole = y.shape, overlaps, shape
         rows = _rows(y)
         x = rows.new_zeros(len(rows), shape[1] * shape[3] * shape[4])
         x = x.scatter_add_(1, index, rows) if overlaps else x.scatter_(1, index, rows)
-        return _images(x, shape)
+        return _images(x, shape).detach()
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
         """Pick."""
         return Pick.apply(v, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, y_t: Tensor, *_: None) -> Tensor:
+        """The same: it is linear."""
+        x_t: Tensor = Put.apply(y_t, *ctx.saved_tensors, ctx.whole, ctx.overlaps)
+        return x_t
 
 
 class Pick(Function):
@@ -139,10 +153,17 @@ class Pick(Function):
     def forward(ctx: Any, x: Tensor, index: Tensor, shape: torch.Size, overlaps: bool) -> Tensor:
         """Gather."""
         ctx.save_for_backward(index)
-        ctx.shape, ctx.overlaps = x.shape, overlaps
-        return _images(_rows(x).gather(1, index), shape)
+        ctx.save_for_forward(index)
+        ctx.shape, ctx.overlaps, ctx.picked = x.shape, overlaps, shape
+        return _images(_rows(x).gather(1, index), shape).detach()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
         """Put back."""
         return Put.apply(g, *ctx.saved_tensors, ctx.shape, ctx.overlaps), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, *_: None) -> Tensor:
+        """The same: it is linear."""
+        y_t: Tensor = Pick.apply(x_t, *ctx.saved_tensors, ctx.picked, ctx.overlaps)
+        return y_t

@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaact import paper
-from metaact.experiments.experiment import Experiment, Measure, Selected
+from metaact.experiments.experiment import Experiment, Measure
 from metaact.experiments.images import image_measure
 from metaact.settings import completed, with_role
 
 from .config import ConvergeConfig as ConvergeConfig
-
-if TYPE_CHECKING:
-    from metaact.experiments.evidence import Arm, Study
+from .selection import selected
 
 
 def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
     """Accuracy on the test images: each is right or wrong."""
     return image_measure(data, "test")
-
-
-def selected(study: Study, arm: Arm) -> Selected | None:
-    """The best test epoch, beside that of the epoch best on validation, or the last.
-
-    None where there is one epoch: nothing is selected, and both figures would be its score.
-    """
-    measure, bests, honest, validated = study.measure, {}, [], True
-    for record in arm.scored:
-        place = measure.axis.place
-        whole = [m for m in record.seen if place(m) >= 1 and place(m) == int(place(m))]
-        if len(whole) < 2:
-            return None
-        tests = [m[measure.test] for m in whole]
-        watched = [m.get(measure.validation) for m in whole]
-        bests[record.seed] = max(tests)
-        validated = all(value is not None for value in watched)
-        best = max(range(len(tests)), key=lambda i: watched[i] or 0.0)
-        chosen = best if validated else len(tests) - 1
-        honest.append(tests[chosen])
-    which = "test images at the epoch best on validation"
-    if not validated:
-        which = "test images after the last epoch, which nothing selected"
-    return Selected(
-        by_seed=bests,
-        held_out=fmean(honest),
-        selected_on="test images, best epoch",
-        held_out_is=which,
-    )
 
 
 def cell(

@@ -20,6 +20,7 @@ class ConvergeConfig(declared.TrainingConfig):
 
     Attributes:
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
+        images: Most images of each part, in equal shares of the classes; 0 takes all.
         epochs: Passes over the training part.
         first_epoch_points: Evaluations within the first epoch; None is 4 at a rate of 1e-3 or
             below and 0 above it.
@@ -29,6 +30,14 @@ class ConvergeConfig(declared.TrainingConfig):
     """
 
     dataset: str = declared.dataset("printed-digits")
+    images: int = count(
+        0,
+        "Only so many images of each part, every class with its share; 0: all.",
+        role="data",
+        least=0,
+        words=counted("image", "at most {} of each part"),
+        added=True,
+    )
     epochs: int = declared.length(
         20,
         "Training epochs.",
@@ -52,4 +61,5 @@ class ConvergeConfig(declared.TrainingConfig):
 
     def __post_init__(self) -> None:
         declared.TrainingConfig.__post_init__(self)
+        declared.check_recipe(self, (self.epochs,))
         fill(self, "first_epoch_points", 4 if self.lr <= SMALL_RATE else 0)

@@ -9,21 +9,29 @@ from pathlib import Path
 from torch import nn
 
 from metaact import tasks
-from metaact.adaptation import Trainer, make_optimizer
+from metaact.adaptation import Normalisation, Trainer, make_optimizer
 from metaact.experiments import supervised
+from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned, Prepared
-from metaact.experiments.networks import network, recipe, run_name, signature, source_identity
+from metaact.experiments.networks import (
+    form_notes,
+    network,
+    run_name,
+    signature,
+    size_for,
+    source_identity,
+)
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
-    UNNORMALISED,
     Learner,
     check_batch_size,
     check_classes,
+    described,
+    normalisation_of,
     together,
     train_together,
 )
-from metaact.models import network_of
-from metaact.tasks import Images, match
+from metaact.tasks import Images
 
 from . import measure
 from .config import ConvergeConfig
@@ -37,12 +45,14 @@ class ImageData(Prepared):
         train: Images to train on, on the device.
         validation: Images for choices, or None.
         test: Images for the reported figure.
+        fitted: Normalisation of all of them; None for pixels in 0..1.
         identity: Hashes that enter every run's identity: other data, other run.
     """
 
     train: Images
     validation: Images | None
     test: Images
+    fitted: Normalisation | None
     identity: dict[str, str]
 
 
@@ -71,34 +81,31 @@ def prepare(
         root=root,
         hold_out="images",
         validation=0 if first.protocol == "paper" else None,
+        size=size_for(configs),
+        channels=first.channels,
     )
     check_classes("dataset", first.dataset, split.train)
-    parts, pipeline = _fitted(split, {config.model for config in configs})
+    parts = split.parts()
+    if first.images:
+        parts = {name: tasks.thinned(images, first.images) for name, images in parts.items()}
+    normalisation = normalisation_of(first, first.dataset, parts["train"])
     shared = ImageData(
         data=split.provenance(),
         device=device,
-        normalisation=UNNORMALISED,
+        normalisation=described(normalisation),
         validated="validation" in parts,
         examples=(image_example(parts["test"], "Some test images."),),
-        notes=(f"Images were resized for the network: {pipeline}",) if pipeline else (),
+        notes=form_notes(split.train),
         train=parts["train"].to(device),
         validation=parts["validation"].to(device) if "validation" in parts else None,
         test=parts["test"].to(device),
+        fitted=normalisation,
         identity={f"{name}_sha256": parts[name].sha256() for name in ("train", "test")},
     )
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, len(shared.train))
-        make_optimizer(build(config, shared), recipe(config))
+        make_optimizer(build(config, shared), recipe(config, epochs=config.epochs))
     return shared
-
-
-def _fitted(split: tasks.Split, models: set[str]) -> tuple[dict[str, Images], str]:
-    """The parts in the size that the networks take: MNIST-Conv takes 28x28 only."""
-    size = next((s for model in sorted(models) if (s := network_of(model).size)), None)
-    if size is None or split.train.size == (size, size):
-        return split.parts(), ""
-    pipeline, _ = match(split.train, split.train, size=size)
-    return {n: pipeline.apply(images) for n, images in split.parts().items()}, str(pipeline)
 
 
 def build(config: ConvergeConfig, shared: ImageData) -> nn.Module:
@@ -161,7 +168,13 @@ def learner(config: ConvergeConfig, shared: ImageData) -> Learner:
 def trainer(config: ConvergeConfig, shared: ImageData) -> Trainer:
     """The trainer of `config` before its first epoch."""
     model = build(config, shared)
-    return Trainer(model, shared.train, recipe=recipe(config), seed=config.seed)
+    return Trainer(
+        model,
+        shared.train,
+        recipe=recipe(config, epochs=config.epochs),
+        seed=config.seed,
+        normalisation=shared.fitted,
+    )
 
 
 def points(config: ConvergeConfig, images: int) -> tuple[int, ...]:

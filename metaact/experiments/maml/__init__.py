@@ -32,10 +32,14 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
     )
 
 
-def selected(study: Study, arm: Arm) -> Selected:
+def selected(study: Study, arm: Arm) -> Selected | None:
     """The best training iteration, which the paper reports, beside the held-out figure."""
+    recorded = {r.seed: r.result.get("best_training_accuracy") for r in arm.scored}
+    bests = {seed: float(best) for seed, best in recorded.items() if best is not None}
+    if len(bests) < len(recorded):
+        return None
     return Selected(
-        by_seed={r.seed: float(r.result["best_training_accuracy"]) for r in arm.scored},
+        by_seed=bests,
         held_out=fmean(r.score for r in arm.scored if r.score is not None),
         selected_on="training tasks, best iteration",
         held_out_is="frozen test episodes",

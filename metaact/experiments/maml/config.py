@@ -31,6 +31,8 @@ class MamlConfig(Config):
         dataset: Built-in or downloadable name, folder of class folders, or `.npz` pack.
         hold_out: What the test part does not share with training: "classes", "images" or "groups";
             None takes what suits the data set.
+        size: Height and width that images are brought to; None for what the network takes.
+        channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: A network, as `metaact.models.create` names it.
         batch_norm: "batch", "group" or "off", see `metaact.models.BATCH_NORM`; None is "batch" for
             a network with BatchNorm, and "off" for one without.
@@ -75,6 +77,8 @@ class MamlConfig(Config):
         words="held-out {}",
         always=True,
     )
+    size: int | None = declared.size()
+    channels: int | None = declared.channels()
     model: str = declared.model()
     batch_norm: str | None = declared.batch_norm("batch", choices=BATCH_NORM, why=_LEAK)
     queries: int | None = count(

@@ -16,7 +16,15 @@ from metaact.adaptation import MAML, import_learn2learn
 from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
-from metaact.experiments.networks import counts, network, run_name, signature, source_identity
+from metaact.experiments.networks import (
+    counts,
+    form_notes,
+    network,
+    run_name,
+    signature,
+    size_for,
+    source_identity,
+)
 from metaact.experiments.timing import seconds_of
 from metaact.models import is_foreign
 from metaact.randomness import derived_seed, isolated_rng
@@ -83,6 +91,8 @@ def prepare(
         root=root,
         hold_out=config.hold_out,
         validation=0 if config.protocol == "paper" else None,
+        size=size_for(configs),
+        channels=config.channels,
     )
     mean, std = tasks.statistics(split.train)
 
@@ -120,6 +130,7 @@ def prepare(
         normalisation={"mean": list(mean), "std": list(std), "scale": "pixels in 0..1"},
         validated=validation is not None,
         examples=(example,),
+        notes=form_notes(split.train),
         split=split,
         mean=mean,
         std=std,

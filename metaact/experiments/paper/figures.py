@@ -1,14 +1,17 @@
-"""The runs behind the paper's figures 2, 3, 7 and 8. No torch."""
+"""The runs behind the paper's figures 2, 3, 4, 7 and 8. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from metaact import paper
 from metaact.errors import UsageError
 from metaact.experiments.converge import ConvergeConfig
+from metaact.settings import shown
 
+from .networks import FIGURE_4, NetworkTable, network_table
 from .tables import QUICK, convergence_runs
 
 ALPHAS, BETAS = (0.25, 0.5, 0.75, 0.9), (0.0, 1.0, 2.0, 4.0)
@@ -33,29 +36,57 @@ QUICK_EPOCHS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel: which runs it shows.
+
+    Attributes:
+        title: What they have in common.
+        setting: The setting in which they differ from those of other panels.
+        value: Its value.
+        lr: Their learning rate.
+    """
+
+    title: str
+    setting: str
+    value: str
+    lr: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperFigure:
     """A figure of the paper with the runs behind it.
 
     Attributes:
         number: The figure.
-        panels: Optimizer and rate of each panel, in their order.
+        panels: In their order.
         epochs: How long the runs are.
         quick: Whether it is a first look.
         notes: What a reader must know.
         configs: The runs.
+        beside: The table of networks that has the numbers of figure 4; None for others.
     """
 
     number: int
-    panels: tuple[tuple[str, float], ...]
+    panels: tuple[Panel, ...]
     epochs: int
     quick: bool
     notes: tuple[str, ...]
     configs: tuple[ConvergeConfig, ...] = field(repr=False)
+    beside: NetworkTable | None = None
 
     @property
     def tables(self) -> tuple[int, ...]:
-        """The paper's tables whose figures belong to it."""
-        return () if self.number == 2 else (1,) if self.quick else (1, 6)
+        """The paper's tables of MNIST-Conv whose figures belong to it."""
+        return () if self.number in (2, 4) else (1,) if self.quick else (1, 6)
+
+    @property
+    def heading(self) -> str:
+        """What is written above it."""
+        if self.beside is None:
+            return f"Figure {self.number}, ours; rings: the paper's tables 1 and 6"
+        if self.beside.is_papers:
+            return "Figure 4, ours; rings: the paper's table 7, best epoch"
+        return f"As figure 4 on {self.beside.dataset}{', scaled down' if self.quick else ''}"
 
 
 def paper_figure(
@@ -65,21 +96,30 @@ def paper_figure(
     lrs: Sequence[float] | None = None,
     seeds: Sequence[int] = (0,),
     quick: bool = False,
+    **networks: Any,
 ) -> PaperFigure:
     """A figure with the runs behind it.
 
     Args:
-        number: 2, 3, 7 or 8.
+        number: 2, 3, 4, 7 or 8.
         names: Arms; "all" is the paper's. Figure 2 shows one that has α and β, AReLU unless named.
         lrs: Only panels at these rates; for figure 2 the one rate. None for the figure's.
         seeds: Training seeds.
-        quick: A first look: few arms, 3 epochs.
+        quick: A first look: few arms, 3 epochs; of figure 4 scaled down as table 7.
+        networks: Of figure 4: further arguments of `network_table`.
 
     Raises:
         UsageError: If an argument is not allowed.
     """
+    if number == 4:
+        return _of_networks(names, lrs=lrs, seeds=seeds, quick=quick, **networks)
+    for name, value in networks.items():
+        if value is not None:
+            raise UsageError(f"`{name}` must be left out (it is for figure 4); got {value!r}.")
     if number not in SETTINGS:
-        raise UsageError(f"`number` must be 2, 3, 7 or 8 (the figures that run); got {number!r}.")
+        raise UsageError(
+            f"`number` must be 2, 3, 4, 7 or 8 (the figures that run); got {number!r}."
+        )
     panels = _panels(number, lrs)
     if number == 2:
         names = _grid(names, quick)
@@ -88,11 +128,44 @@ def paper_figure(
     epochs = QUICK_EPOCHS if quick else paper.CONVERGENCE.epochs
     return PaperFigure(
         number=number,
-        panels=panels,
+        panels=tuple(
+            Panel(title=f"{optimizer}, lr {lr:g}", setting="optimizer", value=optimizer, lr=lr)
+            for optimizer, lr in panels
+        ),
         epochs=epochs,
         quick=quick,
         notes=_notes(number, panels),
         configs=tuple(convergence_runs(panels, names, seeds, epochs=epochs)),
+    )
+
+
+def _of_networks(
+    names: Sequence[str],
+    *,
+    lrs: Sequence[float] | None,
+    seeds: Sequence[int],
+    quick: bool,
+    **networks: Any,
+) -> PaperFigure:
+    if lrs is not None:
+        raise UsageError(f"`lr` must be left out (figure 4 has one rate); got {shown(tuple(lrs))}.")
+    arms = (QUICK if quick else FIGURE_4) if tuple(names) == ("all",) else names
+    table = network_table(7, names=arms, seeds=seeds, quick=quick, **networks)
+    first = table.configs[0]
+    return PaperFigure(
+        number=4,
+        panels=tuple(
+            Panel(title=model, setting="model", value=model, lr=first.lr)
+            for model in dict.fromkeys(config.model for config in table.configs)
+        ),
+        epochs=first.epochs,
+        quick=quick,
+        notes=(
+            "The paper's text says five networks and does not name them; table 7 has six, which "
+            "are shown.",
+        ),
+        configs=table.configs,
+        beside=table,
     )
 
 

@@ -11,8 +11,6 @@ from metaact.settings import by_name, counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
-SWAPS = ("plain", "warm")
-
 TEXT_EPOCHS = 100
 """Epochs of fine-tuning in the paper's text (section 4.4)."""
 
@@ -30,7 +28,6 @@ class TransferConfig(declared.TrainingConfig):
         target: What to fine-tune and test on, likewise.
         weights: Trained weights to start from in place of a source: a run directory or a file.
         trained_with: The activation that they were trained with; None is what they say.
-        swap: "plain" or "warm": what the parameters of another activation start from.
         pretrain_lr: Learning rate of pre-training, by SGD with momentum.
         pretrain_epochs: Epochs of pre-training; under "paper-text" the greatest of `epochs`.
         lr: Learning rate of fine-tuning.
@@ -64,15 +61,6 @@ class TransferConfig(declared.TrainingConfig):
         words="trained with {}",
         added=True,
     )
-    swap: str = setting(
-        "plain",
-        "How another activation takes the place of the one in --pretrained: plain, at its start "
-        "values; warm, at those that fit the old one best.",
-        role="training",
-        choices=SWAPS,
-        words={"plain": "plain swap", "warm": "warm swap"},
-        added=True,
-    )
     pretrain_lr: float = declared.rate(1e-2, "Rate on the source, by SGD with momentum.")
     pretrain_epochs: int = declared.length(20, "Epochs on the source.")
     lr: float = declared.rate(1e-5, "Learning rate of fine-tuning.")
@@ -98,13 +86,15 @@ class TransferConfig(declared.TrainingConfig):
         declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
         self._check_weights()
-        if self.protocol == "paper-text":
+        text = self.protocol == "paper-text"
+        declared.check_recipe(self, (self.text_epochs,) if text else self.epochs)
+        if text:
             object.__setattr__(self, "pretrain_epochs", max(self.epochs))
 
     def _check_weights(self) -> None:
         """Refuse settings that say nothing, as there is or is no pre-training."""
         given = self.weights is not None
-        silent = ("source", "pretrain_lr", "pretrain_epochs") if given else ("trained_with", "swap")
+        silent = ("source", "pretrain_lr", "pretrain_epochs") if given else ("trained_with",)
         for name in silent:
             if getattr(self, name) != by_name(TransferConfig)[name].default:
                 which = "with" if given else "without"

@@ -8,24 +8,22 @@ from pathlib import Path
 
 from torch import nn
 
-from metaact.adaptation import make_optimizer
+from metaact.adaptation import Normalisation, make_optimizer
 from metaact.errors import DataError, UsageError, renamed
+from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Prepared
-from metaact.experiments.networks import network, recipe
+from metaact.experiments.networks import network, size_for
 from metaact.experiments.pictures import image_example
-from metaact.experiments.supervised import UNNORMALISED, check_batch_size, check_classes
-from metaact.tasks import (
-    Domain,
-    Images,
-    Pipeline,
-    TransferPair,
-    check_shares_classes,
-    match,
-    split,
+from metaact.experiments.supervised import (
+    UNNORMALISED,
+    check_batch_size,
+    check_classes,
+    normalisation_of,
 )
+from metaact.tasks import Domain, Images, Pipeline, TransferPair, check_shares_classes
 from metaact.tasks import pair as make_pair
 from metaact.tasks.transfer.matching import same_classes
-from metaact.tasks.transfer.pairs import origin_notes
+from metaact.tasks.transfer.pairs import loaded, origin_notes
 
 from .config import TransferConfig
 from .start import check_network, keeps_head, started
@@ -41,6 +39,8 @@ class DomainData(Prepared):
         target: Parts of the domain to fine-tune and test on, in the same form.
         keeps_head: Whether fine-tuning goes on from the trained classifier head.
         weights: The trained weights to start from; None where the source is trained on.
+        normalised: What the images of each domain are normalised by: a network sees each by its own
+            statistics, and one that was trained before, under "trained", by those it was fed with.
         source_identity: Hashes that enter the identity of pre-trainings.
         target_identity: Hashes that enter the identity of fine-tunings.
     """
@@ -48,7 +48,8 @@ class DomainData(Prepared):
     source: Domain | None
     target: Domain
     keeps_head: bool
-    weights: Weights | None = None
+    weights: Weights | None
+    normalised: dict[str, Normalisation | None]
     source_identity: dict[str, str]
     target_identity: dict[str, str]
 
@@ -87,7 +88,7 @@ def prepare(
             raise UsageError("`pair` must be left out with `weights` (there is no source).")
         return _prepare_trained(configs, first.weights, root=root, device=device)
     if pair is None:
-        pair = _load(first, root, None if first.protocol == "held-out" else 0)
+        pair = _load(configs, root, None if first.protocol == "held-out" else 0)
     source, target = pair.source, pair.target
     check_classes("source", first.source, source.train)
     check_classes("target", first.target, target.train)
@@ -98,7 +99,7 @@ def prepare(
             notes=pair.notes,
         ),
         device=device,
-        normalisation=UNNORMALISED,
+        normalisation={},  # each run has that of its domain
         validated=target.validation is not None,
         examples=(
             image_example(target.test, "Some test images of the target."),
@@ -108,6 +109,11 @@ def prepare(
         source=_on(source, device),
         target=_on(target, device),
         keeps_head=pair.keeps_head,
+        weights=None,
+        normalised={
+            "source": normalisation_of(first, first.source, source.train),
+            "target": normalisation_of(first, first.target, target.train),
+        },
         source_identity={"source_train_sha256": train, "source_test_sha256": source.test.sha256()},
         target_identity={
             "source_train_sha256": train,
@@ -118,7 +124,10 @@ def prepare(
     largest = max(len(source.train), len(target.train))
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, largest)
-        make_optimizer(build(config, shared.target.train, shared), recipe(config))
+        make_optimizer(
+            build(config, shared.target.train, shared),
+            recipe(config, epochs=max(config.epochs)),
+        )
     return shared
 
 
@@ -130,26 +139,29 @@ def _prepare_trained(
     for config in configs:
         check_network(config, weights)
     check_shares_classes("target", first.target)
-    target, pipeline = _alone(first, weights, root)
+    pair = _alone(configs, weights, root)
+    target = pair.target
     check_classes("target", first.target, target.train)
     keeps = keeps_head(first, weights, target.train)
+    own = normalisation_of(first, first.target, target.train)
+    pipeline = " ".join(str(pair.target_pipeline).split())
     shared = DomainData(
-        data=_provenance({"target": (target, pipeline)}),
+        data=_provenance({"target": (target, pair.target_pipeline)}, notes=origin_notes(target)),
         device=device,
-        normalisation=weights.normalisation or UNNORMALISED,
+        normalisation={},  # the baseline has another than what starts from the weights
         validated=target.validation is not None,
         examples=(image_example(target.test, "Some test images of the target."),),
         notes=(
-            f"Images were brought into the form that {weights.name} takes: "
-            f"{' '.join(str(pipeline).split())}",
+            f"Images were brought into the form that {weights.name} takes: {pipeline}",
             _head_note(weights, target.train, keeps),
             "All seeds start from the same trained network: intervals say nothing of others.",
-            *(f"{note[0].upper()}{note[1:]}." for note in origin_notes(target)),
+            *_sentences(origin_notes(target)),
         ),
         source=None,
         target=_on(target, device),
         keeps_head=keeps,
         weights=weights,
+        normalised={"target": own, "trained": _of_weights(first, weights, own)},
         source_identity={},
         target_identity={
             "weights_sha256": weights.sha256,
@@ -160,29 +172,45 @@ def _prepare_trained(
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, len(target.train))
         start = started(config, weights, shared.target.train, device=device)
-        make_optimizer(start, recipe(config))
+        make_optimizer(start, recipe(config, epochs=max(config.epochs)))
     return shared
 
 
-def _alone(config: TransferConfig, weights: Weights, root: Path | None) -> tuple[Domain, Pipeline]:
-    """The target in the form that a trained network takes."""
+def _alone(configs: Sequence[TransferConfig], weights: Weights, root: Path | None) -> TransferPair:
+    """The target, as if it were the source, too, in the form that a trained network takes."""
+    config = configs[0]
+    size, channels = size_for(configs), config.channels
+    known = weights.signature
+    if known is not None:
+        form = {"size": known.size[0], "channels": known.channels}
+        for name, wanted in form.items():
+            if getattr(config, name) not in (None, wanted):
+                raise UsageError(
+                    f"`{name}` must be {wanted} or left out, as in {weights.name}; got "
+                    f"{getattr(config, name)}."
+                )
+        size, channels = form["size"], form["channels"]
     with renamed(dataset="target"):
-        parts = split(
-            config.target,
-            root=root,
-            hold_out="images",
-            validation=None if config.protocol == "held-out" else 0,
+        validation = None if config.protocol == "held-out" else 0
+        side = loaded(config.target, root, validation, size)
+    return make_pair(side, side, size=size, channels=channels)
+
+
+def _of_weights(
+    config: TransferConfig, weights: Weights, own: Normalisation | None
+) -> Normalisation | None:
+    """What a trained network is fed with; where nothing says it, what the settings say."""
+    if weights.normalisation is None:
+        return own
+    if config.normalisation != "none":
+        raise UsageError(
+            f"`normalisation` must be left out (the network of {weights.name} is fed as it was "
+            f"trained); got {config.normalisation!r}."
         )
-    size, channels = 28, parts.train.channels
-    if weights.signature is not None:
-        size, channels = weights.signature.size[0], weights.signature.channels
-    pipeline, _ = match(parts.train, parts.train, size=size, channels=channels)
-    domain = Domain(
-        train=pipeline.apply(parts.train),
-        validation=None if parts.validation is None else pipeline.apply(parts.validation),
-        test=pipeline.apply(parts.test),
+    found = Normalisation(
+        mean=tuple(weights.normalisation["mean"]), std=tuple(weights.normalisation["std"])
     )
-    return domain, pipeline
+    return None if found == UNNORMALISED else found
 
 
 def _head_note(weights: Weights, target: Images, keeps: bool) -> str:
@@ -197,11 +225,21 @@ def _head_note(weights: Weights, target: Images, keeps: bool) -> str:
     )
 
 
-def _load(config: TransferConfig, root: Path | None, validation: int | None) -> TransferPair:
+def _load(
+    configs: Sequence[TransferConfig], root: Path | None, validation: int | None
+) -> TransferPair:
+    config = configs[0]
     check_shares_classes("source", config.source)
     check_shares_classes("target", config.target)
     try:
-        return make_pair(config.source, config.target, root=root, validation=validation)
+        return make_pair(
+            config.source,
+            config.target,
+            root=root,
+            validation=validation,
+            size=size_for(configs),
+            channels=config.channels,
+        )
     except DataError as error:
         default = TransferConfig()
         raise DataError(
@@ -214,8 +252,12 @@ def _notes(pair: TransferPair) -> tuple[str, ...]:
     pipelines = (pair.source_pipeline, pair.target_pipeline)
     return (
         *(f"Images were brought into one form: {' '.join(str(p).split())}" for p in pipelines),
-        *(f"{note[0].upper()}{note[1:]}." for note in pair.notes),
+        *_sentences(pair.notes),
     )
+
+
+def _sentences(notes: Sequence[str]) -> list[str]:
+    return [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
 def _on(domain: Domain, device: str) -> Domain:

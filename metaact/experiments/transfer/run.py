@@ -15,9 +15,15 @@ import torch
 from metaact.adaptation import Recipe, Trainer, head_of
 from metaact.errors import RunError
 from metaact.experiments import supervised
+from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned
-from metaact.experiments.networks import recipe, run_name, signature, source_identity
-from metaact.experiments.supervised import Learner, together, train_together
+from metaact.experiments.networks import run_name, signature, source_identity
+from metaact.experiments.supervised import (
+    Learner,
+    described,
+    together,
+    train_together,
+)
 from metaact.randomness import derived_seed
 from metaact.runs import Run
 from metaact.settings import counted
@@ -51,6 +57,11 @@ class Stage:
 
     pretrained: int
     epochs: int
+
+    @property
+    def fed_as(self) -> str:
+        """By which entry of `DomainData.normalised` its images are normalised."""
+        return "trained" if self.pretrained == TRAINED else "target"
 
 
 def stages(config: TransferConfig) -> tuple[Stage, ...]:
@@ -89,12 +100,13 @@ _OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
 
 _OF_PRE_TRAINING = (
     *("source", "pretrain_lr", "source_train_sha256", "keeps_head"),
-    *("weights", "weights_sha256", "trained_with", "swap"),
+    *("weights", "weights_sha256", "trained_with"),
 )
 """Settings on which the baseline does not depend."""
 
 _OF_FINE_TUNING = (
-    *("target", "lr", "optimizer", "weight_decay", "decay"),
+    *("target", "lr", "optimizer", "nesterov", "weight_decay", "decay", "clip_norm"),
+    *("schedule", "milestones", "lr_factor", "warmup_epochs", "augmentation", "precision"),
     *("train_layers", "layer_lrs", "freeze_activations"),
 )
 """Settings on which pre-training does not depend."""
@@ -123,6 +135,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.pretrain_epochs,
+        normalisation=described(shared.normalised["source"]),
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
         signature=signature(_source_of(shared).train),
@@ -148,7 +161,7 @@ def _target(
         left, stem, what = _OF_PRE_TRAINING, f"{target}-pre0", "target only"
     elif stage.pretrained == TRAINED:
         left, stem = ("pretrained", "source", "pretrain_lr"), f"pretrained-{target}"
-        what = f"from {Path(config.weights or '').name}, {config.swap} swap,"
+        what = f"from {Path(config.weights or '').name}"
     else:
         stem = f"{Path(config.source).stem}-{target}-pre{stage.pretrained}"
         what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
@@ -166,6 +179,7 @@ def _target(
         needs=(source,) if stage.pretrained and source else (),
         notes=(_note(config),),
         points=tuple(epoch for epoch in earlier if epoch < stage.epochs),
+        normalisation=described(shared.normalised[stage.fed_as]),
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
@@ -218,7 +232,13 @@ def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
     model = build(config, domain.train, shared)
     by_sgd = Recipe(lr=config.pretrain_lr, momentum=config.momentum, batch_size=config.batch_size)
     return Learner(
-        Trainer(model, domain.train, recipe=by_sgd, seed=config.seed),
+        Trainer(
+            model,
+            domain.train,
+            recipe=by_sgd,
+            seed=config.seed,
+            normalisation=shared.normalised["source"],
+        ),
         {"test": domain.test},
         epochs=config.pretrain_epochs,
         keep_all=True,
@@ -247,7 +267,13 @@ def _started_from(
     # Another stream of batches than in pre-training, and the same for the baseline.
     seed = derived_seed("target", config.seed)
     return Learner(
-        Trainer(model, domain.train, recipe=recipe(config), seed=seed),
+        Trainer(
+            model,
+            domain.train,
+            recipe=recipe(config, epochs=stage.epochs),
+            seed=seed,
+            normalisation=shared.normalised[stage.fed_as],
+        ),
         evaluate_on,
         epochs=stage.epochs,
         evaluate_start=True,

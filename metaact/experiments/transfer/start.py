@@ -25,9 +25,8 @@ COUNTERS = "num_batches_tracked"
 def started(config: TransferConfig, weights: Weights, images: Images, *, device: str) -> nn.Module:
     """The trained network with the arm's activation, and a new head where the classes differ.
 
-    In a plain swap all but the parameters of activations is carried over; those have their start
-    values, unless the network was trained with the very activation of the arm. In a warm swap they
-    start where they fit the old activation best, see `metaact.convert`.
+    All but the parameters of activations is carried over; those have their start values, unless the
+    network was trained with the very activation of the arm.
 
     Args:
         config: The settings of the arm.

@@ -34,7 +34,7 @@ def provenance(study: StudyReport) -> Html:
 
 
 def _is_aside(key: str, value: object) -> bool:
-    known = ("official", "dataset", "split", "images", "classes", "sha256", "note")
+    known = ("official", "dataset", "split", "images", "classes", "sha256", "note", "form")
     return key not in known and not isinstance(value, Mapping)
 
 
@@ -44,8 +44,9 @@ def _data_row(name: str, part: Mapping[str, Any]) -> dict[str, Content]:
         if key in part:
             row[key] = _plain(part[key])
     row["official"] = "yes" if part.get("official") else "NO"
-    if part.get("note"):
-        row["note"] = str(part["note"])
+    notes = [str(part[key]) for key in ("note", "form") if part.get(key)]
+    if notes:
+        row["note"] = "; ".join(notes)
     if part.get("sha256"):
         row["SHA-256"] = element("code", str(part["sha256"])[:12], title=str(part["sha256"]))
     return row

@@ -174,6 +174,7 @@ def rates(study: StudyReport) -> StudyTable:
             row[in_words(found.rate, point.rate)] = f"{text} *" if best else text
         rows.append(row)
     notes = ["*: this arm's best on validation."] if chosen else []
+    notes += [found.note] if found.note else []
     return _table(study, title, rows, [*_levels(study, study.arms), *notes])
 
 
@@ -248,21 +249,25 @@ def optimism(study: StudyReport) -> StudyTable:
 
 def speed(study: StudyReport) -> StudyTable:
     """Area under the curve, and time to a score."""
+    areas = [arm.area for arm in study.arms if arm.area]
     rows = []
     for arm in study.arms:
         if arm.area is None and not arm.times:
             continue
-        row = {"arm": arm.name, "area under the curve": interval(arm.area)}
+        row = {"arm": arm.name}
+        row |= {"area under the curve": interval(arm.area)} if areas else {}
         row |= {f"to {100 * time.threshold:g} %": duration(time) for time in arm.times}
         rows.append(row)
-    varying = dict.fromkeys(arm.area.varies for arm in study.arms if arm.area)
     curve = next((time.curve for arm in study.arms for time in arm.times), study.measure.test)
     notes = [
         f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s. Time: median over seeds "
-        "(Kaplan-Meier); a seed that never gets there, or diverges, is censored at its planned "
-        f"end. Area: mean height of the curve, {percents(study.level)} interval over "
-        f"{' / '.join(varying or [SEEDS])}."
+        "(Kaplan-Meier); a seed that never gets there, or diverges, is censored at its planned end."
     ]
+    if areas:
+        over = " / ".join(dict.fromkeys(area.varies for area in areas))
+        notes.append(
+            f"Area: mean height of the curve, {percents(study.level)} interval over {over}."
+        )
     return _table(study, "How fast", rows, notes)
 
 

@@ -106,7 +106,7 @@ class Episodes:
 
 
 def episodes(
-    dataset: str | Path,
+    dataset: str | Path | Images,
     *,
     ways: int = 5,
     shots: int = 1,
@@ -115,12 +115,14 @@ def episodes(
     seed: int = 0,
     root: Path | str | None = None,
     hold_out: str | None = None,
+    size: int | None = None,
+    channels: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Episodes:
     """Episodes from one part of a data set, normalised by its training part.
 
     Args:
-        dataset: A name of the catalogue, or the path of a folder or an `.npz` pack.
+        dataset: A name of the catalogue, the path of a folder or an `.npz` pack, or images.
         ways: Classes per episode.
         shots: Support images per class.
         queries: Query images per class.
@@ -128,6 +130,8 @@ def episodes(
         seed: Seed of the draws. It has no influence on the split.
         root: Data root; None for METAACT_DATA, else the user's cache folder.
         hold_out: "classes" or "images"; None takes what suits the data set.
+        size: Height and width, as `metaact.tasks.split` brings images to it; None for theirs.
+        channels: 1 or 3, likewise.
         device: Where meta-batches are made.
 
     Returns:
@@ -137,7 +141,7 @@ def episodes(
         UsageError: If an argument does not fit the data.
         DataError: If the data cannot be had.
     """
-    divided = split_dataset(dataset, root=root, hold_out=hold_out)
+    divided = split_dataset(dataset, root=root, hold_out=hold_out, size=size, channels=channels)
     mean, std = statistics(divided.train)
     return Episodes(
         divided.part(split),

@@ -127,6 +127,7 @@ def frozen(
         Lafargue, Smith, Vermet, Löwe, Reid, Gripon and Hacene, "Oops, I sampled it again:
         reinterpreting confidence intervals in few-shot learning", TMLR 2024, arXiv 2409.02850.
     """
+    images = images.present()
     Shape(images, ways=ways, shots=shots, queries=queries).check_listed("episodes", episodes)
     check_int("seed", seed, minimum=0, maximum=_LARGEST_SEED)
     index = ClassIndex(images.labels.cpu().numpy())

@@ -88,7 +88,7 @@ class Shape:
         self.ways = check_int("ways", ways, minimum=2, maximum=images.classes, why=why)
         self.shots = check_int("shots", shots, minimum=1)
         self.queries = check_int("queries", queries, minimum=1)
-        sizes = torch.bincount(images.labels)
+        sizes = torch.bincount(images.labels, minlength=images.classes)
         smallest = int(sizes.argmin())
         if shots + queries > int(sizes[smallest]):
             raise UsageError(

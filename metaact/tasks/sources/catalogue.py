@@ -31,6 +31,9 @@ class Dataset:
         licence: What the data may be used for.
         citation: Whom to cite.
         page: Where the files come from.
+        mean: Mean of each channel over the training part, pixels in [0, 1], as usually published;
+            () where no value is in common use.
+        std: Standard deviation of each channel, likewise.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Dataset:
     licence: str
     citation: str
     page: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 DATASETS: tuple[Dataset, ...] = (
@@ -100,6 +105,8 @@ DATASETS: tuple[Dataset, ...] = (
         licence="CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio and Haffner 1998",
         page="https://ossci-datasets.s3.amazonaws.com/mnist/",
+        mean=(0.1307,),
+        std=(0.3081,),
     ),
     Dataset(
         name="omniglot",
@@ -198,6 +205,24 @@ DATASETS: tuple[Dataset, ...] = (
         licence="not stated",
         citation="Krizhevsky 2009",
         page="https://www.cs.toronto.edu/~kriz/cifar.html",
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2470, 0.2435, 0.2616),
+    ),
+    Dataset(
+        name="cifar100",
+        title="small colour photographs of a hundred kinds of things",
+        kind="download",
+        classes=100,
+        images=60_000,
+        size=32,
+        channels=3,
+        hold_out="images",
+        parts=("train", "test"),
+        licence="not stated",
+        citation="Krizhevsky 2009",
+        page="https://www.cs.toronto.edu/~kriz/cifar.html",
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
     ),
 )
 """The data sets known by name, built-in ones first."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from metaact.errors import DataError
+from metaact.errors import DataError, reason_of
 from metaact.tasks.sources import catalogue
 from metaact.tasks.sources.raw import RAW
 from metaact.tasks.sources.roots import VARIABLE, is_writable
@@ -44,8 +44,8 @@ def download(name: str, part: str, root: Path) -> None:
     # for the network and the disk.
     except (OSError, RuntimeError, EOFError) as error:
         _remove_empty(root, existed)
-        reason = " ".join(str(error).split())
-        raise DataError(_advice(name, part, root, f"and fetching failed ({reason})")) from error
+        why = f"and fetching failed ({reason_of(error)})"
+        raise DataError(_advice(name, part, root, why)) from error
 
 
 def _advice(name: str, part: str, root: Path, reason: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,8 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from metaact.errors import DataError, UsageError, check_int, one_line
+from metaact.errors import DataError, number_of, one_line, reason_of
 from metaact.tasks._images import Images, Provenance
+from metaact.tasks.forms.fitting import check_form
+from metaact.tasks.sources.gathering import Gathered
 
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners put into 16-bit files."""
@@ -25,32 +26,36 @@ _DEEPEST = 20
 """Folders within each other at most: more is a link that leads back."""
 
 
-def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Images:
+def read_folder(
+    path: Path | str, *, size: int | None = None, channels: int | None = None
+) -> Images:
     """Read a folder of class folders of images, in any format that Pillow reads.
 
     `path/<class>/*.png`, or `path/<group>/<class>/*.png` where groups are kept (alphabets, or parts
     such as train and test). Names that begin with a dot are left alone; other files that are no
-    images, and folders without any, are left out, and the provenance names them. Every image
-    becomes `size` x `size`: the whole picture is kept, so one that is not square is squeezed.
-    Transparent parts become white. Of several frames the first is read. Greyscale of more than 8
-    bits is scaled from as many bits (10, 12, 14 or 16) as the values of the whole folder take. A
-    class is named by its folder, in sorted order.
+    images, and folders without any, are left out, and the provenance names them. A class is named
+    by its folder, in sorted order.
+
+    Images keep their size, which must be one, and their colour; where some are grey and some are
+    not, grey is repeated to 3 channels. Transparent parts become white. Of several frames the first
+    is read. Greyscale of more than 8 bits is scaled from as many bits (10, 12, 14 or 16) as the
+    values of the whole folder take.
 
     Args:
         path: The folder.
-        size: Height and width of every image afterwards.
-        channels: 1 for greyscale, 3 for colour.
+        size: Height and width of every image afterwards, by the rule of `match`; None for theirs.
+        channels: 1 (grey) or 3 (RGB); None for theirs.
 
     Returns:
         All images, in the order of class and file name.
 
     Raises:
         UsageError: If `size` or `channels` is not allowed.
-        DataError: If there is no such folder, no image in it, classes at several depths, or a file
-            that cannot be read.
+        DataError: If there is no such folder, no image in it, classes at several depths, a file
+            that cannot be read, images of several sizes and no `size`, or more than memory holds.
     """
     path = Path(path)
-    _check_form(size, channels)
+    check_form(size, channels)
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; own images come as a folder of class folders.")
     found = _Found()
@@ -61,32 +66,33 @@ def read_folder(path: Path | str, *, size: int = 28, channels: int = 1) -> Image
     classes = dict(sorted(found.classes.items()))
     if not classes:
         raise DataError(
-            f"{_named(path)} holds no images in class folders; it must hold one folder per "
-            f"class with "
-            f"images in it ({path.name}/<class>/<image>.png){found.left_out('; left out: ')}."
+            f"{_named(path)} holds no images in class folders; it must hold one folder per class "
+            f"with images in it ({path.name}/<class>/<image>.png"
+            f"{''.join(f'; {text}' for text in found.left_out())})."
         )
     _check_depths(path, classes)
     files = [(file, label) for label, files in enumerate(classes.values()) for file in files]
-    reader = _Reader(size, channels)
-    pixels = _read(path, [file for file, _ in files], reader)
+    gathered, done = _read(path, [file for file, _ in files], size, channels)
     groups = tuple(name.rpartition("/")[0] for name in classes)
+    notes = ["own images, a folder", *done, *found.left_out()]
     return Images(
-        pixels=torch.from_numpy(pixels),
+        pixels=gathered.pixels(),
         labels=torch.tensor([label for _, label in files]),
         class_names=tuple(classes),
         class_groups=groups if all(groups) else (),
-        files=tuple(file.relative_to(path).as_posix() for file, _ in files),
+        files=tuple(_within(path, file) for file, _ in files),
         provenance=Provenance(
             dataset=path.resolve().name or str(path),
             split="own",
             official=False,
-            note=f"own images, a folder, {reader.told()}{found.left_out('; left out: ')}",
+            note="; ".join(notes),
+            form=gathered.form,
         ),
     )
 
 
 def read_images(
-    path: Path | str, *, size: int = 28, channels: int = 1
+    path: Path | str, *, size: int | None = None, channels: int | None = None
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Read all images in a folder and below it, whatever they show; see `read_folder`.
 
@@ -101,10 +107,11 @@ def read_images(
 
     Raises:
         UsageError: If `size` or `channels` is not allowed.
-        DataError: If there is no such folder, no image in it, or a file that cannot be read.
+        DataError: If there is no such folder, no image in it, a file that cannot be read, images of
+            several sizes and no `size`, or more than memory holds.
     """
     path = Path(path)
-    _check_form(size, channels)
+    check_form(size, channels)
     if not path.is_dir():
         raise DataError(f"{path} is not a folder of images.")
     found = _Found()
@@ -114,25 +121,9 @@ def read_images(
         raise DataError(f"cannot look into {error.filename}: {error.strerror}.") from error
     files = sorted(file for some in found.classes.values() for file in some)
     if not files:
-        raise DataError(f"{_named(path)} holds no images{found.left_out('; left out: ')}.")
-    pixels = _read(path, files, _Reader(size, channels))
-    return torch.from_numpy(pixels), tuple(file.relative_to(path).as_posix() for file in files)
-
-
-def _check_form(size: int, channels: int) -> None:
-    check_int("size", size, minimum=1, maximum=1024)
-    if channels not in (1, 3):
-        raise UsageError(f"`channels` must be 1 (greyscale) or 3 (colour); got {channels!r}.")
-
-
-def _read(path: Path, files: Sequence[Path], reader: _Reader) -> NDArray[np.uint8]:
-    # tqdm draws on stderr, and only on a terminal when `disable` is None.
-    described = f"reading {one_line(path.name)}"
-    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
-    pixels = [reader.read(file) for file in progress]
-    for index, array in reader.deep_again(files):
-        pixels[index] = array
-    return np.stack(pixels)
+        raise DataError("; ".join([f"{_named(path)} holds no images", *found.left_out()]) + ".")
+    gathered, _ = _read(path, files, size, channels)
+    return gathered.pixels(), tuple(_within(path, file) for file in files)
 
 
 @dataclass(slots=True)
@@ -144,15 +135,15 @@ class _Found:
     others: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
 
-    def left_out(self, before: str) -> str:
-        """What is left out, in words; "" if nothing is."""
+    def left_out(self) -> list[str]:
+        """What is left out, in words."""
         kinds = (
             (self.outside, "image", "outside of class folders"),
             (self.others, "file", "that are no images"),
             (self.empty, "folder", "without images"),
         )
         told = [_counted(names, what, how) for names, what, how in kinds if names]
-        return before + ", ".join(told) if told else ""
+        return [f"left out: {', '.join(told)}"] if told else []
 
 
 def _named(path: Path) -> str:
@@ -162,7 +153,7 @@ def _named(path: Path) -> str:
 def _counted(names: Sequence[str], what: str, how: str) -> str:
     shown = ", ".join(map(one_line, names[:3])) + (", ..." if len(names) > 3 else "")
     how = how.replace("that are no images", "that is no image") if len(names) == 1 else how
-    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} {how} ({shown})"
+    return f"{number_of(len(names), what)} {how} ({shown})"
 
 
 def _look(root: Path, folder: Path, found: _Found, *, depth: int) -> bool:
@@ -228,72 +219,73 @@ def _is_image(file: Path) -> bool:
     return True
 
 
-class _Reader:
-    """Reads files into one form, and notes what was done to them.
+def _within(folder: Path, file: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def _read(
+    folder: Path, files: Sequence[Path], size: int | None, channels: int | None
+) -> tuple[Gathered, list[str]]:
+    """All files, and what was done to them but for their size and channels, in words."""
+    gathered = Gathered(
+        one_line(folder.resolve().name or str(folder)),
+        len(files),
+        shown=lambda number: one_line(_within(folder, files[number])),
+        size=size,
+        channels=channels,
+    )
+    deep: list[int] = []
+    framed = largest = 0
+    # tqdm draws on stderr, and only on a terminal when `disable` is None.
+    described = f"reading {gathered.dataset}"
+    progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
+    for number, file in enumerate(progress):
+        image, frames = _opened(file)
+        framed += frames > 1
+        if _is_deep(image):
+            deep.append(number)
+            largest = max(largest, int(_deep_values(file, image).max()))
+        gathered.add(as_bytes(_named(file), image))
+    bits = next(bits for bits in _DEPTHS if largest < 2**bits)
+    for number in deep:  # once it is known what white is
+        image, _ = _opened(files[number])
+        values = _deep_values(files[number], image) >> (bits - 8)
+        gathered.replace(number, values.astype(np.uint8)[None])
+    done = []
+    if deep:
+        done.append(f"scaled from {bits} bits (largest value {largest})")
+    if framed:
+        files_ = "file" if framed == 1 else "files"
+        done.append(f"the first frame of {framed} {files_} with several")
+    return gathered, done
+
+
+def as_bytes(name: str, image: Image.Image) -> NDArray[np.uint8]:
+    """An image as uint8 [1 or 3, height, width]: grey ones stay grey, and white shows through.
 
     Args:
-        size: Height and width afterwards.
-        channels: 1 or 3.
+        name: How a message calls it.
+        image: The image; of more than 8 bits it is cut off at 255.
+
+    Raises:
+        DataError: If Pillow has no way from its colours to RGB.
     """
-
-    def __init__(self, size: int, channels: int) -> None:
-        self.size, self.channels = size, channels
-        self.sizes: Counter[tuple[int, int]] = Counter()
-        self.coloured = self.framed = 0
-        self.deep: list[int] = []
-        self.number = self.largest = 0
-
-    def read(self, file: Path) -> NDArray[np.uint8]:
-        """One image as uint8 [channels, size, size]; of a deep one, what has its place for now."""
-        image, frames = _opened(file)
-        self.sizes[image.size] += 1
-        self.coloured += image.mode not in ("1", "L", "LA", "La") and not _is_deep(image)
-        self.framed += frames > 1
-        if _is_deep(image):
-            values = _deep_values(file, image)
-            self.deep.append(self.number)
-            self.largest = max(self.largest, int(values.max()))
-        self.number += 1
-        return self._shaped(image)
-
-    def deep_again(self, files: Sequence[Path]) -> Iterable[tuple[int, NDArray[np.uint8]]]:
-        """Position and pixels of the images of more than 8 bits, scaled alike."""
-        for index in self.deep:
-            image, _ = _opened(files[index])
-            values = _deep_values(files[index], image) >> (self._bits - 8)
-            yield index, self._shaped(Image.fromarray(values.astype(np.uint8)))
-
-    @property
-    def _bits(self) -> int:
-        return next(bits for bits in _DEPTHS if self.largest < 2**bits)
-
-    def _shaped(self, image: Image.Image) -> NDArray[np.uint8]:
-        plain = image.convert("L" if self.channels == 1 else "RGB")
-        resized = plain.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        array = np.asarray(resized, dtype=np.uint8).reshape(self.size, self.size, self.channels)
-        return np.ascontiguousarray(array.transpose(2, 0, 1))
-
-    def told(self) -> str:
-        """What was done to the images, in words."""
-        steps = []
-        if self.channels == 1 and self.coloured:
-            steps.append("made grey")
-        if self.channels == 3 and self.coloured < self.number:
-            steps.append("grey repeated to 3 channels")
-        first = next(iter(self.sizes))
-        if len(self.sizes) > 1:
-            steps.append(f"resized to {self.size}x{self.size} from {len(self.sizes)} sizes")
-        elif first != (self.size, self.size):
-            steps.append(f"resized to {self.size}x{self.size} from {first[1]}x{first[0]}")
-        if self.deep:
-            steps.append(f"scaled from {self._bits} bits (largest value {self.largest})")
-        if self.framed:
-            steps.append(f"the first frame of {self.framed} files with several")
-        return ", ".join(steps) or "unchanged"
+    grey = image.mode in ("1", "L", "LA", "La") or _is_deep(image)
+    try:
+        if image.has_transparency_data and not _is_deep(image):
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        plain = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+    except ValueError as error:
+        raise DataError(
+            f"{name} must hold colours that can be made RGB; got {image.mode}: save it as RGB or "
+            "grey."
+        ) from error
+    return np.ascontiguousarray(plain.reshape(*plain.shape[:2], -1).transpose(2, 0, 1))
 
 
 def _opened(file: Path) -> tuple[Image.Image, int]:
-    """An image upright and without transparency (white shows through), and its number of frames.
+    """An image upright, and its number of frames.
 
     Raises:
         DataError: If Pillow cannot read it, whatever it raises, or it has values that 8 bits cannot
@@ -308,7 +300,7 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
                 upright = ImageOps.exif_transpose(stored)
                 frames = getattr(stored, "n_frames", 1)
     except Exception as e:
-        reason = " ".join(str(e).replace(str(file), "it").split()) or type(e).__name__
+        reason = reason_of(e).replace(str(file), "it")
         raise DataError(
             f"{_named(file)} cannot be read as an image ({reason}); repair it or take it out of "
             "the folder."
@@ -323,9 +315,6 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
             f"{_named(file)} holds colours of 16 bits of which only the lower are used, and "
             "Pillow reads the upper 8; save it with 8 bits."
         )
-    if upright.has_transparency_data:
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
     return upright, frames
 
 

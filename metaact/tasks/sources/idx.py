@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from metaact.errors import DataError
+from metaact.errors import DataError, reason_of
 
 # MD5 of MNIST's four files as unpacked; torchvision pins those of the archives they come in.
 MNIST_MD5 = {
@@ -40,7 +40,9 @@ def read_idx(path: Path, *, md5: str | None = None) -> NDArray[np.uint8]:
     try:
         content = file.read_bytes() if file == path else gzip.decompress(file.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read ({error}); delete it to fetch it again.") from error
+        raise DataError(
+            f"{file} cannot be read ({reason_of(error)}); delete it to fetch it again."
+        ) from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UBYTE:
         raise DataError(f"{file} is not an IDX file of bytes; delete it to fetch it again.")
     header = 4 + 4 * content[3]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from metaact.errors import DataError
+from metaact.errors import DataError, reason_of
 from metaact.tasks._images import Images
 from metaact.tasks.sources import catalogue
 from metaact.tasks.sources.download import download
@@ -96,6 +96,6 @@ def _read_raw(name: str, part: str, folder: Path) -> Images:
     except Exception as error:  # damaged files raise whatever their reader happens to hit
         files = ", ".join(wanted.partition("|")[0] for wanted in raw.files[part])
         raise DataError(
-            f"the files of {name!r} in {folder} cannot be read ({error}); delete {files} there to "
-            "fetch them again."
+            f"the files of {name!r} in {folder} cannot be read ({reason_of(error)}); delete "
+            f"{files} there to fetch them again."
         ) from error

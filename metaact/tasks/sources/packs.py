@@ -17,7 +17,7 @@ import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from metaact.errors import DataError
+from metaact.errors import UNREADABLE, DataError, reason_of
 from metaact.tasks._images import Images, Provenance
 
 # What one pack may unfold to in memory. A few kilobytes of zip can claim terabytes; the largest
@@ -73,6 +73,7 @@ def read_pack(path: Path | str) -> Images:
             split=str(facts.get("split", "own")),
             official=facts.get("official") is True,
             note=str(facts.get("note", "")),
+            form=str(facts.get("form", "")),
         ),
     )
     expected = facts.get("sha256")
@@ -104,6 +105,7 @@ def write_pack(path: Path | str, images: Images) -> Path:
         "split": origin.split,
         "official": origin.official,
         "note": origin.note,
+        "form": origin.form,
         "sha256": images.sha256(),
     }
     pixels = images.pixels.cpu().numpy()
@@ -150,7 +152,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except DataError:
         raise
     except Exception as e:  # a damaged or foreign file raises whatever it happens to hit
-        reason = " ".join(str(e).partition(". ")[0].split())[:200].rstrip(".") or type(e).__name__
+        reason = reason_of(e).partition(". ")[0][:200].rstrip(".")
         raise DataError(f"{path} is not a readable pack (truncated or damaged?): {reason}.") from e
 
 
@@ -199,7 +201,9 @@ def _joined(
     shapes = {part: array.shape[1:] for part, array in pixels.items()}
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
-        raise DataError(f"{path}: all parts must hold images of one size; got {told}.")
+        raise DataError(
+            f"{path}: all parts must hold images of one size, with as many channels; got {told}."
+        )
     each = [
         _integers(path, labels, arrays[labels], len(pixels[part]))
         for part, (_, labels) in pairs.items()
@@ -324,8 +328,9 @@ def _provenance(path: Path, stored: NDArray[Any] | None) -> dict[str, Any]:
         return {"note": "a pack without provenance"}
     try:
         facts = json.loads(str(stored))
-    except ValueError as error:
-        raise DataError(f"{path}: `provenance` must be a JSON text; {error}.") from error
+    except UNREADABLE as error:
+        reason = reason_of(error)
+        raise DataError(f"{path}: `provenance` must be a JSON text; {reason}.") from error
     if not isinstance(facts, dict):
         raise DataError(f"{path}: `provenance` must be a JSON object; got {type(facts).__name__}.")
     return facts

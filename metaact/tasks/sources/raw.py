@@ -149,6 +149,8 @@ def _check_md5(path: Path, md5: str) -> None:
         raise DataError(f"{path} does not have the published MD5 {md5}; delete it to fetch again.")
 
 
+_CIFAR10 = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
+# torchvision checks the MD5 of every file of CIFAR whichever part is read.
 _TRAIN_TEST: dict[str, dict[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
 
 
@@ -199,8 +201,18 @@ RAW: dict[str, Raw] = {
         torchvision="CIFAR10",
         arguments=_TRAIN_TEST,
         files={
-            "train": tuple(f"cifar-10-batches-py/data_batch_{n}" for n in range(1, 6)),
-            "test": ("cifar-10-batches-py/test_batch",),
+            part: tuple(f"cifar-10-batches-py/{file}" for file in (*_CIFAR10, "batches.meta"))
+            for part in ("train", "test")
+        },
+        read=_read_cifar,
+    ),
+    "cifar100": Raw(
+        title="CIFAR-100",
+        torchvision="CIFAR100",
+        arguments=_TRAIN_TEST,
+        files={
+            part: tuple(f"cifar-100-python/{file}" for file in ("train", "test", "meta"))
+            for part in ("train", "test")
         },
         read=_read_cifar,
     ),

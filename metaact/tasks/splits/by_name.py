@@ -1,12 +1,15 @@
-"""From the name of a data set, or a path, to a verified split."""
+"""From the name of a data set, a path, or images, to a verified split."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from metaact.errors import DataError, UsageError, check_choice, check_int
 from metaact.tasks._images import Images
+from metaact.tasks.forms.fitting import check_form, fitted
 from metaact.tasks.sources import catalogue
 from metaact.tasks.sources.folders import read_folder
 from metaact.tasks.sources.loading import load, source_name
@@ -18,9 +21,12 @@ from metaact.tasks.splits.split import HOLD_OUTS, Split
 
 _PARTS = ("train", "validation", "test")
 
+Fit = Callable[[Images], Images]
+"""Brings images to the size and the channels that were asked for."""
+
 
 def split(
-    dataset: str | Path,
+    dataset: str | Path | Images,
     *,
     root: Path | str | None = None,
     hold_out: str | None = None,
@@ -30,6 +36,9 @@ def split(
 ) -> Split:
     """Load a data set and divide it into train, validation and test parts.
 
+    Images keep their size and their colour unless `size` and `channels` say otherwise; what was
+    done is in `provenance.form` of each part.
+
     The division is fixed: it depends on the data and on nothing else, above all not on the seed
     of a run. Published test parts stay as published.
 
@@ -37,23 +46,24 @@ def split(
       the validation part is whole alphabets taken out of background.
     - `omniglot-rotated`: 1,200 characters train (100 of them validate), 423 test; the four
       rotations of a character are classes of the same part.
-    - `mnist`, `svhn`, `usps`, `kmnist`, `fashion-mnist`, `cifar10`, `printed-digits`,
+    - `mnist`, `svhn`, `usps`, `kmnist`, `fashion-mnist`, `cifar10`, `cifar100`, `printed-digits`,
       `street-digits`: the published parts; the validation images come out of train.
     - `glyphs`: whole scripts train, validate and test.
-    - A folder of class folders, an `.npz` pack: parts that are given (`train`, `test`, perhaps
-      `validation`) are used as they are. Else 60 % of the classes train, 20 % validate, 20 % test;
-      or, with `hold_out="images"`, of each class's images; or, with `hold_out="groups"`, whole
-      groups of classes (alphabets).
+    - A folder of class folders, an `.npz` pack, images (as of `from_dataset`): parts that are given
+      (`train`, `test`, perhaps `validation`) are used as they are. Else 60 % of the classes train,
+      20 % validate, 20 % test; or, with `hold_out="images"`, of each class's images; or, with
+      `hold_out="groups"`, whole groups of classes (alphabets).
 
     Args:
-        dataset: A name of the catalogue, or the path of a folder or an `.npz` pack.
+        dataset: A name of the catalogue, the path of a folder or an `.npz` pack, or images.
         root: Data root; None for METAACT_DATA, else the user's cache folder.
         hold_out: "classes" (new classes are tested), "images" (new images of the same classes) or
             "groups" (new groups of classes, of your own data); None takes what suits the data set.
         validation: Images (`hold_out="images"`) or at least so many classes
             (`hold_out="classes"`) of the validation part; 0 for none; None for the default.
-        size: Height and width of the images of a folder (28 unless given).
-        channels: 1 or 3 for the images of a folder (1 unless given).
+        size: Height and width afterwards: images that are larger by 32/28 at most are cropped at
+            the centre, others resized whole. None for theirs.
+        channels: 1 (made grey) or 3 (grey repeated). None for theirs.
 
     Returns:
         The verified split.
@@ -72,6 +82,10 @@ def split(
         check_choice("hold_out", hold_out, HOLD_OUTS)
     if validation is not None:
         check_int("validation", validation, minimum=0)
+    check_form(size, channels)
+    if isinstance(dataset, Images):
+        pool = fitted(dataset, size=size, channels=channels)
+        return _divided(pool.provenance.dataset, pool, hold_out, validation)
     if is_path(dataset):
         pool = _own(Path(dataset).expanduser(), size, channels)
         try:
@@ -80,20 +94,16 @@ def split(
             if str(dataset) in str(error):
                 raise
             raise DataError(f"{dataset}: {error}") from error
-    if size is not None or channels is not None:
-        raise UsageError(
-            "`size` and `channels` must be left out (only a folder of images can be "
-            f"resized); got dataset {str(dataset)!r}."
-        )
     entry = _find(str(dataset))
     if hold_out == "groups":
         check_choice("hold_out", hold_out, ("classes", "images"), why=f"as for {entry.name}")
     held_out = hold_out or entry.hold_out
+    fit = partial(fitted, size=size, channels=channels)
     if entry.name == "glyphs":
-        return _split_glyphs(root, held_out, validation)
+        return _split_glyphs(root, held_out, validation, fit)
     if source_name(entry.name) == "omniglot":
-        return split_omniglot(entry.name, root, held_out, validation)
-    train, test = _published(entry.name, root)
+        return split_omniglot(entry.name, root, held_out, validation, fit)
+    train, test = map(fit, _published(entry.name, root))
     if held_out == "images":
         return split_images(entry.name, train, test, validation)
     return split_classes(entry.name, train, test, validation)
@@ -153,18 +163,10 @@ def _own(path: Path, size: int | None, channels: int | None) -> Images:
     if not path.exists():
         raise DataError(f"{path} does not exist; it must be a folder of class folders or a pack.")
     if path.is_dir():
-        return read_folder(
-            path,
-            size=28 if size is None else size,
-            channels=1 if channels is None else channels,
-        )
+        return read_folder(path, size=size, channels=channels)
     if path.suffix.lower() != ".npz":
         raise DataError(f"{path} must be a folder of class folders or an `.npz` pack.")
-    if size is not None or channels is not None:
-        raise UsageError(
-            "`size` and `channels` must be left out for a pack (its images are used as they are)."
-        )
-    return read_pack(path)
+    return fitted(read_pack(path), size=size, channels=channels)
 
 
 def _published(name: str, root: Path | str | None) -> tuple[Images, Images]:
@@ -179,10 +181,12 @@ def _published(name: str, root: Path | str | None) -> tuple[Images, Images]:
     return load(name, "train", root=root), load(name, "test", root=root)
 
 
-def _split_glyphs(root: Path | str | None, held_out: str, validation: int | None) -> Split:
+def _split_glyphs(
+    root: Path | str | None, held_out: str, validation: int | None, fit: Fit
+) -> Split:
     from metaact.tasks.builtin.glyphs import GLYPH_SPLIT, glyphs
 
-    pool = glyphs(root=_path(root))
+    pool = fit(glyphs(root=_path(root)))
     if held_out == "images":
         return split_pool("glyphs", pool, held_out, validation)
     if validation is None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from metaact.errors import DataError, UsageError, check_int
+from metaact.errors import DataError, UsageError, check_int, number_of
 from metaact.tasks._images import Images
 
 SPLIT_SEED = 20_200_623
@@ -74,8 +74,9 @@ def carve_groups(images: Images, count: int) -> tuple[Images, Images]:
                 held += sizes[group]
     if len(taken) == len(order):
         raise DataError(
-            f"whole groups of {images.provenance.dataset} cannot hold out {count} classes and "
-            f"leave one group ({len(order)} groups, {images.classes} classes)."
+            f"whole groups of {images.provenance.dataset} cannot hold out "
+            f"{number_of(count, 'class', 'classes')} and leave one group "
+            f"({number_of(len(order), 'group')}, {number_of(images.classes, 'class', 'classes')})."
         )
     classes = [c for c, group in enumerate(images.class_groups) if group in taken]
     rest = [c for c, group in enumerate(images.class_groups) if group not in taken]
@@ -115,6 +116,26 @@ def carve_images(images: Images, count: int, *, name: str = "validation") -> tup
     carved[order] = rank < np.repeat(shares.numpy(), sizes.numpy())
     inside = torch.from_numpy(carved)
     return images.take((~inside).nonzero().squeeze(1)), images.take(inside.nonzero().squeeze(1))
+
+
+def thinned(images: Images, most: int) -> Images:
+    """At most `most` images, of every class its share, and the same ones for every run.
+
+    Args:
+        images: Some images.
+        most: At least one per class.
+
+    Returns:
+        All of them if they are no more.
+
+    Raises:
+        UsageError: If a class would have none.
+    """
+    if len(images) <= most:
+        return images
+    why = f"{images.provenance.dataset} has {images.classes} classes, each with one at least"
+    check_int("images", most, minimum=images.classes, why=why)
+    return carve_images(images, min(most, len(images) - images.classes))[1]
 
 
 def _shares(sizes: torch.Tensor, count: int) -> torch.Tensor:

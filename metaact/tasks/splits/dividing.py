@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from metaact.errors import DataError
+from metaact.errors import DataError, number_of
 from metaact.tasks._images import Images
 from metaact.tasks.sources.catalogue import HoldOut
 from metaact.tasks.splits import carving
@@ -142,7 +142,8 @@ def published(
 ) -> Split:
     """A split of published parts, which keep their names."""
     if validation is not None:
-        left = f"the rest ({len(validation)} images) is the validation part"
-        taken = f"{len(validation)} images taken out of {train.provenance.split} to validate"
+        count = number_of(len(validation), "image")
+        left = f"the rest ({count}) is the validation part"
+        taken = f"{count} taken out of {train.provenance.split} to validate"
         train, validation = noted(train, left), noted(validation, taken)
     return Split(dataset=dataset, train=train, validation=validation, test=test, held_out=held_out)

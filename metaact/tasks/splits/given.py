@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
+
 from metaact.errors import DataError, UsageError
 from metaact.tasks._images import Images
 from metaact.tasks.splits.dividing import carve, default_validation
@@ -34,14 +36,17 @@ def split_given(
 
     Raises:
         UsageError: If `validation` is a number and the part is given.
-        DataError: If train or test is missing, stands beside other folders, has some classes in
-            common and others not, or holds out something else than was asked for.
+        DataError: If train or test is missing, stands beside other folders, test has some classes
+            of train and others, or it holds out something else than was asked for.
     """
     parts = _parts(dataset, pool)
     if parts is None:
         return None
     train, test, chosen = parts["train"], parts["test"], parts.get("validation")
     held_out = _held_out(dataset, train, test, hold_out)
+    if held_out == "images":
+        test = _numbered_as(train, test)
+        chosen = None if chosen is None else _numbered_as(train, chosen)
     if chosen is not None and validation not in (None, 0):
         raise UsageError(
             f"`validation` must be left out, or 0 for none ({dataset} has a validation part of its "
@@ -123,23 +128,44 @@ def _part(pool: Images, first: str, classes: list[int]) -> Images:
     )
 
 
+def _numbered_as(train: Images, part: Images) -> Images:
+    """The part with the classes of train, in their order; those that it lacks are noted.
+
+    A part with other classes is left as it is: `Split` says which.
+    """
+    if not set(part.class_names) <= set(train.class_names):
+        return part
+    numbers = torch.tensor([train.class_names.index(name) for name in part.class_names])
+    whole = replace(
+        part,
+        labels=numbers[part.labels],
+        class_names=train.class_names,
+        class_groups=train.class_groups,
+    )
+    missing = whole.absent
+    if not missing:
+        return whole
+    shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    return noted(whole, f"without images of {len(missing)} of {train.classes} classes ({shown})")
+
+
 def _held_out(dataset: str, train: Images, test: Images, asked: str | None) -> str:
     """What the test part holds out of the training part."""
     ours, theirs = set(train.class_names), set(test.class_names)
     allowed: tuple[str, ...]
-    if ours == theirs:
+    if theirs <= ours:
         allowed = ("images",)
     elif not ours & theirs:
         allowed = ("classes", "groups") if train.class_groups else ("classes",)
     else:
-        odd = sorted(ours ^ theirs)
+        odd = sorted(theirs - ours)
         raise DataError(
-            f"train and test of {dataset} must have the same classes or none in common; "
-            f"{len(ours & theirs)} are in both, and {odd[0]!r} is in one alone."
+            f"test of {dataset} must have classes of train alone or none of them (what does it "
+            f"hold out?); {len(ours & theirs)} are in both, and {odd[0]!r} is in test alone."
         )
     if asked is None or asked in allowed:
         return asked or allowed[0]
-    new = "new images of the same classes" if ours == theirs else "other classes than train"
+    new = "new images of the same classes" if theirs <= ours else "other classes than train"
     raise DataError(
         f"the test part of {dataset} must hold out {asked} to be used so; as given, it has {new}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,11 @@ _OMNIGLOT_VALIDATION = 150 / 964
 
 
 def split_omniglot(
-    dataset: str, root: Path | str | None, held_out: str, validation: int | None
+    dataset: str,
+    root: Path | str | None,
+    held_out: str,
+    validation: int | None,
+    fit: Callable[[Images], Images],
 ) -> Split:
     """Split Omniglot by its published parts, or 1200/423 with rotations as classes.
 
@@ -32,6 +37,7 @@ def split_omniglot(
         held_out: Must be "classes".
         validation: Characters of the validation part, at least (whole alphabets for "omniglot",
             150 unless given; 100 for "omniglot-rotated"); 0 for none.
+        fit: Brings the images to the size and the channels that were asked for.
 
     Raises:
         UsageError: If `held_out` or `validation` is not allowed.
@@ -52,8 +58,8 @@ def split_omniglot(
             f"`hold_out` must be 'classes' for {dataset} (its parts hold out characters, as "
             f"published); got {held_out!r}."
         )
-    background = load("omniglot", "background", root=root)
-    evaluation = load("omniglot", "evaluation", root=root)
+    background = fit(load("omniglot", "background", root=root))
+    evaluation = fit(load("omniglot", "evaluation", root=root))
     if dataset == "omniglot":
         count = round(_OMNIGLOT_VALIDATION * background.classes)
         count = count if validation is None else validation

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import torch
 
-from metaact.errors import DataError, check_choice
+from metaact.errors import DataError, check_choice, number_of
 from metaact.tasks._images import Images
 from metaact.tasks.sources.catalogue import HoldOut
 from metaact.tasks.splits.duplicates import shared_images
@@ -21,7 +21,8 @@ class Split:
 
     With `held_out` "classes" no class (by group and name) is in two parts, with "groups" no group
     of classes (alphabet) either; with "images" all parts have the same classes. In each, no two
-    parts share an image, byte for byte.
+    parts share an image, byte for byte. Where images are held out, a validation or test part may
+    lack images of some classes.
 
     Attributes:
         dataset: What was asked for.
@@ -42,6 +43,9 @@ class Split:
 
     def __post_init__(self) -> None:
         check_choice("held_out", self.held_out, HOLD_OUTS)
+        for name, images in self.parts().items():
+            if name == "train" or self.held_out != "images":
+                _check_whole(self.dataset, name, images)
         for (name_a, a), (name_b, b) in combinations(self.parts().items(), 2):
             _check_form(self.dataset, name_a, a, name_b, b)
             _check_classes(self.dataset, self.held_out, name_a, a, name_b, b)
@@ -87,7 +91,7 @@ def without_shared(images: Images, other: Images) -> Images:
         return images
     kept = torch.ones(len(images), dtype=torch.bool)
     kept[shared] = False
-    left_out = f"{len(shared)} images left out that {other.provenance.split} holds too"
+    left_out = f"{number_of(len(shared), 'image')} left out that {other.provenance.split} holds too"
     return noted(images.take(kept.nonzero().squeeze(1)), left_out)
 
 
@@ -101,11 +105,19 @@ def noted(images: Images, note: str, *, split: str | None = None) -> Images:
     )
 
 
+def _check_whole(dataset: str, name: str, images: Images) -> None:
+    for missing in images.absent:
+        raise DataError(
+            f"{name} of {dataset} must have images of each of its classes; got none of {missing!r}."
+        )
+
+
 def _check_form(dataset: str, name_a: str, a: Images, name_b: str, b: Images) -> None:
     if a.pixels.shape[1:] != b.pixels.shape[1:]:
         raise DataError(
-            f"all parts of {dataset} must hold images of one size; {name_a} has "
-            f"{list(a.pixels.shape[1:])}, {name_b} {list(b.pixels.shape[1:])}."
+            f"all parts of {dataset} must hold images of one size, with as many channels (`size` "
+            f"and `channels` bring them there); {name_a} has {list(a.pixels.shape[1:])}, {name_b} "
+            f"{list(b.pixels.shape[1:])}."
         )
 
 
@@ -123,14 +135,15 @@ def _check_classes(
     both = sorted(set(a.class_groups) & set(b.class_groups)) if held_out == "groups" else []
     if both:
         raise DataError(
-            f"{name_a} and {name_b} of {dataset} share {len(both)} groups (the first is "
-            f"{both[0]!r}); a held-out group must not be trained on."
+            f"{name_a} and {name_b} of {dataset} share {number_of(len(both), 'group')} (the first "
+            f"is {both[0]!r}); a held-out group must not be trained on."
         )
     shared = sorted(_classes(a) & _classes(b))
     if shared:
         group, name = shared[0]
         raise DataError(
-            f"{name_a} and {name_b} of {dataset} share {len(shared)} classes (the first is "
+            f"{name_a} and {name_b} of {dataset} share "
+            f"{number_of(len(shared), 'class', 'classes')} (the first is "
             f"{f'{group}/{name}' if group else name!r}); a held-out class must not be trained on."
         )
 
@@ -144,8 +157,8 @@ def _check_images(dataset: str, name_a: str, a: Images, name_b: str, b: Images) 
     in_a, in_b = shared_images(a, b)
     if len(in_a):
         raise DataError(
-            f"{name_a} and {name_b} of {dataset} share {len(in_a)} images, byte for byte as "
-            f"{_form(a)} (the first is {_where(a, int(in_a[0]))} in {name_a}, "
+            f"{name_a} and {name_b} of {dataset} share {number_of(len(in_a), 'image')}, byte for "
+            f"byte as {_form(a)} (the first is {_where(a, int(in_a[0]))} in {name_a}, "
             f"{_twin(a, int(in_a[0]), b, in_b)} in {name_b}); take the copies out of the data."
         )
 

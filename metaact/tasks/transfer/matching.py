@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from metaact.errors import UsageError, check_int
+from metaact.errors import UsageError
 from metaact.tasks._images import Images
-from metaact.tasks.transfer.pipeline import Pipeline
-from metaact.tasks.transfer.steps import CentreCrop, Pad, RelabelDigitTen, Resize, Step, ToChannels
+from metaact.tasks.forms.fitting import fitting
+from metaact.tasks.forms.pipeline import Pipeline
+from metaact.tasks.forms.steps import RelabelDigitTen
 
-# Up to this factor a picture is cropped and not shrunk: SVHN's 32 pixels become 28 by cropping
-# in the authors' code.
-_CROP_UP_TO = 32 / 28
-# In MNIST a digit fills 20 of 28 pixels; in USPS it fills the picture.
-_FILLS_PICTURE = ("usps",)
-_DIGIT_SHARE = 20 / 28
 _ONE_TO_TEN = {str(digit) for digit in range(1, 11)}
+
+SMALLEST = 28
+"""Height and width to which images of two sizes are brought at least: those of MNIST."""
 
 
 def match(
-    source: Images, target: Images, *, size: int = 28, channels: int | None = None
+    source: Images, target: Images, *, size: int | None = None, channels: int | None = None
 ) -> tuple[Pipeline, Pipeline]:
     """Find the steps that bring both domains into one form.
 
+    - Size: one that both have stays. Else both get the smaller of the two, or 28x28 where that is
+      less: images up to 32/28 of it are cropped at the centre (SVHN), USPS is shrunk to the share
+      of the picture that a digit of MNIST fills and padded, others are resized whole.
     - Channels: grey images are repeated to 3 channels if the other side has 3.
-    - Size: images up to 32/28 of `size` are cropped at the centre (SVHN), USPS is shrunk to the
-      share of the picture that a digit of MNIST fills and padded, others are padded to a square
-      and resized.
     - Labels: where classes are called 1 to 10, as in SVHN's files, 10 becomes 0.
 
     Pixels stay bytes: scaling to [0, 1] is the device's work, and nothing is normalised.
@@ -34,7 +34,7 @@ def match(
     Args:
         source: Images of the source.
         target: Images of the target.
-        size: Height and width that both get.
+        size: Height and width that both get; None follows the rule above.
         channels: 1 or 3; None takes the larger of the two.
 
     Returns:
@@ -42,6 +42,7 @@ def match(
 
     Raises:
         UsageError: If both have the same classes in another order, or an argument is not allowed.
+        DataError: If images of one pixel would have to be enlarged.
 
     Examples:
         >>> mnist_pipeline, svhn_pipeline = match(mnist, svhn)      # doctest: +SKIP
@@ -49,39 +50,19 @@ def match(
         SVHN: 3x32x32 -> 3x28x28
           CentreCrop(size=28)      3x32x32 -> 3x28x28
     """
-    check_int("size", size, minimum=1)
+    if size is None and source.size != target.size:
+        size = max(SMALLEST, min(*source.size, *target.size))
     wanted = max(source.channels, target.channels) if channels is None else channels
-    pipelines = _pipeline(source, size, wanted), _pipeline(target, size, wanted)
-    same_classes(_matched_classes(pipelines[0], source), _matched_classes(pipelines[1], target))
-    return pipelines
+    first, second = (_pipeline(images, size, wanted) for images in (source, target))
+    same_classes(_matched_classes(first, source), _matched_classes(second, target))
+    return first, second
 
 
-def _pipeline(images: Images, size: int, channels: int) -> Pipeline:
-    steps: list[Step] = []
-    if set(images.class_names) == _ONE_TO_TEN:
-        steps.append(RelabelDigitTen())
-    steps += _size_steps(images, size)
-    if images.channels != channels:
-        steps.append(ToChannels(channels))
-    height, width = images.size
-    return Pipeline(
-        domain=images.provenance.dataset,
-        shape=(images.channels, height, width),
-        steps=tuple(steps),
-    )
-
-
-def _size_steps(images: Images, size: int) -> tuple[Step, ...]:
-    height, width = images.size
-    if height == width == size:
-        return ()
-    if images.provenance.dataset.casefold() in _FILLS_PICTURE:
-        return Resize(max(1, round(size * _DIGIT_SHARE))), Pad(size)
-    if min(height, width) >= size and max(height, width) <= size * _CROP_UP_TO:
-        return (CentreCrop(size),)
-    if height != width:
-        return Pad(max(height, width)), Resize(size)
-    return (Resize(size),)
+def _pipeline(images: Images, size: int | None, channels: int) -> Pipeline:
+    pipeline = fitting(images, size=size, channels=channels)
+    if set(images.class_names) != _ONE_TO_TEN:
+        return pipeline
+    return replace(pipeline, steps=(RelabelDigitTen(), *pipeline.steps))
 
 
 def _matched_classes(pipeline: Pipeline, images: Images) -> tuple[str, ...]:

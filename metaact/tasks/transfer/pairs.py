@@ -8,10 +8,10 @@ from typing import Protocol
 
 from metaact.errors import UsageError, renamed
 from metaact.tasks._images import Images
-from metaact.tasks.splits.by_name import split
+from metaact.tasks.forms.pipeline import Pipeline
+from metaact.tasks.splits.by_name import is_path, split
 from metaact.tasks.transfer.matching import match as match
 from metaact.tasks.transfer.matching import same_classes
-from metaact.tasks.transfer.pipeline import Pipeline
 
 
 class SplitLike(Protocol):
@@ -78,12 +78,12 @@ class TransferPair:
 
 
 def pair(
-    source: str | Path | SplitLike,
-    target: str | Path | SplitLike,
+    source: str | Path | Images | SplitLike,
+    target: str | Path | Images | SplitLike,
     *,
     root: Path | str | None = None,
     validation: int | None = None,
-    size: int = 28,
+    size: int | None = None,
     channels: int | None = None,
     source_pipeline: Pipeline | None = None,
     target_pipeline: Pipeline | None = None,
@@ -92,12 +92,13 @@ def pair(
     """Load two data sets and bring them into one form.
 
     Args:
-        source: What to pre-train on: a data set's name, a path, or a split with train, validation
-            and test images of the same classes.
+        source: What to pre-train on: a data set's name, a path, images, or a split with train,
+            validation and test images of the same classes.
         target: What to fine-tune on, likewise.
         root: Data root for names; None for the default.
-        validation: Images of each validation part, for names and paths; None for the default.
-        size: Height and width of the matched images, unless a pipeline is given.
+        validation: Images of each validation part, but for splits; None for the default.
+        size: Height and width of the matched images, unless a pipeline is given; None for one that
+            both have, else the smaller, as in `match`.
         channels: 1, 3 or None, as in `match`.
         source_pipeline: Used on the source in place of the steps that `match` finds.
         target_pipeline: Used on the target in place of the steps that `match` finds.
@@ -112,9 +113,9 @@ def pair(
         DataError: If data are missing or damaged.
     """
     with renamed(dataset="source"):
-        first_side = _split(source, root, validation)
+        first_side = loaded(source, root, validation, size)
     with renamed(dataset="target"):
-        sides = [first_side, _split(target, root, validation)]
+        sides = [first_side, loaded(target, root, validation, size)]
     if source_pipeline is None or target_pipeline is None:
         found = match(sides[0].train, sides[1].train, size=size, channels=channels)
         pipelines = source_pipeline or found[0], target_pipeline or found[1]
@@ -131,7 +132,7 @@ def pair(
         target_pipeline=pipelines[1],
         same_classes=same,
         keeps_head=keeps,
-        notes=(*_head_note(first.train, second.train, same, keeps), *origin_notes(first, second)),
+        notes=(*_head_note(first.train, second.train, same, keeps), *origin_notes(*sides)),
     )
 
 
@@ -162,18 +163,31 @@ def _head_note(source: Images, target: Images, same: bool, keeps: bool) -> tuple
     )
 
 
-def origin_notes(*domains: Domain) -> tuple[str, ...]:
+def origin_notes(*sides: SplitLike) -> tuple[str, ...]:
     """What is not official, each said once."""
-    parts = [part for domain in domains for part in (domain.train, domain.test)]
+    parts = [part for side in sides for part in (side.train, side.test)]
     origins = [part.provenance for part in parts if not part.provenance.official]
-    notes = [f"{o.dataset} ({o.split}) is not official: {o.note or 'own data'}" for o in origins]
+    notes = []
+    for origin in origins:
+        known = "; ".join(text for text in (origin.note, origin.form) if text)
+        notes.append(f"{origin.dataset} ({origin.split}) is not official: {known or 'own data'}")
     return tuple(dict.fromkeys(notes))
 
 
-def _split(side: str | Path | SplitLike, root: Path | str | None, count: int | None) -> SplitLike:
-    if isinstance(side, str | Path):
-        return split(side, root=root, hold_out="images", validation=count)
-    return side
+def loaded(
+    side: str | Path | Images | SplitLike,
+    root: Path | str | None,
+    count: int | None,
+    size: int | None,
+) -> SplitLike:
+    """One side of a pair before it is brought into a form; a folder is read at `size`."""
+    if isinstance(side, Images):
+        return split(side, hold_out="images", validation=count)
+    if not isinstance(side, str | Path):
+        return side
+    # Images of a folder may differ in size: they are brought to one as they are read.
+    of_folder = size if is_path(side) and Path(side).expanduser().is_dir() else None
+    return split(side, root=root, hold_out="images", validation=count, size=of_folder)
 
 
 def _domain(pipeline: Pipeline, side: SplitLike) -> Domain:

@@ -23,6 +23,7 @@ from metaact.errors import UsageError
 from metaact.tasks import MetaBatch
 
 ENGINES = ["vectorised", "loop"]
+THREE = (*ENGINES, "learn2learn")
 
 
 def _plain_loss(model: nn.Module, batch: MetaBatch, *, lr: float, steps: int) -> float:
@@ -356,6 +357,12 @@ class _Counting(nn.Module):
         return self.linear(x)
 
 
+class _Replacing(_Counting):
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = self.seen + 1
+        return self.linear(x)
+
+
 class _Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -389,8 +396,8 @@ class _Recurrent(nn.Module):
     [
         (lambda: nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), "loop", r"`1` \(BatchNorm1d\)"),
         (lambda: nn.SyncBatchNorm(6), "vectorised", "several processes"),
-        (_Counting, "vectorised", "buffer `seen`"),
-        (_Counting, "loop", "buffer `seen`"),
+        *((_Counting, engine, "`seen` of the model changes") for engine in THREE),
+        *((_Replacing, engine, "`seen` of the model changes") for engine in THREE),
         (_Branching, "vectorised", "`engine` must be 'loop' for _Branching"),
         (_Recurrent, "vectorised", "`engine` must be 'loop' for _Recurrent.*lstm"),
         (
@@ -415,12 +422,21 @@ class _Recurrent(nn.Module):
     ],
 )
 def test_refused_by_name(
-    build: Callable, engine: str, message: str, episodes: Callable, seeded: Callable
+    build: Callable,
+    engine: str,
+    message: str,
+    episodes: Callable,
+    seeded: Callable,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if engine == "learn2learn":
+        request.getfixturevalue("learn2learn")
+    model = seeded(build)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UsageError, match=message):
-        MAML(seeded(build), inner_lr=0.1, inner_steps=1, engine=engine).evaluate(
-            episodes(shape=(6,))
-        )
+        MAML(model, inner_lr=0.1, inner_steps=1, engine=engine).evaluate(episodes(shape=(6,)))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 def test_what_vmap_refuses_the_loop_engine_runs(

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from metaact.activations.entry import marked
-from metaact.adaptation.supervised.optimizers import Recipe, make_optimizer
+from metaact.adaptation.supervised.optimizers import make_optimizer
+from metaact.adaptation.supervised.recipe import Recipe
 from metaact.errors import UsageError
 
 
@@ -30,12 +31,14 @@ def settings(recipe: Recipe) -> dict[str, tuple[float, float]]:
 ALL = {"0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias", "0.2.weight", "1.weight", "1.bias"}
 
 
-def test_everything_is_trained_and_decayed_by_default() -> None:
-    assert settings(Recipe(lr=0.1, weight_decay=0.5)) == dict.fromkeys(ALL, (0.1, 0.5))
+def test_decay_of_all_is_of_all() -> None:
+    found = settings(Recipe(lr=0.1, weight_decay=0.5, decay="all"))
+    assert found == dict.fromkeys(ALL, (0.1, 0.5))
 
 
-def test_decay_can_spare_activations() -> None:
-    found = settings(Recipe(lr=0.1, weight_decay=0.5, decay="weights"))
+def test_decay_spares_activations_by_default() -> None:
+    found = settings(Recipe(lr=0.1, weight_decay=0.5))
+    assert {rate for rate, _ in found.values()} == {0.1}
     assert {n for n, (_, decay) in found.items() if decay == 0} == {"0.2.weight"}
 
 
@@ -59,6 +62,8 @@ def test_decay_pushes_a_slope_towards_zero_unless_spared() -> None:
         (Recipe(lr=1.0, train_layers=("activations",)), {"0.2.weight"}),
         (Recipe(lr=1.0, train_layers=("weights",)), ALL - {"0.2.weight"}),
         (Recipe(lr=1.0, freeze_activations=True), ALL - {"0.2.weight"}),
+        # The last linear layer is the head, whatever it is called.
+        (Recipe(lr=1.0, train_layers=("head",)), {"1.weight", "1.bias"}),
         (Recipe(lr=1.0, train_layers=("0.0", "1")), ALL - {"0.1.weight", "0.1.bias", "0.2.weight"}),
     ],
 )
@@ -161,3 +166,8 @@ def test_a_parameter_of_many_names_is_trained_once_by_each_of_them() -> None:
 def test_a_lazy_network_is_named() -> None:
     with pytest.raises(UsageError, match=r"`0` \(LazyLinear\) has no parameters yet"):
         make_optimizer(nn.Sequential(nn.LazyLinear(3)), Recipe(lr=0.1))
+
+
+def test_mixed_precision_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UsageError, match="`precision` must be float32 on a CPU"):
+        make_optimizer(network(), Recipe(lr=0.1, precision="bfloat16"))

@@ -7,13 +7,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metaact.adaptation.supervised.optimizers import Recipe
+from metaact.adaptation.supervised.recipe import Recipe
 from metaact.adaptation.supervised.stacked import stacked_epoch, stacks_by_default
-from metaact.adaptation.supervised.trainer import Trainer
+from metaact.adaptation.supervised.trainer import Normalisation, Trainer
 from metaact.errors import UsageError
 
 SGD = Recipe(lr=0.05, batch_size=16, weight_decay=0.02, decay="weights")
 ADAM = replace(SGD, optimizer="adam", lr=0.01, layer_lrs=(("activations", 0.1),))
+
+
+FULL = replace(
+    SGD,
+    nesterov=True,
+    schedule="step",
+    milestones=(2,),
+    warmup_epochs=1,
+    epochs=3,
+    clip_norm=0.5,
+    augmentation="crop-flip",
+)
+COSINE = replace(ADAM, schedule="cosine", epochs=3, clip_norm=0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +61,8 @@ def trainer(images: Labelled, *, seed: int, recipe: Recipe, layer: type[nn.Modul
         model = nn.Sequential(
             nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), layer(), nn.Flatten(), nn.Linear(36, 3)
         )
-    return Trainer(model.double(), images, recipe=recipe, seed=seed)
+    normalisation = Normalisation(mean=(0.4, 0.5), std=(0.3, 0.2))
+    return Trainer(model.double(), images, recipe=recipe, seed=seed, normalisation=normalisation)
 
 
 def team(
@@ -64,7 +78,7 @@ def values(one: Trainer) -> Tensor:
     return torch.cat([p.detach().flatten() for p in one.model.parameters()])
 
 
-@pytest.mark.parametrize("recipe", [SGD, ADAM])
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL, COSINE])
 def test_stacked_and_alone_agree(images: Labelled, recipe: Recipe) -> None:
     seeds, rates = (0, 1, 0), (0.05, 0.02, 0.1)
     alone, stack = (team(images, recipe, seeds, rates) for _ in range(2))
@@ -78,7 +92,7 @@ def test_stacked_and_alone_agree(images: Labelled, recipe: Recipe) -> None:
     assert not torch.allclose(values(stack[0]), values(stack[2]))
 
 
-@pytest.mark.parametrize("recipe", [SGD, ADAM])
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL, COSINE])
 def test_companions_make_no_difference(images: Labelled, recipe: Recipe) -> None:
     ends = []
     for seeds, rates in [((4,), (0.03,)), ((4, 5), (0.03, 0.1)), ((9, 4, 4), (1e38, 0.03, 1.0))]:
@@ -92,7 +106,7 @@ def test_companions_make_no_difference(images: Labelled, recipe: Recipe) -> None
     torch.testing.assert_close(ends[2], ends[0], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("recipe", [SGD, ADAM])
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL, COSINE])
 def test_a_run_may_leave_and_join_a_stack(images: Labelled, recipe: Recipe) -> None:
     (steady,) = team(images, recipe, [3], [0.05])
     (moving, companion) = team(images, recipe, [3, 8], [0.05, 0.01])
@@ -143,7 +157,16 @@ def test_layers_that_would_mix_runs_are_refused(images: Labelled, layer: type[nn
 
 @pytest.mark.parametrize(
     "change",
-    [{"batch_size": 8}, {"momentum": 0.5}, {"train_layers": ("4",)}, {"optimizer": "adam"}],
+    [
+        {"batch_size": 8},
+        {"momentum": 0.5},
+        {"train_layers": ("4",)},
+        {"optimizer": "adam"},
+        {"nesterov": True},
+        {"clip_norm": 1.0},
+        {"augmentation": "crop-flip"},
+        {"schedule": "cosine", "epochs": 3},
+    ],
 )
 def test_trainers_that_do_not_fit_together_are_refused(images: Labelled, change: dict) -> None:  # type: ignore[type-arg]
     stack = team(images, SGD, (0, 1), (0.05, 0.05))
@@ -155,3 +178,47 @@ def test_trainers_that_do_not_fit_together_are_refused(images: Labelled, change:
 def test_cpu_trains_one_after_the_other() -> None:
     assert not stacks_by_default("cpu")
     assert stacks_by_default("cuda:0")
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += 1
+        return x / self.seen
+
+
+class Replacing(Counting):
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = self.seen + 1
+        return x / self.seen
+
+
+class ByClosure(nn.Module):
+    """A copy of it computes with the slope of the original."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.PReLU()
+        self.body = lambda x: self.inner(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Counting, "changes its buffer .*seen"),
+        (Replacing, "seen` of the model changes"),
+        (ByClosure, "reads .*inner.weight elsewhere"),
+    ],
+)
+def test_what_a_stack_would_compute_otherwise_is_refused(
+    images: Labelled, layer: type[nn.Module], message: str
+) -> None:
+    stack = [trainer(images, seed=s, recipe=SGD, layer=layer) for s in (0, 1)]
+    with pytest.raises(UsageError, match=message):
+        stacked_epoch(stack)

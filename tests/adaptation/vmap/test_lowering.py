@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
@@ -24,6 +24,8 @@ CONVOLUTIONS = [
     {"dilation": (1, 2), "padding": (1, 2), "stride": (2, 1)},
     {"padding": "valid"},
 ]
+# PyTorch's own forward mode is made by what it calls deprecated.
+FORWARD_MODE = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 POOLS = [
     {"kernel_size": 2},
     {"kernel_size": 3, "stride": 2},
@@ -112,6 +114,73 @@ def test_gradgradcheck_through_both() -> None:
 
     assert gradcheck(both, (x, w, b))
     assert gradgradcheck(both, (x, w, b))
+
+
+def _tangents(function: Callable[..., Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    """The output's tangent, and those of the gradients: forward mode, alone and over reverse."""
+    with forward_ad.dual_level():
+        duals = [
+            forward_ad.make_dual(t, _draw(*t.shape, seed=n + 20).detach())
+            for n, t in enumerate(inputs)
+        ]
+        y = function(*duals)
+        cotangent = _draw(*y.shape, seed=30).detach()
+        slopes = torch.autograd.grad((y.tanh() * cotangent).sum(), inputs, create_graph=True)
+        return [forward_ad.unpack_dual(t).tangent for t in (y, *slopes)]
+
+
+@FORWARD_MODE
+@pytest.mark.parametrize("setting", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("biased", [True, False])
+def test_forward_mode_of_convolution(setting: dict, biased: bool) -> None:
+    x, w, b = _draw(5, 2, 3, 7, 8), _draw(5, 4, 3, 3, 2, seed=1), _draw(5, 4, seed=2)
+    inputs = [x, w, b] if biased else [x, w]
+
+    def ours(*given: Tensor) -> Tensor:
+        with Lowering(layout=True):
+            return vmap(lambda *own: functional.conv2d(*own, **setting))(*given)
+
+    def theirs(*given: Tensor) -> Tensor:
+        each = [functional.conv2d(*(t[i] for t in given), **setting) for i in range(len(x))]
+        return torch.stack(each)
+
+    for a, b in zip(_tangents(ours, inputs), _tangents(theirs, inputs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+@FORWARD_MODE
+@pytest.mark.parametrize("setting", POOLS, ids=str)
+def test_forward_mode_of_pooling(setting: dict) -> None:
+    x = _draw(5, 2, 3, 7, 8)
+
+    def ours(given: Tensor) -> Tensor:
+        with Lowering(layout=True):
+            return vmap(nn.MaxPool2d(**setting))(given)
+
+    def theirs(given: Tensor) -> Tensor:
+        return torch.stack([functional.max_pool2d(one, **setting) for one in given])
+
+    for a, b in zip(_tangents(ours, [x]), _tangents(theirs, [x]), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@FORWARD_MODE
+@pytest.mark.draws_globally  # the checks draw their own directions
+def test_forward_mode_through_both_by_finite_differences() -> None:
+    operands = (_draw(2, 2, 2, 5, 5), _draw(2, 3, 2, 2, 2, seed=1), _draw(2, 3, seed=2))
+
+    def both(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        with Lowering(layout=True):
+            return vmap(lambda *own: functional.max_pool2d(functional.conv2d(*own), 2))(x, w, b)
+
+    for number in range(3):  # one that moves while the others stand still
+
+        def moved(t: Tensor, number: int = number) -> Tensor:
+            return both(*(t if n == number else o.detach() for n, o in enumerate(operands)))
+
+        assert gradcheck(moved, (operands[number],), check_forward_ad=True)
+    assert gradcheck(both, operands, check_forward_ad=True)
+    assert gradgradcheck(both, operands, check_fwd_over_rev=True)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ import pytest
 import torch
 
 from metaact import experiments, reports
-from metaact.adaptation.supervised import optimizers
+from metaact.adaptation import Recipe
 from metaact.errors import UsageError
 from metaact.experiments import CONVERGE, ConvergeConfig, TransferConfig, declared
 from metaact.experiments.arms import canonical
 from metaact.experiments.converge import run as converge
-from metaact.experiments.networks import recipe
 from metaact.runs import Run, RunStore, unpack_bits
 
 
@@ -49,10 +48,11 @@ def run(store: Path) -> Run:
     return found
 
 
-def test_defaults_and_choices_are_those_of_the_trainer() -> None:
-    assert declared.OPTIMIZERS == optimizers.OPTIMIZERS
-    assert declared.DECAYS == optimizers.DECAYS
-    assert recipe(ConvergeConfig()) == optimizers.Recipe(lr=ConvergeConfig().lr)
+def test_defaults_are_those_of_the_trainer() -> None:
+    config = ConvergeConfig()
+    assert config.decay == "all"  # of nothing: as it was recorded before the rule
+    assert replace(config, weight_decay=0.1, decay=None).decay == Recipe(lr=0.1).decay
+    assert declared.recipe(config, epochs=None) == Recipe(lr=config.lr, decay="all")
 
 
 def test_watched_within_the_first_epoch_at_small_rates_only() -> None:
@@ -271,8 +271,7 @@ def test_images_are_brought_to_the_networks_size(striped_root: Path, tmp_path: P
     fitted = converge.prepare([small], root=striped_root)
     assert fitted.train.size == fitted.test.size == (28, 28)
     (note,) = fitted.notes
-    assert note.startswith("Images were resized for the network: ")
-    assert "CentreCrop" in note
+    assert note == "Images of svhn were cropped from 32x32 to 28x28."
     outcome = experiments.run(CONVERGE, [small], tmp_path / "runs", root=striped_root)
     (study,) = reports.answer(outcome).studies
     assert " ".join(note.split()) in [" ".join(found.split()) for found in study.data_notes]
@@ -282,7 +281,7 @@ def test_images_are_brought_to_the_networks_size(striped_root: Path, tmp_path: P
 def test_svhn_is_cropped_for_mnist_conv(data_root: Path) -> None:
     shared = converge.prepare([ConvergeConfig(dataset="svhn")], root=data_root)
     assert shared.train.size == (28, 28)
-    assert "CentreCrop" in shared.notes[0]
+    assert "cropped from 32x32 to 28x28" in shared.notes[0]
 
 
 PAPER: Mapping[str, Any] = {"dataset": "mnist", "protocol": "paper", "optimizer": "sgd"}

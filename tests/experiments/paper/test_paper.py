@@ -193,7 +193,7 @@ def test_figure_2_of_an_arm_without_start_values_is_refused(
 
 def test_unknown_figure() -> None:
     with pytest.raises(UsageError, match="figures"):
-        paper_figure(4)
+        paper_figure(5)
     with pytest.raises(UsageError, match="the panels of figure 3"):
         paper_figure(3, lrs=(1e-2,))
 

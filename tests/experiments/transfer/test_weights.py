@@ -215,6 +215,34 @@ def test_a_file_remembers_its_activation(
     network.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
 
 
+def test_a_network_is_fed_as_it_was_trained(
+    config: TransferConfig, packs: Path, tmp_path: Path
+) -> None:
+    normalised = ConvergeConfig(
+        dataset=str(packs / "old.npz"),
+        activation="relu",
+        normalisation="fitted",
+        lr=0.05,
+        batch_size=16,
+        epochs=6,
+    )
+    experiments.run(CONVERGE, [normalised], tmp_path / "old")
+    (old,) = RunStore(tmp_path / "old").runs()
+    one = replace(config, weights=str(old.directory), epochs=(1,))
+    experiments.run(TRANSFER, [one], tmp_path / "runs")
+    run = next(r for r in RunStore(tmp_path / "runs").runs() if "weights" in r.config)
+    images = tasks.split(one.target, hold_out="images").test
+    tested = {r["epoch"]: r["test_accuracy"] for r in run.metrics()}
+    for place, at in ((old, 0), (run, 1)):
+        right = metaact.load(place)(images.pixels).argmax(dim=1) == images.labels
+        assert float(right.float().mean()) == pytest.approx(tested[at])
+    assert run.environment()["normalisation"] == old.environment()["normalisation"]
+    with pytest.raises(UsageError, match="`normalisation` must be left out"):
+        transfer.prepare([replace(one, normalisation="fitted")])
+    with pytest.raises(UsageError, match="`channels` must be 1 or left out, as in old-"):
+        transfer.prepare([replace(one, channels=3)])
+
+
 def test_a_new_head_where_the_classes_differ(
     config: TransferConfig, trained: Run, packs: Path, tmp_path: Path
 ) -> None:
@@ -407,7 +435,6 @@ def test_what_does_not_fit_is_refused(
         ({"pretrain_lr": 0.1}, "`pretrain_lr` must be left out with `weights`"),
         ({"pretrain_epochs": 3}, "`pretrain_epochs` must be left out with `weights`"),
         ({"protocol": "paper-text"}, "`protocol` must be held-out or paper with `weights`"),
-        ({"weights": None, "swap": "warm"}, "`swap` must be left out without `weights`"),
         ({"weights": None, "trained_with": "relu"}, "`trained_with` must be left out without"),
     ],
 )

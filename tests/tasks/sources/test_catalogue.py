@@ -26,6 +26,25 @@ def test_every_downloadable_set_has_its_files_and_its_page() -> None:
             assert dataset.page.startswith("http")
 
 
+def test_published_means_are_of_every_channel() -> None:
+    published = {d.name: d for d in catalogue.DATASETS if d.mean}
+    assert {"mnist", "cifar10", "cifar100"} <= set(published)
+    for dataset in catalogue.DATASETS:
+        assert len(dataset.mean) == len(dataset.std)
+        assert len(dataset.mean) in (0, dataset.channels)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "within"), [("mnist", 0.0005), ("cifar10", 0.005)])
+def test_published_means_are_those_of_the_data(name: str, within: float, data_root: object) -> None:
+    """Of MNIST to the printed digit; ours of CIFAR-10 is a sixth of it, recompressed."""
+    split = tasks.split(name, root=data_root, validation=0)  # type: ignore[arg-type]
+    entry = catalogue.find(name)
+    mean, std = tasks.statistics(split.train)
+    assert mean == pytest.approx(entry.mean, abs=within)
+    assert std == pytest.approx(entry.std, abs=within)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [d.name for d in catalogue.DATASETS if d.kind == "built-in"])
 def test_built_in_sets_are_as_listed(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -5,26 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from metaact.errors import DataError, UsageError
 from metaact.tasks import read_folder
+from metaact.tasks.forms.fitting import fitted
+from metaact.tasks.sources import gathering
 
 MakeFolder = Callable[..., Path]
 
 
-def test_classes_are_sorted_folders_and_images_resized(make_folder: MakeFolder) -> None:
+def test_classes_are_sorted_folders_and_images_keep_their_size(make_folder: MakeFolder) -> None:
     folder = make_folder(classes=3, images=4)
     images = read_folder(folder)
-    assert images.pixels.shape == (12, 1, 28, 28)
+    assert images.pixels.shape == (12, 1, 9, 9)
+    assert images.pixels.dtype == torch.uint8
+    assert images.provenance.form == ""
     assert images.class_names == ("class00", "class01", "class02")
     assert images.class_groups == ()
     assert images.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert images.pixels.float().mean(dim=(1, 2, 3)).tolist() == list(range(12))
     assert images.provenance.dataset == "own"
     assert not images.provenance.official
-    small = read_folder(folder, size=9, channels=3)
-    assert small.pixels.shape == (12, 3, 9, 9)
+    small = read_folder(folder, size=5, channels=3)
+    assert small.pixels.shape == (12, 3, 5, 5)
+    assert small.provenance.form == "resized from 9x9 to 5x5, made RGB"
 
 
 def test_two_levels_are_groups_and_classes(tmp_path: Path) -> None:
@@ -44,28 +50,132 @@ def test_other_files_are_left_alone(make_folder: MakeFolder) -> None:
     (folder / ".cache").mkdir()
     (folder / ".cache" / "x.png").write_bytes(b"x")
     (folder / "empty").mkdir()
-    Image.new("RGB", (5, 5), "red").save(folder / "class01" / "PHOTO.JPEG")
+    Image.new("RGB", (9, 9), "red").save(folder / "class01" / "PHOTO.JPEG")
     images = read_folder(folder)
     assert len(images) == 5
     assert images.classes == 2
 
 
-def _one(tmp_path: Path, image: Image.Image, *, channels: int = 1, size: int = 4) -> np.ndarray:
+def _one(tmp_path: Path, image: Image.Image, *, ending: str = "png") -> np.ndarray:
     (tmp_path / "a").mkdir()
-    image.save(tmp_path / "a" / "1.png")
-    pixels: np.ndarray = read_folder(tmp_path, size=size, channels=channels).pixels[0].numpy()
+    image.save(tmp_path / "a" / f"1.{ending}")
+    pixels: np.ndarray = read_folder(tmp_path).pixels[0].numpy()
     return pixels
 
 
-def test_colours_stay_in_their_channels(tmp_path: Path) -> None:
-    pixels = _one(tmp_path, Image.new("RGB", (8, 8), (10, 100, 200)), channels=3)
-    assert pixels[:, 0, 0].tolist() == [10, 100, 200]
+RED, GREY = (10, 100, 200), (70, 70, 70)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending", "expected"),
+    [
+        ("1", "png", [255]),
+        ("L", "png", [70]),
+        ("LA", "png", [70]),
+        ("RGB", "png", [10, 100, 200]),
+        ("RGBA", "png", [10, 100, 200]),
+        ("P", "png", [10, 100, 200]),
+        ("P", "gif", [10, 100, 200]),
+        ("CMYK", "tif", [10, 100, 200]),
+    ],
+)
+def test_grey_stays_grey_and_colour_stays_colour(
+    mode: str, ending: str, expected: list[int], tmp_path: Path
+) -> None:
+    grey = mode in ("1", "L", "LA")
+    image = Image.new("RGB", (8, 6), (255,) * 3 if mode == "1" else GREY if grey else RED)
+    if mode == "P":
+        image = image.quantize(4)
+    image = image if mode == "P" else image.convert("L" if grey else mode).convert(mode)
+    pixels = _one(tmp_path, image, ending=ending)
+    assert pixels.shape == (len(expected), 6, 8)
+    assert pixels[:, 5, 7].tolist() == expected
+
+
+def test_sixteen_bits_of_colour_are_read_as_eight(tmp_path: Path) -> None:
+    """Pillow writes no such file: a PNG of one pixel row, by hand."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    rows = b"".join(b"\0" + struct.pack(">6H", *[v * 257 for v in (*RED, *RED)]) for _ in range(2))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    assert read_folder(tmp_path).pixels[0, :, 1, 1].tolist() == list(RED)
+
+
+def test_grey_among_colour_is_repeated(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    Image.new("RGB", (9, 9), RED).save(folder / "class01" / "9.png")
+    images = read_folder(folder)
+    assert images.pixels[:, :, 0, 0].tolist() == [[n] * 3 for n in range(4)] + [list(RED)]
+    assert images.provenance.form == "made RGB where grey"
+
+
+def test_colours_that_pillow_cannot_change_are_refused(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of LAB with earlier versions of Pillow."""
+    folder = make_folder(classes=1, images=1)
+
+    def refuse(image: Image.Image, mode: str) -> None:
+        raise ValueError(f"conversion from LAB to {mode} not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", refuse)
+    with pytest.raises(DataError, match=r"class00/0\.png must hold colours that can be made RGB"):
+        read_folder(folder)
+
+
+def test_images_of_several_sizes_are_refused_or_brought_to_one(make_folder: MakeFolder) -> None:
+    folder = make_folder(classes=2, images=2)
+    Image.new("L", (12, 10), 200).save(folder / "class01" / "9.png")
+    with pytest.raises(DataError) as caught:
+        read_folder(folder)
+    told = str(caught.value)
+    assert "own must have one size, or be told which to get (`size`; --size 9)" in told
+    assert "class00/0.png is 9x9, class01/9.png is 10x12." in told
+    images = read_folder(folder, size=7)
+    assert images.pixels[:, 0, 3, 3].tolist() == [0, 1, 2, 3, 200]
+    assert images.provenance.form == "resized from 2 sizes to 7x7"
+
+
+@pytest.mark.parametrize("size", [7, 28, 29, 32, 33, 40])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize("colour", [False, True])
+def test_what_is_done_in_reading_is_what_is_done_to_images_in_memory(
+    size: int, channels: int | None, colour: bool, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(size)
+    (tmp_path / "a").mkdir()
+    for number in range(3):
+        pixels = draw.integers(0, 256, (32, 32, 3) if colour else (32, 32)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a" / f"{number}.png")
+    read = read_folder(tmp_path, size=size, channels=channels)
+    later = fitted(read_folder(tmp_path), size=size, channels=channels)
+    assert torch.equal(read.pixels, later.pixels)
+    assert read.provenance == later.provenance
+
+
+def test_more_than_memory_holds_is_refused(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(classes=2, images=2)
+    monkeypatch.setattr(gathering, "MAX_BYTES", 4 * 81 - 1)
+    with pytest.raises(DataError, match=r"4 of 9x9 pixels do not: `size` \(--size 84\)"):
+        read_folder(folder)
+    assert len(read_folder(folder, size=8)) == 4
 
 
 def test_transparent_parts_become_white(tmp_path: Path) -> None:
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((0, 0, 0, 255), (0, 0, 4, 8))
-    pixels = _one(tmp_path, image, size=8)
+    pixels = _one(tmp_path, image)
     assert pixels[0, 4].tolist() == [0] * 4 + [255] * 4
 
 
@@ -142,7 +252,7 @@ def test_size_and_channels_are_checked(make_folder: MakeFolder) -> None:
 )
 def test_what_pillow_reads_is_read(ending: str, make_folder: MakeFolder) -> None:
     folder = make_folder(classes=2, images=2)
-    Image.new("RGB", (5, 5), "red").save(folder / "class01" / f"9.{ending}")
+    Image.new("RGB", (9, 9), "red").save(folder / "class01" / f"9.{ending}")
     assert len(read_folder(folder)) == 5
 
 
@@ -150,7 +260,7 @@ def test_an_image_is_known_by_how_it_begins_where_its_ending_is_not(
     make_folder: MakeFolder,
 ) -> None:
     folder = make_folder(classes=2, images=2)
-    Image.new("L", (5, 5), 9).save(folder / "class01" / "9.png")
+    Image.new("L", (9, 9), 9).save(folder / "class01" / "9.png")
     (folder / "class01" / "9.png").rename(folder / "class01" / "photo")
     assert len(read_folder(folder)) == 5
 
@@ -172,8 +282,10 @@ def test_what_was_done_to_the_images_is_told(make_folder: MakeFolder) -> None:
     Image.new("RGB", (5, 7), "red").save(folder / "class01" / "9.png")
     frames = [Image.new("L", (9, 9), grey) for grey in (1, 2)]
     frames[0].save(folder / "class01" / "10.gif", save_all=True, append_images=frames[1:])
-    note = read_folder(folder, size=9).provenance.note
-    assert "made grey, resized to 9x9 from 2 sizes, the first frame of 1 files" in note
+    origin = read_folder(folder, size=9, channels=1).provenance
+    assert origin.form == "resized from 2 sizes to 9x9, made grey"
+    assert "the first frame of 1 file with several" in origin.note
+    assert read_folder(folder, size=9).provenance.form.endswith("made RGB where grey")
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])

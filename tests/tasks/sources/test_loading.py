@@ -6,6 +6,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import pickle
 import sys
 import zipfile
 from collections.abc import Callable
@@ -241,6 +242,53 @@ def test_usps_is_checked_and_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert images.size == (16, 16)
     assert images.pixels[:, 0, 0, 0].tolist() == [0, 255] * 5
     assert images.labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cifar10", "CIFAR10"), ("cifar100", "CIFAR100")])
+def test_cifar_is_checked_and_keeps_its_colours(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two batches of ten images in the published form: red, then green, then blue planes."""
+    theirs = getattr(_torchvision(), kind)
+    folder = tmp_path / theirs.base_folder
+    folder.mkdir()
+    fine = name == "cifar100"
+    names = [f"kind {n}" for n in range(10)]
+    entries: dict[str, list[list[str]]] = {"train_list": [], "test_list": []}
+    for offset, part in ((0, "train_list"), (100, "test_list")):
+        data = np.zeros((10, 3, 32, 32), dtype=np.uint8)
+        data[:, 0], data[:, 1, 2, 3], data[:, 2] = 255, np.arange(10) + offset, 7
+        content = {
+            "data": data.reshape(10, -1),
+            ("fine_labels" if fine else "labels"): [*range(10)],
+        }
+        file = getattr(theirs, part)[0][0]
+        entries[part] = [[file, _pickled(folder / file, content)]]
+    meta = {
+        **theirs.meta,
+        "md5": _pickled(folder / theirs.meta["filename"], {theirs.meta["key"]: names}),
+    }
+    if name == "cifar10":
+        for file, _ in theirs.train_list[1:]:
+            (folder / file).touch()  # must be there; the stand-in has one batch
+    with pytest.raises(DataError, match=r"cannot be read \(Dataset not found or corrupted"):
+        load(name, "test", root=tmp_path)
+    for attribute, value in {**entries, "meta": meta}.items():
+        monkeypatch.setattr(theirs, attribute, value)
+    test = load(name, "test", root=tmp_path)
+    assert test.pixels[:, :, 2, 3].tolist() == [[255, 100 + n, 7] for n in range(10)]
+    assert test.class_names == tuple(names)
+    assert test.provenance.official
+    assert test.provenance.dataset == {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}[name]
+    split = tasks.split(name, root=tmp_path, validation=0)
+    assert split.train.pixels[:, 1, 2, 3].tolist() == list(range(10))
+    assert is_here(name, root=tmp_path)
+
+
+def _pickled(path: Path, content: object) -> str:
+    """Write a pickle; its MD5."""
+    path.write_bytes(pickle.dumps(content))
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def test_the_root_is_argument_then_variable_then_cache(

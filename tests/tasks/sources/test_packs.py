@@ -90,6 +90,7 @@ def test_numbered_groups_and_unknown_members(save: Callable[..., Path]) -> None:
         ),
         ({"provenance": np.array("{")}, "`provenance` must be a JSON text"),
         ({"provenance": np.array("[1]")}, "`provenance` must be a JSON object; got list"),
+        ({"provenance": np.array("[" * 9999)}, "`provenance` must be a JSON text; maximum rec"),
         (
             {"provenance": np.array(json.dumps({"sha256": "0" * 64}))},
             "does not hold what it was packed with",
@@ -113,6 +114,18 @@ def test_a_truncated_pack_is_refused_wherever_it_ends(
         path.write_bytes(whole[:end])
         with pytest.raises(DataError, match="is not a readable pack"):
             read_pack(path)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '|u1', 'shape': (24, 4", b"(" * 3000, b"-" * 5000])
+def test_an_odd_header_gets_a_reason_in_words(header: bytes, tmp_path: Path) -> None:
+    """Not the arguments of whatever NumPy's reader of headers raises."""
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w") as archive:
+        start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+        archive.writestr("images.npy", start + header)
+        archive.writestr("labels.npy", start + header)
+    with pytest.raises(DataError, match=r"damaged\?\): \w.*[^)]\.$") as caught:
+        read_pack(tmp_path / "odd.npz")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pack_with_flipped_bits_is_refused(make_images: MakeImages, tmp_path: Path) -> None:

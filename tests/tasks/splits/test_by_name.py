@@ -192,7 +192,7 @@ def test_duplicates_in_published_parts_leave_train_and_are_noted(digits_root: Pa
     write_pack(digits_root / "mnist-train.npz", replace(train))
     split = tasks.split("mnist", root=digits_root, validation=0)
     assert len(split.train) == 399
-    assert split.train.provenance.note == "1 images left out that test holds too"
+    assert split.train.provenance.note == "1 image left out that test holds too"
     assert len(split.test) == 100
 
 
@@ -201,8 +201,10 @@ def test_unknown_names_get_the_nearest(tmp_path: Path) -> None:
         tasks.split("omniglto", root=tmp_path)
     with pytest.raises(UsageError, match="`hold_out` must be one of classes, images"):
         tasks.split("mnist", root=tmp_path, hold_out="class")
-    with pytest.raises(UsageError, match=r"`size` and `channels` must be left out"):
-        tasks.split("mnist", root=tmp_path, size=32)
+    with pytest.raises(UsageError, match=r"`size` must be an int in \[1, 1024\]; got 0"):
+        tasks.split("mnist", root=tmp_path, size=0)
+    with pytest.raises(UsageError, match=r"`channels` must be 1 \(grey\) or 3 \(RGB\); got 2"):
+        tasks.split("mnist", root=tmp_path, channels=2)
 
 
 def test_paths_that_are_nothing_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_groups_inside_of_parts_can_be_held_out(grow: Grow) -> None:
         (_tree({"val": "a b", "test": "a b"}), "no train"),
         (_tree({"train": "a b", "test": "a b", "more": "a b"}), "'more' beside them"),
         (_tree({"train": "a b", "test": "a b", "Testing": "a b"}), "two of one kind"),
-        (_tree({"train": "a b c", "test": "a b"}), "2 are in both, and 'c' is in one alone"),
+        (_tree({"train": "a b", "test": "a b c"}), "2 are in both, and 'c' is in test alone"),
         ({"train": 3, "test": 3}, "class folders in each of its parts"),
         (_tree({"fold1": "a b", "fold2": "b c", "fold3": "d e"}), "'b' in 'fold1' and in 'fold2'"),
         ({"a": 3, "b": 3, "train/a": 3}, "at one depth"),
@@ -125,7 +126,7 @@ def test_a_copy_is_named_by_its_files(grow: Grow) -> None:
     folder = grow(_tree({"train": "a b", "test": "a b"}))
     first = min((folder / "train" / "a").iterdir())
     (folder / "test" / "b" / "copy.png").write_bytes(first.read_bytes())
-    words = rf"share 1 images, .*{re.escape(first.relative_to(folder).as_posix())} in (train|vali)"
+    words = rf"share 1 image, .*{re.escape(first.relative_to(folder).as_posix())} in (train|vali)"
     with pytest.raises(DataError, match=words + r".*test/b/copy\.png in test"):
         tasks.split(folder)
 
@@ -144,6 +145,43 @@ def test_packs_of_parts_are_read(names: tuple[str, str], tmp_path: Path) -> None
     assert sorted(split.test.pixels[:, 0, 0, 0].tolist()) == list(range(100, 112))
     assert split.test.labels.tolist() == [0, 1, 2] * 4
     assert split.test.pixels[:, 0, 0, 0].tolist() == list(range(100, 112))
+
+
+@pytest.mark.parametrize("names", [None, np.array(["x", "y", "z", "w"])])
+def test_a_test_part_may_lack_classes_of_train(names: object, tmp_path: Path) -> None:
+    """Labels agree by name or number; what is missing is told, and nothing else moves."""
+    arrays = {
+        "train_images": np.arange(40, dtype=np.uint8)[:, None, None] + np.zeros((40, 4, 4), "u1"),
+        "train_labels": np.arange(40) % 4,
+        "test_images": np.arange(100, 112, dtype=np.uint8)[:, None, None]
+        + np.zeros((12, 4, 4), "u1"),
+        "test_labels": np.repeat([3, 1], 6),
+    }
+    arrays |= {} if names is None else {"class_names": names}
+    np.savez(tmp_path / "parts.npz", **arrays)
+    split = tasks.split(tmp_path / "parts.npz")
+    first, third = ("x", "z") if names is not None else ("0", "2")
+    assert split.held_out == "images"
+    assert split.test.class_names == split.train.class_names
+    assert split.test.labels.tolist() == [3] * 6 + [1] * 6
+    assert split.test.absent == (first, third)
+    assert f"without images of 2 of 4 classes ({first}, {third})" in split.test.provenance.note
+    assert split.train.absent == split.validation.absent == ()
+    drawn = tasks.frozen(split.test, ways=2, shots=1, queries=1, episodes=20, seed=0)
+    assert drawn.images.class_names == tuple(
+        n for n in split.train.class_names if n not in (first, third)
+    )
+    with pytest.raises(UsageError, match="the split has 2 classes"):
+        tasks.frozen(split.test, ways=3, shots=1, queries=1, episodes=1, seed=0)
+    pair = tasks.pair(tmp_path / "parts.npz", tmp_path / "parts.npz")
+    assert pair.target.test.labels.tolist() == split.test.labels.tolist()
+
+
+def test_a_training_part_has_all_its_classes(grow: Grow) -> None:
+    split = tasks.split(grow(_tree({"train": "a b", "test": "a b"})))
+    gap = replace(split.train, class_names=("a", "b", "c"))
+    with pytest.raises(DataError, match=r"train of own must have images of each .* none of 'c'"):
+        replace(split, dataset="own", train=gap)
 
 
 def test_another_pack_is_told_what_it_holds(tmp_path: Path) -> None:

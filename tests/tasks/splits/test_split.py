@@ -29,7 +29,7 @@ def make_split(
 def test_a_shared_class_refuses_to_run(make_images: MakeImages) -> None:
     train = make_images([3, 3], names=["a", "b"])
     test = make_images([3, 3], names=["b", "c"], first=100)
-    with pytest.raises(DataError, match=r"train and test of toy share 1 classes.*'b'"):
+    with pytest.raises(DataError, match=r"train and test of toy share 1 class .*'b'"):
         make_split(train, test, "classes")
 
 
@@ -46,7 +46,7 @@ def test_a_shared_image_refuses_to_run(make_images: MakeImages, held_out: str) -
     test = make_images([3, 3], names=names, first=100)
     test.pixels[4] = train.pixels[2]
     message = (
-        rf"share 1 images.*image 3 of class 'a' in train, image 2 of class '{names[1]}' in test"
+        rf"share 1 image,.*image 3 of class 'a' in train, image 2 of class '{names[1]}' in test"
     )
     with pytest.raises(DataError, match=message):
         make_split(train, test, held_out)
@@ -84,6 +84,7 @@ def test_parts_by_name_and_provenance_as_json(make_images: MakeImages) -> None:
         "split": "test",
         "official": True,
         "note": "",
+        "form": "",
         "images": 8,
         "classes": 2,
         "sha256": test.sha256(),
@@ -119,7 +120,7 @@ def test_published_parts_lose_what_the_test_part_holds(make_images: MakeImages) 
     train.pixels[1] = test.pixels[0]
     cleaned = without_shared(train, test)
     assert len(cleaned) == 9
-    assert cleaned.provenance.note == "1 images left out that test holds too"
+    assert cleaned.provenance.note == "1 image left out that test holds too"
     make_split(cleaned, test, "images")
 
 

@@ -9,8 +9,7 @@ import torch
 from metaact.errors import UsageError
 from metaact.tasks import Images, Provenance
 from metaact.tasks.builtin import digits
-from metaact.tasks.transfer.pairs import TransferPair, match, pair
-from metaact.tasks.transfer.steps import (
+from metaact.tasks.forms.steps import (
     CentreCrop,
     Invert,
     Pad,
@@ -19,6 +18,7 @@ from metaact.tasks.transfer.steps import (
     Step,
     ToChannels,
 )
+from metaact.tasks.transfer.pairs import TransferPair, match, pair
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -85,7 +85,7 @@ USPS = images("USPS", (1, 16, 16))
             MNIST,
             images("own", (3, 64, 48)),
             (ToChannels(3),),
-            (Pad(64), Resize(28)),
+            (Resize(28),),
             id="mnist-own",
         ),
         pytest.param(
@@ -110,6 +110,22 @@ def test_another_size_and_number_of_channels_can_be_asked_for() -> None:
     first, second = match(MNIST, SVHN, size=32, channels=1)
     assert first.steps == (Resize(32),)
     assert second.steps == (ToChannels(1),)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "size"),
+    [
+        pytest.param((3, 32, 32), (3, 32, 32), (32, 32), id="kept"),
+        pytest.param((1, 64, 48), (3, 64, 48), (64, 48), id="kept though not square"),
+        pytest.param((3, 84, 84), (3, 64, 64), (64, 64), id="the smaller"),
+        pytest.param((1, 16, 16), (1, 32, 32), (28, 28), id="not less than MNIST"),
+    ],
+)
+def test_the_common_size(
+    source: tuple[int, int, int], target: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    found = match(images("a", source), images("b", target))
+    assert [p.shapes()[-1][1:] for p in found] == [size, size]
 
 
 def test_classes_from_one_to_twelve_are_no_digits() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from torch import Tensor
 
 from metaact.errors import UsageError
 from metaact.tasks import Images, Provenance
-from metaact.tasks.transfer.pipeline import Pipeline
-from metaact.tasks.transfer.steps import (
+from metaact.tasks.forms.pipeline import Pipeline
+from metaact.tasks.forms.steps import (
     CentreCrop,
     Invert,
     Pad,
@@ -89,6 +91,15 @@ def test_classes_one_to_ten_become_the_digits_in_order() -> None:
     made = pipeline.apply(raw)
     assert made.class_names == tuple("0123456789")
     assert made.labels[:10].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+
+
+def test_classes_without_images_keep_their_digits() -> None:
+    pipeline = Pipeline(domain="svhn", shape=(1, 28, 28), steps=(RelabelDigitTen(),))
+    raw = images(tuple(str(n) for n in range(1, 11)))
+    some = replace(raw, pixels=raw.pixels[[9, 0]], labels=raw.labels[[9, 0]])
+    made = pipeline.apply(some)
+    assert made.class_names == tuple("0123456789")
+    assert made.labels.tolist() == [0, 1]
 
 
 def test_other_class_names_and_groups_stay() -> None:

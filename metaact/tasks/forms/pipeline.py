@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metaact.errors import UsageError
 from metaact.tasks._images import Images
-from metaact.tasks.transfer.steps import Step
+from metaact.tasks.forms.steps import CentreCrop, Pad, Resize, Step, ToChannels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Pipeline:
         steps: The steps, first to last; () leaves the images as they are.
 
     Examples:
-        >>> from metaact.tasks.transfer.steps import CentreCrop, Resize, ToChannels
+        >>> from metaact.tasks.forms.steps import CentreCrop, Resize, ToChannels
         >>> pipeline = Pipeline(domain="svhn", shape=(1, 32, 32), steps=(CentreCrop(28),))
         >>> print(pipeline.then(ToChannels(3)))
         svhn: 1x32x32 -> 3x28x28
@@ -54,7 +54,7 @@ class Pipeline:
         return pixels, labels
 
     def apply(self, images: Images) -> Images:
-        """The images after all steps.
+        """The images after all steps; `provenance.form` says what they did.
 
         Labels reach the steps as the digits that the class names say, where all names are whole
         numbers; else as the positions of the classes, which no step may change.
@@ -67,18 +67,23 @@ class Pipeline:
             raise UsageError(
                 f"the pipeline for {self.domain} takes images of {_x(self.shape)}; got {_x(seen)}."
             )
+        if not self.steps:
+            return images
+        done = ", ".join(text for text in (images.provenance.form, self.told()) if text)
+        images = replace(images, provenance=replace(images.provenance, form=done))
         if not all(_is_number(name) for name in images.class_names):
             pixels, labels = self(images.pixels, images.labels)
             return replace(images, pixels=pixels.contiguous(), labels=labels)
         digits = torch.tensor([int(n) for n in images.class_names], device=images.labels.device)
         pixels, values = self(images.pixels, digits[images.labels])
-        kept, labels = torch.unique(values, return_inverse=True)
         if torch.equal(values, digits[images.labels]):
             return replace(images, pixels=pixels.contiguous())
+        _, each = self(images.pixels[:1].expand(len(digits), *images.pixels.shape[1:]), digits)
+        kept, labels = torch.unique(torch.cat([each, values]), return_inverse=True)
         return replace(
             images,
             pixels=pixels.contiguous(),
-            labels=labels,
+            labels=labels[len(each) :],
             class_names=tuple(str(value) for value in kept.tolist()),
             class_groups=(),
         )
@@ -110,6 +115,17 @@ class Pipeline:
             shapes.append((channels, height, width))
         return tuple(shapes)
 
+    def told(self) -> str:
+        """What it does to images, in words.
+
+        Examples:
+            >>> steps = CentreCrop(28), ToChannels(1)
+            >>> Pipeline(domain="svhn", shape=(3, 32, 32), steps=steps).told()
+            'cropped from 32x32 to 28x28, made grey'
+        """
+        shapes = self.shapes()
+        return ", ".join(map(_word, self.steps, shapes, shapes[1:]))
+
     def __str__(self) -> str:
         """One line per step, with the shapes before and after."""
         shapes = self.shapes()
@@ -121,6 +137,20 @@ class Pipeline:
 
 def _is_number(name: str) -> bool:
     return name.isdecimal() and len(name) < 10
+
+
+def _word(step: Step, before: tuple[int, int, int], after: tuple[int, int, int]) -> str:
+    change = f"from {_x(before[1:])} to {_x(after[1:])}"
+    match step:
+        case CentreCrop():
+            return f"cropped {change}"
+        case Resize():
+            return f"resized {change}"
+        case Pad():
+            return f"padded {change}"
+        case ToChannels():
+            return "made grey" if after[0] == 1 else "made RGB"
+    return repr(step)
 
 
 def _x(shape: Sequence[int]) -> str:
