@@ -203,7 +203,7 @@ def test_parts_that_differ_are_refused(name: str, odd: str, tmp_path: Path) -> N
     }
     path = tmp_path / "parts.npz"
     np.savez(path, **arrays, **{f"{part}_labels": found for part, found in labels.items()})
-    with pytest.raises(DataError, match=r"one size, with as many channels|in one alone") as caught:
+    with pytest.raises(DataError, match=r"one size, with as many channels|in test alone") as caught:
         experiments.run(
             EXPERIMENTS[name], [config_of(name, path, model="conv4")], tmp_path / "runs"
         )

@@ -236,7 +236,7 @@ def test_random_transforms_are_refused_and_no_stream_is_touched(
         (
             Pictures(),
             Pictures(classes=["x", *NAMES[1:]]),
-            "train and test .* 'ant' is in one alone",
+            r"test of Pictures must have classes of train alone .* 'x' is in test alone",
         ),
         (
             Pictures(),
