@@ -254,6 +254,12 @@ def rebuilt(
     callers: dict[str, list[Spot]] = {}
     for spot in survey.spots:
         (callers if spot.function else modules).setdefault(spot.module, []).append(spot)
+    known = survey.calls.modules  # what is inside an activation is its own affair
+    owners = {
+        path: owner
+        for path, owner in model.named_modules()
+        if path in callers or (guarded and not within(path, known) and may_call(owner))
+    }
     for path, spots in modules.items():
         made = [make(spot).train(spot.old.training) for spot in spots]
         if not path:
@@ -263,10 +269,9 @@ def rebuilt(
         model.set_submodule(path, made[0] if len(spots) == 1 else several)
     for path, target in survey.aliases.items():
         model.set_submodule(path, model.get_submodule(target))
-    for path, owner in list(model.named_modules()):
-        if path in callers or (guarded and may_call(owner)):
-            kept = [site for at, site in survey.kept_sites if at == path]
-            answer(owner, callers.get(path, []), kept, make)
+    for path, owner in owners.items():
+        kept = [site for at, site in survey.kept_sites if at == path]
+        answer(owner, callers.get(path, []), kept, make)
     return model
 
 

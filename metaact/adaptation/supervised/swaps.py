@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -12,7 +12,7 @@ from metaact.activations.entry import Entry
 from metaact.errors import UsageError
 
 from .recipe import Recipe
-from .trainer import Labelled, Trainer, batch, evaluate
+from .trainer import Labelled, Normalisation, Trainer, batch, evaluate
 
 FITTED = 256
 """Training images that a warm start looks at."""
@@ -73,6 +73,7 @@ def swap_cost(
     recipe: Recipe,
     steps: Sequence[int] = (0, 1, 10, 30, 100),
     seed: int = 0,
+    normalisation: Normalisation | None = None,
 ) -> SwapCost:
     """Swap the activation of a trained network, plainly and warm, and fine-tune both.
 
@@ -86,6 +87,7 @@ def swap_cost(
         recipe: How to fine-tune.
         steps: After how many updates to evaluate.
         seed: Seed of the batch order.
+        normalisation: That of the network's input, as for `Trainer`.
 
     Raises:
         UsageError: If `steps` are not increasing from 0 or more, or the network cannot be
@@ -95,34 +97,35 @@ def swap_cost(
         raise UsageError(f"`steps` must be increasing numbers from 0 on; got {tuple(steps)}.")
     like = next(model.parameters())
     first = train.labels.new_tensor(range(min(FITTED, len(train.labels))))
-    images, _ = batch(train, first, like=like)
+    images, _ = batch(train, first, like=like, normalisation=normalisation)
     warm, report = convert(model, activation, warm_start=images, report=True)
     plain = convert(model, activation, example=images[:2])
     assert report.warm is not None
+
+    def accuracy(network: nn.Module) -> float:
+        return evaluate(network, test, normalisation=normalisation).accuracy
+
+    def course(network: nn.Module, drift: float) -> SwapCourse:
+        trainer = Trainer(network, train, recipe=recipe, seed=seed, normalisation=normalisation)
+        return _course(trainer, drift, steps, accuracy)
+
     return SwapCost(
-        before=evaluate(model, test).accuracy,
-        plain=_course(plain, report.warm.plain_drift, train, test, recipe, steps, seed),
-        warm=_course(warm, report.warm.drift, train, test, recipe, steps, seed),
+        before=accuracy(model),
+        plain=course(plain, report.warm.plain_drift),
+        warm=course(warm, report.warm.drift),
         start=report.warm,
     )
 
 
 def _course(
-    model: nn.Module,
-    drift: float,
-    train: Labelled,
-    test: Labelled,
-    recipe: Recipe,
-    steps: Sequence[int],
-    seed: int,
+    trainer: Trainer, drift: float, steps: Sequence[int], accuracy: Callable[[nn.Module], float]
 ) -> SwapCourse:
-    trainer = Trainer(model, train, recipe=recipe, seed=seed)
     accuracies: list[float] = []
     stuck: list[int] = []
 
     def look() -> None:
-        accuracies.append(evaluate(model, test).accuracy)
-        stuck.append(stuck_count(model))
+        accuracies.append(accuracy(trainer.model))
+        stuck.append(stuck_count(trainer.model))
 
     def observe(step: int) -> None:
         look()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from metaact.activations import AReLU, convert
+from metaact.activations import AReLU, Entry, convert
 from metaact.errors import UsageError
 
 X = torch.linspace(-1, 1, 12).reshape(3, 4)
@@ -422,3 +422,29 @@ def test_networks_of_timm() -> None:
     assert len(report.places) == 30
     assert [kept.why for kept in report.kept] == ["gate or output"] * 2
     assert not any(place.path.endswith(".gate") for place in report.places)
+
+
+class Own(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x) - 0.1 * torch.tanh(x)
+
+
+def test_what_an_activation_calls_inside_is_its_own_affair() -> None:
+    own = Entry(
+        name="own",
+        title="Own",
+        factory=Own,
+        learnable=0,
+        kind="user",
+        citation="user",
+        formula="",
+    )
+    model = nn.Sequential(Functional(), nn.ReLU())
+    converted = convert(model, own)
+    assert sum(isinstance(m, Own) for m in converted.modules()) == 8
+    converted(X)
+    again = convert(
+        nn.Sequential(nn.Linear(4, 4), Own(), nn.ReLU()), "arelu", also=[Own], keep=["1"]
+    )
+    torch.testing.assert_close(again[1](X), Own()(X))
+    again(X)
