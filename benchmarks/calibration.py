@@ -2,9 +2,8 @@
 
     python benchmarks/calibration.py --repetitions 5000 --seed 0
 
-Every experiment is simulated with a truth known by construction, and goes through the formulas of
-metaact.analysis in one batch. It prints the tables of docs/statistics.md; tests/analysis/
-test_calibration.py runs the same simulations with fewer repetitions.
+What is simulated is in `simulations.py`. It prints the tables of docs/statistics.md;
+tests/analysis/test_calibration.py runs the same simulations with fewer repetitions.
 """
 
 from __future__ import annotations

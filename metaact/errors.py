@@ -203,7 +203,8 @@ def reason_of(error: BaseException) -> str:
     """What an error from elsewhere says, in one line; its type where it says nothing.
 
     Examples:
-        >>> reason_of(SyntaxError("EOF in statement", ("file", 2, 0, "")))
+        >>> from tokenize import TokenError
+        >>> reason_of(TokenError("EOF in statement", (2, 0)))
         'EOF in statement'
         >>> reason_of(RecursionError())
         'RecursionError'

@@ -34,7 +34,7 @@ from metaact.experiments.converge.run import ImageData
 from metaact.experiments.maml.run import EpisodeData
 from metaact.experiments.reuse import Library
 from metaact.experiments.study import open_jobs
-from metaact.experiments.supervised import UNNORMALISED
+from metaact.experiments.supervised import described
 from metaact.experiments.sweep import Job
 from metaact.experiments.transfer.domains import DomainData
 from metaact.runs import Run, RunStore, environment, pack_bits
@@ -224,11 +224,12 @@ def converge(
     shared = ImageData(
         data=data or {"official": True, **provenance("train", "test", images=len(right[0]))},
         device="cpu",
-        normalisation=UNNORMALISED,
+        normalisation=described(None),
         validated=True,
         train=made_up,
         validation=None,
         test=nothing,
+        fitted=None,
         identity={"train_sha256": "a" * 64, "test_sha256": "c" * 64},
     )
     (job,) = planned(store, CONVERGE, config, shared)
@@ -296,9 +297,10 @@ def _transfer_jobs(
     shared = DomainData(
         data=data or provenance(*parts, images=images),
         device="cpu",
-        normalisation=UNNORMALISED,
+        normalisation=described(None),
         validated=config.protocol == "held-out",
         pair=made_up,
+        normalised={"source": None, "target": None},
         source_identity={"source_train_sha256": "a" * 64, "source_test_sha256": "c" * 64},
         target_identity={
             "source_train_sha256": "a" * 64,

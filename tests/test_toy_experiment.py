@@ -119,7 +119,7 @@ def test_the_runs_are_listed_shown_and_reported(store: Path, tmp_path: Path) -> 
     assert "--seed 2" in shown
     page = tmp_path / "toy.html"
     toy("report", str(store), "-o", str(page))
-    assert "Toy on" in page.read_text()
+    assert "Toy: 6 steps" in page.read_text()
 
 
 def test_a_killed_command_continues_where_it_was(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_dry_run_writes_nothing_and_tells_what_is_there(
     counts, estimate = before.out.splitlines()[-2:]
     assert counts == f"{runs} runs: {runs} missing."
     assert re.fullmatch(
-        rf"{runs} to do, by this process: about (less than )?\d+ s, an estimate from a few timed "
+        rf"{runs} to do, by this process: (about \d+|less than 1) s, an estimate from a few timed "
         r"steps of [24] runs\.",
         estimate,
     )

@@ -145,7 +145,7 @@ USAGE = [
     (["table", "1", "--optimizer", "rmsprop"], "--optimizer"),
     (["table", "2", "--optimizer", "sgd"], "--optimizer"),
     (["table", "1", "--activation", "rellu"], "relu"),
-    (["figure", "4"], "'4'"),
+    (["figure", "6"], "'6'"),
     (["figure", "3", "--lr", "1e-2"], "--lr must be of 0.0001, 1e-05"),
     (["figure", "2", "--lr", "1e-2,1e-3"], "--lr"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,8 @@ def values(one: Setting, *, path: bool) -> st.SearchStrategy[Any]:
         return st.sampled_from(["mnist", "my data/digits.npz", "it's"])
     if one.role == "rate":
         return st.floats(1e-12, 1e6)
+    if one.name == "model":
+        return st.sampled_from(["conv4", "resnet18", "torchvision:resnet18", "my.module:network"])
     if one.layers:
         pairs = st.tuples(st.sampled_from(LAYERS), st.floats(1e-9, 10))
         return st.lists(pairs, max_size=2, unique_by=lambda pair: pair[0]).map(tuple)
@@ -50,12 +53,19 @@ def values(one: Setting, *, path: bool) -> st.SearchStrategy[Any]:
 
 @st.composite
 def random_configs(draw: st.DrawFn, experiment: Experiment) -> Config:
-    """Any settings of an experiment: each is at its default, left out, or anything allowed."""
-    chosen = {}
+    """Any settings of an experiment: each is at its default, left out, or anything allowed.
+
+    What contradicts the settings before it is left at its default.
+    """
+    config = experiment.config()
     for one in settings_of(experiment.config):
-        choices = [st.just(one.default), values(one, path=one.path)]
-        chosen[one.name] = draw(st.one_of(choices))
-    return experiment.config(**chosen)
+        value = draw(st.one_of([st.just(one.default), values(one, path=one.path)]))
+        needs: dict[str, Any] = {}
+        if (one.name, value) == ("schedule", "step"):
+            needs = {"milestones": (1,)}
+        with suppress(UsageError):
+            config = replace(config, **{one.name: value}, **needs)  # type: ignore[type-var]
+    return config
 
 
 def parse(line: str) -> list[Config]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from metaact.adaptation import MAML
+from metaact.adaptation import MAML, program
 from metaact.adaptation.episodic import maml as maml_module
 from metaact.adaptation.episodic.inner import adapt
 from metaact.adaptation.episodic.vectorised import vectorised
@@ -182,11 +182,17 @@ def test_first_order_keeps_no_inner_graph(
     assert any("LogSoftmax" in name for name in exact)
 
 
+@pytest.mark.parametrize("asked_for", [1, 10**9], ids=["recorded", "not recorded"])
 @pytest.mark.parametrize("first_order", [False, True])
 def test_nothing_outlives_an_iteration(
-    first_order: bool, episodes: Callable, net: Callable
+    first_order: bool,
+    asked_for: int,
+    episodes: Callable,
+    net: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No graph is left alive, and none waits for the cycle collector."""
+    monkeypatch.setattr(program, "ASKED_FOR", asked_for)
     maml = MAML(net(), inner_lr=0.1, inner_steps=3, first_order=first_order, chunk_size=2)
     batch = episodes()
 
@@ -524,5 +530,6 @@ def test_automatic_shares_follow_the_size_of_a_task(
         maml.backward(batch)
         assert sorted(sizes) == expected
         assert maml.shares(batch) == len(expected)
+    monkeypatch.setattr(maml_module, "SHARE_NUMBERS", 2**18)
     monkeypatch.setattr(maml_module, "FEW_NUMBERS", 10**6)
     assert maml.shares(batch) == 1

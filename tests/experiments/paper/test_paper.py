@@ -158,7 +158,8 @@ def test_figures_quick(striped_root: Path, tmp_path: Path, number: int, panels: 
         for study in document.studies
         for arm in study.arms
     }
-    assert found == set(figure.panels)
+    assert {panel.setting for panel in figure.panels} == {"optimizer"}
+    assert found == {(panel.value, panel.lr) for panel in figure.panels}
     written = paper_figures.draw(figure, document, tmp_path / "figures")
     assert {path.suffix for path in written} == {".png", ".svg"}
     assert len(written) == len(set(written)) == (8 if number == 2 else 2)
