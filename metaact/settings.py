@@ -68,6 +68,7 @@ class Setting:
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
         only: The setting and its value without which this one says nothing.
+        stands_for: The argument of the command in place of which it is given; "" for none.
         added: Whether it came after runs had been made: at its default it does not name a run, so
             that those keep their names.
     """
@@ -97,6 +98,7 @@ class Setting:
     undivided: tuple[str, ...] = ()
     path: bool = False
     notes: Mapping[Any, str] = field(default_factory=dict)
+    stands_for: str = ""
     added: bool = False
 
     @property
@@ -331,7 +333,7 @@ def fill(config: Config, name: str, value: object) -> None:
 
 def _as_json(one: Setting, value: Any) -> object:
     if one.path:
-        return Path(value).name
+        return None if value is None else Path(value).name
     if one.layers:
         return [list(pair) for pair in value]
     return list(value) if one.many and value is not None else value

@@ -52,6 +52,10 @@ ONLY_READ = {
     "metaact runs show 6d73cf --json": "the reader's run",
     "metaact runs rm mnist-5way-1shot-arelu-seed0": "the reader's run",
     "metaact runs list experiments/a experiments/b --kind maml --activation arelu": "two stores",
+    "metaact transfer my-digits/ --pretrained trained.pt --trained-with relu "
+    "--activation arelu,relu": "the reader's file",
+    "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
+    "--activation arelu,relu": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",

@@ -97,7 +97,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
-    _refuse_some_arguments(experiment)
+    _replace_arguments(experiment, given)
     _refuse_what_says_nothing(experiment, given)
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
@@ -142,16 +142,37 @@ def _is_default(name: str) -> bool:
     return source is ParameterSource.DEFAULT
 
 
-def _refuse_some_arguments(experiment: Experiment) -> None:
-    """Refuse some of the arguments without the others: what was meant for these?"""
-    left = [name for name in experiment.arguments if _is_default(name)]
-    if left and len(left) < len(experiment.arguments):
-        known = by_name(experiment.config)
-        defaults = " ".join(str(known[name].default) for name in experiment.arguments)
+def _replace_arguments(experiment: Experiment, given: dict[str, Any]) -> None:
+    """Give the arguments to the settings that they are meant for.
+
+    Words are read from left to right; where an option stands in place of an argument, they are
+    those of the others. Some of the arguments without the others are refused: what was meant for
+    these?
+
+    Raises:
+        UsageError: If there are too few, or one too many.
+    """
+    known = by_name(experiment.config)
+    standing = (one for one in known.values() if one.stands_for and given[one.name])
+    instead = {one.stands_for: one.name for one in standing}
+    typed = [name for name in experiment.arguments if not _is_default(name)]
+    wanted = [name for name in experiment.arguments if name not in instead]
+    words = [given[name] for name in typed]
+    if typed and len(words) < len(wanted):
+        left = next(name for name in wanted if name not in typed)
+        defaults = " ".join(str(known[name].default) for name in wanted)
         raise UsageError(
-            f"`{left[0]}` must be given with the others, or none of them (then they are "
+            f"`{left}` must be given with the others, or none of them (then they are "
             f"{defaults}); got none."
         )
+    if len(words) > len(wanted):
+        (name,) = instead
+        raise UsageError(
+            f"`{name}` must be left out with {known[instead[name]].flag} (which stands in its "
+            f"place); got {words[0]!r}."
+        )
+    given.update(zip(wanted, words, strict=False))
+    given.update({name: known[name].default for name in instead})
 
 
 def _refuse_what_says_nothing(experiment: Experiment, given: Mapping[str, Any]) -> None:

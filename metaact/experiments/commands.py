@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from metaact.errors import UsageError
 from metaact.settings import Config, Setting, settings_of, shown
 
 from .experiment import Experiment
@@ -38,7 +39,8 @@ def command(experiment: Experiment, config: Config) -> Command:
     for one in settings_of(type(config)):
         if one.default is None and one.flag in options and _follows(config, one.name):
             del options[one.flag]
-    arguments = [str(getattr(config, name)) for name in experiment.arguments]
+    replaced = {s.stands_for for s in settings_of(type(config)) if getattr(config, s.name)}
+    arguments = [str(getattr(config, n)) for n in experiment.arguments if n not in replaced]
     return {"verb": experiment.name, "arguments": arguments, "options": options}
 
 
@@ -58,7 +60,11 @@ def words(experiment: Experiment, config: Config) -> list[str]:
 def _follows(config: Config, name: str) -> bool:
     """Whether a setting has the value that it would be given if it were left out."""
     given = {s.name: getattr(config, s.name) for s in settings_of(type(config)) if s.name != name}
-    return bool(getattr(type(config)(**given), name) == getattr(config, name))
+    try:
+        without = type(config)(**given)
+    except UsageError:  # others say nothing without it
+        return False
+    return bool(getattr(without, name) == getattr(config, name))
 
 
 def merged(commands: Sequence[Mapping[str, Any]], *, by: str = "activation") -> list[str]:

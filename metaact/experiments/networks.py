@@ -84,7 +84,9 @@ def form_notes(images: Images) -> tuple[str, ...]:
     return (f"Images of {images.provenance.dataset} were {done}.",) if done else ()
 
 
-def network(config: NetworkSettings, images: Form, *, classes: int, device: str) -> nn.Module:
+def network(
+    config: NetworkSettings, images: Form, *, classes: int, device: str, as_designed: bool = False
+) -> nn.Module:
     """The network of one seed before training.
 
     All arms of a seed draw from the same generator state, so where shapes agree they start from
@@ -95,11 +97,12 @@ def network(config: NetworkSettings, images: Form, *, classes: int, device: str)
         images: What it is to take, or images of that form.
         classes: Its outputs.
         device: Where it is to be.
+        as_designed: Whether another's network keeps the activations that it was designed with.
     """
     assert config.batch_norm is not None
     return models.create(
         config.model,
-        activations.resolve(config.activation, config.forms),
+        None if as_designed else activations.resolve(config.activation, config.forms),
         classes=classes,
         channels=images.channels,
         size=images.size,

@@ -27,7 +27,7 @@ IMAGES = 2
 
 def foreign(
     name: str,
-    activation: activations.Entry,
+    activation: activations.Entry | None,
     *,
     classes: int,
     channels: int,
@@ -42,7 +42,7 @@ def foreign(
 
     Args:
         name: "torchvision:NAME", "timm:NAME" or "module:factory", see `metaact.models.create`.
-        activation: What stands in every place.
+        activation: What stands in every place; None leaves what it was designed with.
         classes: Outputs.
         channels: Input channels.
         size: Height and width of the images.
@@ -60,7 +60,9 @@ def foreign(
     with isolated_rng("weights", generator.initial_seed()):
         plain = _build(name, classes=classes, channels=channels, size=size)
         _check(name, plain, images, classes)
-        model = activations.convert(plain, activation, example=images)
+        model = plain
+        if activation is not None:
+            model = activations.convert(plain, activation, example=images)
     normalised(model, batch_norm, name=name)
     return model
 

@@ -95,7 +95,7 @@ def network_of(name: str) -> Network:
 
 def create(
     name: str,
-    activation: str | activations.Entry,
+    activation: str | activations.Entry | None,
     *,
     classes: int,
     channels: int,
@@ -111,7 +111,8 @@ def create(
             classifiers, "module:factory" for the user's own. The factory is called with the
             keywords classes, channels and size=(height, width), and returns a fresh `nn.Module`
             with the activations that it was designed with.
-        activation: A name of `metaact.activations.names()`, `module:factory`, or an entry.
+        activation: A name of `metaact.activations.names()`, `module:factory`, or an entry; None
+            leaves another's network the activations that it was designed with.
         classes: Outputs of the head.
         channels: Input channels.
         size: Height and width of the images; one number for square ones.
@@ -155,6 +156,8 @@ def create(
             batch_norm=batch_norm,
             generator=generator_or_new(generator),
         )
+    if entry is None:
+        raise UsageError(f"`activation` must be given for {name} (it is built with any); got None.")
     more = {"batch_norm": batch_norm} if network.normalised else {}
     kind = _class(network)
     return built(

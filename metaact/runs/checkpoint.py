@@ -71,8 +71,19 @@ def load(path: Path, *, identity: str) -> tuple[dict[str, Any], int]:
     return state, length
 
 
-def save_weights(path: Path, state: Mapping[str, Any]) -> None:
+ACTIVATION = "activation"
+"""Entry of a state dict's metadata: what its network was trained with."""
+
+
+def save_weights(path: Path, state: Mapping[str, Any], *, activation: str | None = None) -> None:
     """Write a model's `state_dict()` atomically, as plain as `torch.save` would.
+
+    Args:
+        path: The file.
+        state: The state dict.
+        activation: What its network was trained with: two activations without parameters have the
+            same state dict. It is written where PyTorch keeps the versions of modules, which
+            `load_state_dict` leaves alone; None writes nothing.
 
     Raises:
         UsageError: If it holds anything that cannot be loaded safely.
@@ -81,9 +92,24 @@ def save_weights(path: Path, state: Mapping[str, Any]) -> None:
     import torch
 
     fingerprint(state)
+    written = OrderedDict(state)
+    if activation is not None:
+        versions = getattr(state, METADATA, {})
+        own = {**versions.get("", {}), ACTIVATION: activation}
+        setattr(written, METADATA, OrderedDict({**versions, "": own}))
     buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
+    torch.save(written, buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def activation_of(state: object) -> str:
+    """What the network of a state dict was trained with; "" where that is not written in it."""
+    about = getattr(state, METADATA, {}).get("", {})
+    return str(about.get(ACTIVATION, ""))
+
+
+METADATA = "_metadata"
+"""Attribute of a state dict that holds the versions of its modules, by path."""
 
 
 def load_weights(path: Path) -> dict[str, Any]:

@@ -374,12 +374,16 @@ class Run:
     def save_weights(self, state: Mapping[str, Any]) -> None:
         """Write a model's final `state_dict()` as a file that `torch.load` reads anywhere.
 
+        It remembers the activation, if the run has one: two without parameters look alike.
+
         Raises:
             UsageError: If it holds anything but tensors and plain values.
             RunError: If it cannot be written, or the lock is not held.
         """
         self._require_lock()
-        checkpoint.save_weights(self.directory / checkpoint.WEIGHTS, state)
+        activation = self.config.get("activation")
+        path = self.directory / checkpoint.WEIGHTS
+        checkpoint.save_weights(path, state, activation=activation)
 
     def finish(self, result: Mapping[str, object], scores: Iterable[float] = ()) -> None:
         """Write the metrics, the scores, and last `result.json`: the run is complete.

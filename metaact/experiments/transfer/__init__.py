@@ -67,7 +67,7 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 def is_baseline(settings: Mapping[str, Any]) -> bool:
     """Whether a study is the baseline "target only"."""
-    return not settings["pretrained"]
+    return settings.get("pretrained") == 0
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
@@ -130,13 +130,15 @@ HELP = """Pre-train on SOURCE, fine-tune on TARGET at a small rate, and test on 
 
 Beside it stand two baselines: trained on the target only, and never fine-tuned. Pre-trained
 networks are kept in the store and serve every later fine-tuning. Without arguments the pair is the
-built-in one, which needs no download.
+built-in one, which needs no download. With --pretrained a trained network stands in place of
+SOURCE.
 
 \b
     metaact transfer --activation arelu,relu,arelu-frozen
     metaact transfer --activation arelu,relu --tune lr=1e-4,1e-3 --controls --seeds 3
     metaact transfer mnist svhn --epochs 5,10,20 --seeds 3
     metaact transfer mnist my-digits/ --lr 1e-3,1e-4,1e-5 --train-layers head
+    metaact transfer my-digits/ --pretrained trained.pt --trained-with relu --activation arelu,relu
 """
 
 TRANSFER = Experiment(
@@ -154,7 +156,7 @@ TRANSFER = Experiment(
     arguments=("source", "target"),
     recorded=RECORDED,
     baseline=is_baseline,
-    apart=("pretrained",),
+    apart=("pretrained", "weights", "trained_with"),
     baseline_name=TARGET_ONLY,
     columns=columns,
     cell=cell,

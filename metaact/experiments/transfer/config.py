@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from metaact.errors import UsageError
 from metaact.experiments import declared
-from metaact.settings import counted, setting
+from metaact.settings import by_name, counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
@@ -25,6 +26,8 @@ class TransferConfig(declared.TrainingConfig):
     Attributes:
         source: What to pre-train on: a data set's name or a path.
         target: What to fine-tune and test on, likewise.
+        weights: Trained weights to start from in place of a source: a run directory or a file.
+        trained_with: The activation that they were trained with; None is what they say.
         pretrain_lr: Learning rate of pre-training, by SGD with momentum.
         pretrain_epochs: Epochs of pre-training; under "paper-text" the greatest of `epochs`.
         lr: Learning rate of fine-tuning.
@@ -37,7 +40,27 @@ class TransferConfig(declared.TrainingConfig):
     """
 
     source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
+    weights: str | None = setting(
+        None,
+        "A trained network to fine-tune, in place of SOURCE: a run directory; a file of weights "
+        "for --model (a state dict of PyTorch, or .safetensors); torchvision:NAME or timm:NAME for "
+        "the library's own, which are downloaded.",
+        role="data",
+        path=True,
+        option="--pretrained",
+        stands_for="source",
+        words="from {}",
+        added=True,
+    )
     target: str = setting("street-digits", "What to fine-tune and test on.", role="data", path=True)
+    trained_with: str | None = setting(
+        None,
+        "The activation of the network in --pretrained.",
+        role="data",
+        unset="what the run or the file says, or the network's own",
+        words="trained with {}",
+        added=True,
+    )
     pretrain_lr: float = declared.rate(1e-2, "Rate on the source, by SGD with momentum.")
     pretrain_epochs: int = declared.length(20, "Epochs on the source.")
     lr: float = declared.rate(1e-5, "Learning rate of fine-tuning.")
@@ -58,16 +81,39 @@ class TransferConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
+        if str(self.weights).startswith(LIBRARIES) and self.model == _usual_model():
+            object.__setattr__(self, "model", self.weights)
         declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
+        self._check_weights()
         text = self.protocol == "paper-text"
         declared.check_recipe(self, (self.text_epochs,) if text else self.epochs)
         if text:
             object.__setattr__(self, "pretrain_epochs", max(self.epochs))
 
+    def _check_weights(self) -> None:
+        """Refuse settings that say nothing, as there is or is no pre-training."""
+        given = self.weights is not None
+        silent = ("source", "pretrain_lr", "pretrain_epochs") if given else ("trained_with",)
+        for name in silent:
+            if getattr(self, name) != by_name(TransferConfig)[name].default:
+                which = "with" if given else "without"
+                why = "nothing is pre-trained" if given else "nothing was trained before"
+                raise UsageError(
+                    f"`{name}` must be left out {which} `weights` ({why}); got "
+                    f"{getattr(self, name)!r}."
+                )
+        if given and self.protocol == "paper-text":
+            raise UsageError(
+                "`protocol` must be held-out or paper with `weights` (the rows of paper-text "
+                "differ in pre-training); got 'paper-text'."
+            )
+
     @property
     def reading(self) -> str:
         """Which of the paper's two readings of table 2 this is, in words."""
+        if self.weights is not None:
+            return _epochs(self.epochs)
         if self.protocol == "paper-text":
             return (
                 f"text: pre-trained for {_epochs(self.epochs)}, then fine-tuned for "
@@ -77,6 +123,14 @@ class TransferConfig(declared.TrainingConfig):
             f"caption: pre-trained for {_epochs([self.pretrain_epochs])}, then fine-tuned for "
             f"{_numbers(self.epochs)}"
         )
+
+
+LIBRARIES = ("torchvision:", "timm:")
+"""How weights begin that name their network."""
+
+
+def _usual_model() -> object:
+    return by_name(TransferConfig)["model"].default
 
 
 def _epochs(values: Sequence[int]) -> str:

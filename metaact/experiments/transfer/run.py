@@ -27,14 +27,19 @@ from metaact.experiments.supervised import (
 from metaact.randomness import derived_seed
 from metaact.runs import Run
 from metaact.settings import counted
+from metaact.tasks import Domain
 
 from . import measure
 from .config import TransferConfig
 from .domains import DomainData, build
 from .domains import prepare as prepare
+from .start import started
 
 SOURCE, TARGET = "source", "transfer"
 """Kinds of runs: pre-trainings and fine-tunings."""
+
+TRAINED = -1
+"""In place of a number of epochs: pre-trained elsewhere."""
 
 SOURCE_DIVERGED = "source diverged"
 """Outcome of a fine-tuning whose pre-training diverged before its start."""
@@ -45,12 +50,18 @@ class Stage:
     """One fine-tuning of a config.
 
     Attributes:
-        pretrained: Epochs of pre-training it starts from; 0 is the baseline "target only".
+        pretrained: Epochs of pre-training it starts from; 0 is the baseline "target only", and
+            `TRAINED` starts from weights that were trained elsewhere.
         epochs: Its length.
     """
 
     pretrained: int
     epochs: int
+
+    @property
+    def fed_as(self) -> str:
+        """By which entry of `DomainData.normalised` its images are normalised."""
+        return "trained" if self.pretrained == TRAINED else "target"
 
 
 def stages(config: TransferConfig) -> tuple[Stage, ...]:
@@ -60,7 +71,7 @@ def stages(config: TransferConfig) -> tuple[Stage, ...]:
         return (*rows, Stage(pretrained=0, epochs=config.text_epochs))
     longest = max(config.epochs)
     return (
-        Stage(pretrained=config.pretrain_epochs, epochs=longest),
+        Stage(pretrained=TRAINED if config.weights else config.pretrain_epochs, epochs=longest),
         Stage(pretrained=0, epochs=longest),
     )
 
@@ -70,8 +81,10 @@ def plan(configs: Sequence[TransferConfig], shared: DomainData) -> list[Planned]
     sources: dict[object, Planned] = {}
     targets: dict[object, Planned] = {}
     for config in configs:
-        source = _source(config, shared)
-        source = sources.setdefault(_key(source), source)
+        source = None
+        if config.weights is None:
+            source = _source(config, shared)
+            source = sources.setdefault(_key(source), source)
         for stage in stages(config):
             target = _target(config, stage, shared, source)
             targets.setdefault(_key(target), target)
@@ -84,6 +97,12 @@ def _key(planned: Planned) -> str:
 
 _OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
 """Settings that say which stages there are; each stage records its own length."""
+
+_OF_PRE_TRAINING = (
+    *("source", "pretrain_lr", "source_train_sha256", "keeps_head"),
+    *("weights", "weights_sha256", "trained_with"),
+)
+"""Settings on which the baseline does not depend."""
 
 _OF_FINE_TUNING = (
     *("target", "lr", "optimizer", "nesterov", "weight_decay", "decay", "clip_norm"),
@@ -119,28 +138,35 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         normalisation=described(shared.normalised["source"]),
         group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
         together=together(config, shared.device),
-        signature=signature(shared.pair.source.train),
+        signature=signature(_source_of(shared).train),
     )
 
 
-def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Planned) -> Planned:
+def _target(
+    config: TransferConfig, stage: Stage, shared: DomainData, source: Planned | None
+) -> Planned:
     """One fine-tuning of a config, or the baseline."""
     identity = {
         **_fields(config, without=_OF_THE_PLAN),
         "pretrained": stage.pretrained,
         "epochs": stage.epochs,
         "form": shared.form,
-        "keeps_head": shared.pair.keeps_head,
+        "keeps_head": shared.keeps_head,
         **shared.target_identity,
     }
-    stem = f"{Path(config.source).stem}-{Path(config.target).stem}"
-    what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
+    target = Path(config.target).stem
+    left: tuple[str, ...] = ()
     if not stage.pretrained:
         # What was never pre-trained does not depend on how others were.
-        for name in ("source", "pretrain_lr", "source_train_sha256", "keeps_head"):
-            del identity[name]
-        stem, what = Path(config.target).stem, "target only"
-    name = f"{stem}-pre{stage.pretrained}-lr{config.lr:g}"
+        left, stem, what = _OF_PRE_TRAINING, f"{target}-pre0", "target only"
+    elif stage.pretrained == TRAINED:
+        left, stem = ("pretrained", "source", "pretrain_lr"), f"pretrained-{target}"
+        what = f"from {Path(config.weights or '').name}"
+    else:
+        stem = f"{Path(config.source).stem}-{target}-pre{stage.pretrained}"
+        what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
+    identity = {name: value for name, value in identity.items() if name not in left}
+    name = f"{stem}-lr{config.lr:g}"
     earlier = () if config.protocol == "paper-text" else config.epochs
     return Planned(
         config=config,
@@ -150,15 +176,28 @@ def _target(config: TransferConfig, stage: Stage, shared: DomainData, source: Pl
         identity=identity,
         measure=measure(identity, shared.data),
         length=stage.epochs,
-        needs=(source,) if stage.pretrained else (),
-        notes=(f"Reading of the paper: {config.reading}.",),
+        needs=(source,) if stage.pretrained and source else (),
+        notes=(_note(config),),
         points=tuple(epoch for epoch in earlier if epoch < stage.epochs),
-        normalisation=described(shared.normalised["target"]),
+        normalisation=described(shared.normalised[stage.fed_as]),
         group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
-        signature=signature(shared.pair.target.train),
+        signature=signature(shared.target.train),
     )
+
+
+def _note(config: TransferConfig) -> str:
+    """What a run is trained from, and how long."""
+    if config.weights is None:
+        return f"Reading of the paper: {config.reading}."
+    return f"Fine-tuned for {config.reading} from {Path(config.weights).name}."
+
+
+def _source_of(shared: DomainData) -> Domain:
+    """The source, which only networks that were trained before do without."""
+    assert shared.source is not None
+    return shared.source
 
 
 def execute(
@@ -189,7 +228,7 @@ def estimate(planned: Planned, shared: DomainData) -> float:
 
 
 def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
-    domain = shared.pair.source
+    domain = _source_of(shared)
     model = build(config, domain.train, shared)
     by_sgd = Recipe(lr=config.pretrain_lr, momentum=config.momentum, batch_size=config.batch_size)
     return Learner(
@@ -209,11 +248,15 @@ def _pretraining(config: TransferConfig, shared: DomainData) -> Learner:
 def _started_from(
     config: TransferConfig, stage: Stage, source: Run | None, shared: DomainData
 ) -> Learner:
-    domain = shared.pair.target
-    model = build(config, domain.train, shared)
+    domain = shared.target
+    if stage.pretrained == TRAINED:
+        assert shared.weights is not None
+        model = started(config, shared.weights, domain.train, device=shared.device)
+    else:
+        model = build(config, domain.train, shared)
     if source is not None:
         weights = source_weights(source, stage.pretrained)
-        if not shared.pair.keeps_head:
+        if not shared.keeps_head:
             place = f"{head_of(model)}."
             head = {n: v for n, v in model.state_dict().items() if n.startswith(place)}
             weights = {**weights, **head}
@@ -229,7 +272,7 @@ def _started_from(
             domain.train,
             recipe=recipe(config, epochs=stage.epochs),
             seed=seed,
-            normalisation=shared.normalised["target"],
+            normalisation=shared.normalised[stage.fed_as],
         ),
         evaluate_on,
         epochs=stage.epochs,
@@ -240,7 +283,7 @@ def _started_from(
 def _ended_without_source(member: Member) -> bool:
     """Finish a fine-tuning whose pre-training diverged before its start; False if it did not."""
     stage: Stage = member.planned.part
-    if not stage.pretrained:
+    if not member.needs:
         return False
     epoch = diverged_in(member.needs[0])
     if epoch is None or epoch > stage.pretrained:

@@ -113,9 +113,9 @@ def pair(
         DataError: If data are missing or damaged.
     """
     with renamed(dataset="source"):
-        first_side = _split(source, root, validation, size)
+        first_side = loaded(source, root, validation, size)
     with renamed(dataset="target"):
-        sides = [first_side, _split(target, root, validation, size)]
+        sides = [first_side, loaded(target, root, validation, size)]
     if source_pipeline is None or target_pipeline is None:
         found = match(sides[0].train, sides[1].train, size=size, channels=channels)
         pipelines = source_pipeline or found[0], target_pipeline or found[1]
@@ -132,7 +132,7 @@ def pair(
         target_pipeline=pipelines[1],
         same_classes=same,
         keeps_head=keeps,
-        notes=(*_head_note(first.train, second.train, same, keeps), *_origin_notes(*sides)),
+        notes=(*_head_note(first.train, second.train, same, keeps), *origin_notes(*sides)),
     )
 
 
@@ -163,7 +163,7 @@ def _head_note(source: Images, target: Images, same: bool, keeps: bool) -> tuple
     )
 
 
-def _origin_notes(*sides: SplitLike) -> tuple[str, ...]:
+def origin_notes(*sides: SplitLike) -> tuple[str, ...]:
     """What is not official, each said once."""
     parts = [part for side in sides for part in (side.train, side.test)]
     origins = [part.provenance for part in parts if not part.provenance.official]
@@ -174,12 +174,13 @@ def _origin_notes(*sides: SplitLike) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def _split(
+def loaded(
     side: str | Path | Images | SplitLike,
     root: Path | str | None,
     count: int | None,
     size: int | None,
 ) -> SplitLike:
+    """One side of a pair before it is brought into a form; a folder is read at `size`."""
     if isinstance(side, Images):
         return split(side, hold_out="images", validation=count)
     if not isinstance(side, str | Path):

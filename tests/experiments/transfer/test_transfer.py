@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from metaact import experiments, reports
+from metaact import experiments, reports, tasks
 from metaact.adaptation.supervised.trainer import EpochLoss
 from metaact.errors import DataError, RunError, UsageError
 from metaact.experiments import TRANSFER, Member, TransferConfig
@@ -47,7 +47,7 @@ def arms_of(configs: Sequence[TransferConfig], store: Path) -> list[ArmReport]:
 
 
 def test_one_fine_tuning_serves_all_checkpoints(
-    transfer_config: TransferConfig, store: Path, shared: transfer.DomainData
+    transfer_config: TransferConfig, store: Path
 ) -> None:
     assert len(RunStore(store).runs()) == 3
     records = {r["epoch"]: r for r in run_of(transfer_config, store, 2).metrics()}
@@ -66,7 +66,8 @@ def test_one_fine_tuning_serves_all_checkpoints(
     assert arm.by_seed == {0: pytest.approx(records[3]["test_accuracy"])}
     shown = " ".join(reports.text.plain(document).split())
     assert "Reading of the paper: caption: pre-trained for 2 epochs, then fine-tuned for" in shown
-    for pipeline in (shared.pair.source_pipeline, shared.pair.target_pipeline):
+    pair = tasks.pair(transfer_config.source, transfer_config.target)
+    for pipeline in (pair.source_pipeline, pair.target_pipeline):
         assert " ".join(str(pipeline).split()) in shown
 
 
@@ -88,7 +89,7 @@ def test_fine_tuning_starts_from_the_source_and_the_baseline_from_scratch(
     tuned, scratch = start(2, (source,)), start(0)
     for name, tensor in source.weights()["epoch-2"].items():
         assert torch.equal(tuned[name], tensor)
-    begin = transfer.build(transfer_config, shared.pair.source.train, shared)
+    begin = transfer.build(transfer_config, shared.target.train, shared)
     for name, tensor in begin.state_dict().items():
         assert torch.equal(scratch[name], tensor)
 
@@ -110,7 +111,7 @@ def test_source_is_shared_by_rates_layers_and_readings(
 def test_reading_of_the_text(transfer_config: TransferConfig, tmp_path: Path) -> None:
     text = replace(transfer_config, protocol="paper-text", epochs=(1, 2), text_epochs=2)
     assert text.pretrain_epochs == 2
-    assert transfer.prepare([text]).pair.target.validation is None
+    assert transfer.prepare([text]).target.validation is None
     assert [s.pretrained for s in transfer.stages(text)] == [1, 2, 0]
     outcome = experiments.run(TRANSFER, [text], tmp_path)
     assert len(outcome.report.done) == 4
@@ -244,7 +245,7 @@ def test_other_number_of_classes_gets_a_new_head(
 ) -> None:
     three = make_pack(tmp_path / "three.npz", seed=2, channels=1, classes=3)
     other = replace(transfer_config, target=str(three), epochs=(1,), pretrain_epochs=1)
-    assert not transfer.prepare([other]).pair.keeps_head
+    assert not transfer.prepare([other]).keeps_head
     outcome = experiments.run(TRANSFER, [other], tmp_path / "runs")
     (study,) = reports.answer(outcome).studies
     assert study.settings["keeps_head"] is False
@@ -255,7 +256,8 @@ def test_other_number_of_classes_gets_a_new_head(
 def test_own_pipeline_can_be_given(
     transfer_config: TransferConfig, shared: transfer.DomainData, tmp_path: Path
 ) -> None:
-    pair = replace(shared.pair, target=shared.pair.source)
+    pair = tasks.pair(transfer_config.source, transfer_config.target)
+    pair = replace(pair, target=pair.source)
     changed = transfer.prepare([transfer_config], pair=pair)
     assert changed.target_identity != shared.target_identity
     given = experiments.prepare(TRANSFER, [transfer_config], tmp_path, pair=pair).jobs
