@@ -85,9 +85,10 @@ def prepare(
         channels=first.channels,
     )
     check_classes("dataset", first.dataset, split.train)
-    parts = split.parts()
     if first.images:
-        parts = {name: tasks.thinned(images, first.images) for name, images in parts.items()}
+        fewer = {n: tasks.thinned(part, first.images) for n, part in split.parts().items()}
+        split = replace(split, **fewer)
+    parts = split.parts()
     normalisation = normalisation_of(first, first.dataset, parts["train"])
     shared = ImageData(
         data=split.provenance(),

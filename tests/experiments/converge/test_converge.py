@@ -278,6 +278,19 @@ def test_images_are_brought_to_the_networks_size(striped_root: Path, tmp_path: P
 
 
 @pytest.mark.data
+def test_fewer_images_are_read_back_as_many_as_there_were(
+    config: ConvergeConfig, tmp_path: Path
+) -> None:
+    fewer = replace(config, images=12, batch_size=8, epochs=1)
+    outcome = experiments.run(CONVERGE, [fewer], tmp_path)
+    (study,) = reports.answer(outcome).studies
+    (run,) = RunStore(tmp_path).runs()
+    parts = run.environment()["data"]
+    assert {parts[name]["images"] for name in ("train", "test")} == {12}
+    assert run.result()["test_images"] == 12
+    assert len(study.arms) == 1
+
+
 def test_svhn_is_cropped_for_mnist_conv(data_root: Path) -> None:
     shared = converge.prepare([ConvergeConfig(dataset="svhn")], root=data_root)
     assert shared.train.size == (28, 28)
