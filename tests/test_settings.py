@@ -195,7 +195,7 @@ def test_what_runs_record_is_accepted_and_other_types_are_refused_in_one_sentenc
     for value in ODD:
         if value in of_its_kind[one.kind] and type(value) is not bool and not one.layers:
             continue  # its bounds may allow it
-        if value is True and one.kind is bool or value == [] and one.many:
+        if (value is True and one.kind is bool) or (value == [] and one.many):
             continue
         with pytest.raises(UsageError, match=f"^`{field}` must "):
             check_recorded({field: one}, {field: value})
