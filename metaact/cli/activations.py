@@ -150,7 +150,7 @@ def cost(
     ]
     note = (
         f"A step is forward, loss and backward of {batch_size} images, on {device}; medians of "
-        f"{turns} turns. Time and memory (kept for the backward pass) over those of "
-        f"{activation[0]} in the same turns."
+        f"{turns} turns. Time (of the processor, on a CPU) and memory (kept for the backward pass) "
+        f"over those of {activation[0]} in the same turns."
     )
     echo(render_table([Column(name) for name in headings], rows, footnotes=(note,)))

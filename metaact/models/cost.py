@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +33,9 @@ class Cost:
         of_activations: Those of them that belong to activations.
         step_ms: Milliseconds of a forward pass, the loss and the backward pass; median of the
             turns.
-        step_ratio: The same over that of the first activation: the median of the ratios within
-            each turn, so that the machine's ups and downs cancel.
+        step_ratio: Time of that over that of the first activation, the median of the ratios within
+            each turn. On a CPU it is processor time, in which waiting for other programs does not
+            count.
         kept_mib: MiB that the forward pass keeps for the backward pass, parameters left out.
         kept_ratio: The same over that of the first activation.
     """
@@ -63,7 +65,7 @@ def costs(
     """Measure activations in one network, in turns within one run.
 
     Seconds are those of the machine and of what else it does; ratios compare what was measured
-    within the same second or so. Images are random numbers.
+    one right after the other. Images are random numbers.
 
     Args:
         model: A network, as `create` names it.
@@ -119,8 +121,10 @@ def costs(
             activation=name,
             parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
             of_activations=_of_activations(network),
-            step_ms=1000 * statistics.median(own),
-            step_ratio=statistics.median(a / b for a, b in zip(own, times[0], strict=True)),
+            step_ms=1000 * statistics.median(step.wall for step in own),
+            step_ratio=statistics.median(
+                a.work / b.work for a, b in zip(own, times[0], strict=True)
+            ),
             kept_mib=size_kept / 2**20,
             kept_ratio=size_kept / kept[0],
         )
@@ -144,22 +148,30 @@ def kept_bytes(model: nn.Module, images: Tensor) -> int:
     return sum(size for key, size in found.items() if key not in own)
 
 
+class _Step(NamedTuple):
+    """Seconds of one step, and those that were spent on it alone."""
+
+    wall: float
+    work: float
+
+
 def _times(
     networks: Sequence[nn.Module], images: Tensor, labels: Tensor, turns: int
-) -> list[list[float]]:
-    """Seconds of a step of each network in each turn; who begins changes from turn to turn."""
-    times: list[list[float]] = [[] for _ in networks]
+) -> list[list[_Step]]:
+    """A step of each network in each turn; who begins changes from turn to turn."""
+    times: list[list[_Step]] = [[] for _ in networks]
     trained = [[p for p in network.parameters() if p.requires_grad] for network in networks]
     for turn in range(WARM_UP + turns):
         for place in range(len(networks)):
             which = (place + turn) % len(networks)
             _wait(images)
-            start = time.perf_counter()
+            start, processor = time.perf_counter(), time.process_time()
             loss = functional.cross_entropy(networks[which](images), labels)
             torch.autograd.grad(loss, trained[which])
             _wait(images)
             if turn >= WARM_UP:
-                times[which].append(time.perf_counter() - start)
+                wall, work = time.perf_counter() - start, time.process_time() - processor
+                times[which].append(_Step(wall, wall if images.is_cuda else work))
     return times
 
 
