@@ -135,6 +135,7 @@ WITH: dict[str, dict[str, Any]] = {
     "milestones": {"schedule": "step"},
     "lr_factor": {"schedule": "step", "milestones": (1,)},
     "schedule": {"milestones": (1,)},
+    "trained_with": {"weights": "other"},
 }
 """Settings without which a setting contradicts the others."""
 

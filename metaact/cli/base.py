@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,12 +59,19 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an expected error into a `Failure`."""
+        with self.in_one_line(ctx):
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt as error:
+                raise Failure(STOPPED, 130) from error
+
+    @contextmanager
+    def in_one_line(self, ctx: click.Context) -> Iterator[None]:
+        """Turn an expected error from inside into a `Failure` that names what was typed."""
         try:
-            return super().invoke(ctx)
+            yield
         except MetaactError as error:
             raise Failure(self._as_typed(str(error), ctx), error.exit_code) from error
-        except KeyboardInterrupt as error:
-            raise Failure(STOPPED, 130) from error
 
     def _as_typed(self, message: str, ctx: click.Context) -> str:
         """The message with `field` as the option, argument or key of a file that sets it."""

@@ -38,13 +38,29 @@ def verb(experiment: Experiment) -> click.Command:
         *sweep_options(),
         *common_options(),
     ]
-    return Command(
+    return _Verb(
         experiment.name,
+        experiment=experiment,
         callback=callback,
         params=params,
         help=experiment.help,
         short_help=experiment.help.partition("\n")[0],
     )
+
+
+class _Verb(Command):
+    """The command of an experiment, whose arguments others may stand in place of."""
+
+    def __init__(self, name: str, *, experiment: Experiment, **more: Any) -> None:
+        super().__init__(name, **more)
+        self.experiment = experiment
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, and give the arguments to the settings that they are meant for."""
+        left = super().parse_args(ctx, args)
+        with self.in_one_line(ctx):
+            _replace_arguments(self.experiment, ctx)
+        return left
 
 
 def _question_options(experiment: Experiment) -> list[click.Option]:
@@ -97,7 +113,6 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
 
 def run(experiment: Experiment, given: dict[str, Any]) -> None:
     """Run what was asked for, and print the result."""
-    _replace_arguments(experiment, given)
     _refuse_what_says_nothing(experiment, given)
     tune, by = given.pop("tune", None), given.pop("by")
     controls, out = given.pop("controls", False), given.pop("out")
@@ -142,8 +157,8 @@ def _is_default(name: str) -> bool:
     return source is ParameterSource.DEFAULT
 
 
-def _replace_arguments(experiment: Experiment, given: dict[str, Any]) -> None:
-    """Give the arguments to the settings that they are meant for.
+def _replace_arguments(experiment: Experiment, ctx: click.Context) -> None:
+    """Give the arguments of a command to the settings that they are meant for.
 
     Words are read from left to right; where an option stands in place of an argument, they are
     those of the others. Some of the arguments without the others are refused: what was meant for
@@ -152,10 +167,11 @@ def _replace_arguments(experiment: Experiment, given: dict[str, Any]) -> None:
     Raises:
         UsageError: If there are too few, or one too many.
     """
-    known = by_name(experiment.config)
+    known, given = by_name(experiment.config), ctx.params
     standing = (one for one in known.values() if one.stands_for and given[one.name])
     instead = {one.stands_for: one.name for one in standing}
-    typed = [name for name in experiment.arguments if not _is_default(name)]
+    default = ParameterSource.DEFAULT
+    typed = [n for n in experiment.arguments if ctx.get_parameter_source(n) is not default]
     wanted = [name for name in experiment.arguments if name not in instead]
     words = [given[name] for name in typed]
     if typed and len(words) < len(wanted):

@@ -25,7 +25,7 @@ LAYERS = ("head", "activations", "conv3", "all")
 
 def values(one: Setting, *, path: bool) -> st.SearchStrategy[Any]:
     """Values that a setting may have."""
-    if one.role == "arm":
+    if one.role == "arm" or one.name == "trained_with":
         return st.sampled_from(ARMS)
     if path:
         return st.sampled_from(["mnist", "my data/digits.npz", "it's"])
