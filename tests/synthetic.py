@@ -292,14 +292,16 @@ def _transfer_jobs(
     keeps_head: bool,
 ) -> list[Job]:
     parts = ("source_train", "source_test", "target_train", "target_test")
-    domain = SimpleNamespace(train=form(3))
-    made_up: Any = SimpleNamespace(source=domain, target=domain, keeps_head=keeps_head)
+    domain: Any = SimpleNamespace(train=form(3))
     shared = DomainData(
         data=data or provenance(*parts, images=images),
         device="cpu",
         normalisation=described(None),
         validated=config.protocol == "held-out",
-        pair=made_up,
+        source=domain,
+        target=domain,
+        keeps_head=keeps_head,
+        weights=None,
         normalised={"source": None, "target": None},
         source_identity={"source_train_sha256": "a" * 64, "source_test_sha256": "c" * 64},
         target_identity={

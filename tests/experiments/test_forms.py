@@ -70,7 +70,7 @@ def parts(name: str, shared: Any) -> tuple[Images, Images]:
         return shared.split.train, shared.split.test
     if name == "converge":
         return shared.train, shared.test
-    return shared.pair.target.train, shared.pair.target.test
+    return shared.target.train, shared.target.test
 
 
 @pytest.mark.parametrize(
