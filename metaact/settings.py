@@ -134,6 +134,37 @@ class Setting:
         else:
             self._check_one(value)
 
+    def check_recorded(self, value: object) -> None:
+        """Refuse what a run of no version can have recorded: another type, a number out of bounds.
+
+        A text may be a choice of another version.
+
+        Args:
+            value: The value as JSON.
+
+        Raises:
+            UsageError: If it is that; one sentence with what is allowed.
+        """
+        kind, many = self.kind, self.many and not self.layers
+        items = value if many and isinstance(value, list) else [value]
+        if kind in (bool, str) and not many and self.default is None:
+            items = [item for item in items if item is not None]
+        if kind in (bool, str) and not self.layers:
+            named = "true or false" if kind is bool else "a text"
+            for item in items:
+                if not isinstance(item, kind):
+                    raise UsageError(f"`{self.name}` must be {named}; got {item!r}.")
+            return
+        try:
+            if self.layers and not isinstance(value, list):
+                raise TypeError("no list")
+            found = _from_json(self, value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"`{self.name}` must hold pairs of a layer and its rate; got {value!r}."
+            ) from error
+        self.check(found)
+
     def _check_many(self, value: object) -> None:
         if not isinstance(value, tuple):
             raise UsageError(f"`{self.name}` must be a tuple of values; got {value!r}.")
@@ -270,6 +301,28 @@ def check(config: Config) -> None:
     """
     for one in settings_of(type(config)):
         one.check(getattr(config, one.name))
+
+
+def check_recorded(known: Mapping[str, Setting], recorded: Mapping[str, Any]) -> None:
+    """Refuse recorded settings of which one cannot be what a run records.
+
+    Args:
+        known: The settings by name; what is not among them is not looked at, nor what is missing.
+        recorded: The settings of a run, as JSON.
+
+    Raises:
+        UsageError: If one cannot; one sentence with what is allowed.
+
+    Examples:
+        >>> ways = Setting(help="", role="data", name="ways", kind=int, minimum=2)
+        >>> check_recorded({"ways": ways}, {"ways": 5, "of another version": []})
+        >>> check_recorded({"ways": ways}, {"ways": []})
+        Traceback (most recent call last):
+        metaact.errors.UsageError: `ways` must be an int >= 2; got [].
+    """
+    for name, value in recorded.items():
+        if name in known:
+            known[name].check_recorded(value)
 
 
 def fill(config: Config, name: str, value: object) -> None:

@@ -24,6 +24,7 @@ from metaact.settings import (
     Config,
     Setting,
     by_name,
+    check_recorded,
     completed,
     count,
     defaults,
@@ -173,6 +174,32 @@ def _another(one: Setting, value: Any) -> Any:
     if one.kind is float:
         return (value or 1.0) / 2
     return "conv4" if one.name == "model" else "other"
+
+
+ODD: tuple[object, ...] = (True, -1, 0.5, 1e308, 10**30, "", "x", [], {}, [[1]], [["head"]], [{}])
+"""Values as JSON, of which no setting may record most."""
+
+
+@pytest.mark.parametrize(("name", "field"), EVERY)
+def test_what_runs_record_is_accepted_and_other_types_are_refused_in_one_sentence(
+    name: str, field: str
+) -> None:
+    experiment = find(name)
+    one = by_name(experiment.config)[field]
+    config: Any = experiment.config()
+    other = replace(config, **{field: _another(one, getattr(config, field))}, **WITH.get(field, {}))
+    recorded = experiment.settings
+    for made in (config, other):
+        fields = {k: v for k, v in made.fields().items() if k not in experiment.recorded}
+        check_recorded(recorded, json.loads(json.dumps(fields)))
+    of_its_kind = {bool: [True], str: ["", "x"], int: [-1, 10**30], float: [-1, 0.5, 1e308, 10**30]}
+    for value in ODD:
+        if value in of_its_kind[one.kind] and type(value) is not bool and not one.layers:
+            continue  # its bounds may allow it
+        if (value is True and one.kind is bool) or (value == [] and one.many):
+            continue
+        with pytest.raises(UsageError, match=f"^`{field}` must "):
+            check_recorded({field: one}, {field: value})
 
 
 @pytest.mark.parametrize(("name", "field"), EVERY)

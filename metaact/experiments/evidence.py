@@ -15,6 +15,7 @@ from metaact.runs import Run, unpack_bits
 from metaact.settings import Role, completed, counted, defaults, is_divided, shown, text_of
 
 from .experiment import Experiment, Measure
+from .recorded import check_settings
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -208,6 +209,10 @@ FIGURES = ("parameters", "stuck_alpha", "attention_layers", "best_training_accur
 """Numbers of a result that are read where they are there."""
 
 
+TRACES = ("train_loss", "train_accuracy")
+"""Numbers of a record that are read where they are there, beside the scores."""
+
+
 def _check_form(
     run: Run, measure: Measure, result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -221,7 +226,7 @@ def _check_form(
             raise RunError(f"the {name} of its result must be a number; got {result[name]!r}")
     for number, record in enumerate(metrics, start=1):
         run.steps(record)
-        for name in (measure.test, measure.validation):
+        for name in (measure.test, measure.validation, *TRACES):
             if not _is_figure(record.get(name)):
                 raise RunError(f"the {name} of record {number} must be a number or null")
         layers = record.get("attention") or {}
@@ -251,6 +256,7 @@ def read_record(
     Raises:
         RunError: If it is not complete, damaged, shorter than `at`, or lacks what was recorded.
     """
+    check_settings(run, experiment)
     result, environment = run.result(), run.environment()
     measure = measure_of(run, experiment, environment)
     metrics = tuple(run.metrics())

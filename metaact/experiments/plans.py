@@ -18,6 +18,7 @@ from metaact.settings import completed
 
 from .evidence import shared_settings
 from .experiment import Experiment
+from .recorded import holds
 
 if TYPE_CHECKING:
     from .study import Ready
@@ -223,7 +224,8 @@ def _arm(experiment: Experiment, config: Mapping[str, Any], by: str) -> dict[str
 def _runs_of(store: RunStore, experiment: Experiment, path: Path, by: str) -> list[Run]:
     """The runs of a plan's study, complete or not."""
     every = store.scan(experiment.name, records=False).runs
-    runs = [run for run in every if by in completed(experiment.config, run.config)]
+    sound = [run for run in every if holds(run, experiment)]
+    runs = [run for run in sound if by in completed(experiment.config, run.config)]
     return [r for r in runs if plan_path(store.path, experiment, r.config, by=by) == path]
 
 

@@ -289,7 +289,7 @@ class _Comparing:
             area=curves.area(study, arm, level=level),
             times=curves.times(study, arm, self.options.thresholds),
             attention=curves.attention(study, arm),
-            stuck_alpha=sum(int(result.get("stuck_alpha", 0)) for result in results),
+            stuck_alpha=sum(int(result.get("stuck_alpha") or 0) for result in results),
             attention_layers=int(results[0].get("attention_layers", 0)),
             failure_share=analysis.failure_share(len(arm.failed), len(arm.records), level=level),
             counted=analysis.with_failures(

@@ -155,8 +155,8 @@ def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sen
     for value in dict.fromkeys(arm.value for arm in study.arms):
         mine = [arm for arm in study.arms if arm.value == value]
         lines[value] = []
-        for rate in sorted({arm.rates[name] for arm in mine}):
-            here = [arm for arm in mine if arm.rates[name] == rate]
+        for rate in sorted({arm.rates[name] for arm in mine if name in arm.rates}):
+            here = [arm for arm in mine if arm.rates.get(name) == rate]
             if len(here) > 1:
                 chosen = True
                 best = max(here, key=lambda a: _height(_on_seeds(a, choosing), study.measure.sign))

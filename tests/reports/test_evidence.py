@@ -14,8 +14,9 @@ import pytest
 
 from metaact.errors import RunError, UsageError
 from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.experiments.recorded import checked
 from metaact.reports import compare, gather
-from metaact.runs import RunStore
+from metaact.runs import Run, RunStore, entries
 
 FOUR = [0.5, 0.6, 0.7, 0.8]
 
@@ -308,6 +309,23 @@ def test_what_follows_from_the_setting_asked_about_may_differ_with_it(
     ]
 
 
+def written_again(made: Run, part: str, name: str, value: object) -> Run:
+    """A run with one value changed in its config, its first record or its result, and resealed."""
+    config, result, metrics = dict(made.config), made.result(), made.metrics()
+    {"config": config, "record": metrics[0], "result": result}[part][name] = value
+    scores, environment = made.scores(), made.environment()
+    shutil.rmtree(made.directory)
+    store = RunStore(made.directory.parent.parent)
+    again = store.open(kind=made.kind, name=made.name, config=config, about=made.about)
+    with again.lock():
+        again.start(environment)
+        again.resume()
+        for record in metrics:
+            again.append(record)
+        again.finish(result, scores)
+    return again
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -316,6 +334,7 @@ def test_what_follows_from_the_setting_asked_about_may_differ_with_it(
         ("parameters", "many", "the parameters of its result"),
         ("best_training_accuracy", True, "the best_training_accuracy of its result"),
         ("validation_accuracy", "0.5", "the validation_accuracy of record 1"),
+        ("train_loss", "low", "the train_loss of record 1"),
         ("attention", [1], "the attention of record 1"),
         ("attention", {"act1": {"alpha": 0.9, "beta": "2"}}, "the attention of record 1"),
         ("iteration", "first", "holds no iteration"),
@@ -326,20 +345,29 @@ def test_a_sealed_run_that_records_something_else_is_left_out(
 ) -> None:
     made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
     synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
-    result, metrics, scores = made.result(), made.metrics(), made.scores()
-    (metrics[0] if words.endswith("record 1") or name == "iteration" else result)[name] = value
-    about = made.environment()
-    shutil.rmtree(made.directory)
-    again = RunStore(tmp_path).open(
-        kind=made.kind, name=made.name, config=made.config, about=made.about
-    )
-    with again.lock():
-        again.start(about)
-        again.resume()
-        for record in metrics:
-            again.append(record)
-        again.finish(result, scores)
+    in_record = words.endswith("record 1") or name == "iteration"
+    written_again(made, "record" if in_record else "result", name, value)
     evidence = gather([tmp_path])
     (item,) = evidence.left_out
     assert words in item.why
     assert compare(evidence).studies[0].arms[0].value == "arelu"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", {}), ("shots", "five"), ("meta_lr", []), ("activation", None)]
+)
+def test_settings_of_another_type_are_named_and_the_run_is_left_out(
+    name: str, value: object, tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
+    synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
+    again = written_again(made, "config", name, value)
+    evidence = gather([tmp_path])
+    (item,) = evidence.left_out
+    assert f"`{name}` must " in item.why
+    assert compare(evidence).studies[0].arms[0].value == "arelu"
+    listed = [checked(one) for one in entries(RunStore(tmp_path))]
+    assert sorted(one.status for one in listed) == ["complete", "damaged"]
+    assert [one.why for one in listed if one.why] == [item.why]
+    with pytest.raises(RunError, match=f"`{name}` must "):
+        gather([again.directory])

@@ -59,7 +59,7 @@ def cell(
         >>> cell(paper.fields() | {"first_order": True}, rates, 100) is None
         True
     """
-    paper = {"dataset": "mnist", "protocol": "paper", "shots": settings["shots"]}
+    paper = {"dataset": "mnist", "protocol": "paper", "shots": settings.get("shots")}
     expected = defaults(MamlConfig, paper) | paper
     settings = completed(MamlConfig, settings)
     aside = {s.name for s in with_role(MamlConfig, "arm", "seed", "rate", "observation")}
