@@ -269,6 +269,9 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def shrunk(arguments: list[str]) -> list[str]:
     """The arguments with small settings appended."""
     verb, more = arguments[0], list(SMALL.get(arguments[0], ()))
+    if "--pretrained" in arguments:  # nothing is pre-trained
+        at = more.index("--pretrain-epochs")
+        del more[at : at + 2]
     for (where, given), value in SMALL_WHERE_GIVEN.items():
         option, _, wanted = given.partition("=")
         is_given = where == verb and option in arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_mutated_input_gets_one_sentence_and_writes_nothing(kind: str) -> None
     assert not broken
 
 
-def test_a_run_recorded_otherwise_is_named_and_left_out() -> None:
-    cases = [*FOUND, *((0, number) for number in range(4))]  # each of them calls four commands
+def test_a_run_recorded_otherwise_is_named_and_left_out(synthetic: ModuleType) -> None:
+    cases = [*FOUND, *((0, number) for number in range(12))]
     broken = [found for seed, n in cases if (found := fuzz.attempt("records", seed, n))]
     assert not broken
