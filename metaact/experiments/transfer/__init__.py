@@ -67,7 +67,7 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 def is_baseline(settings: Mapping[str, Any]) -> bool:
     """Whether a study is the baseline "target only"."""
-    return not settings["pretrained"]
+    return not settings.get("pretrained")
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
