@@ -124,7 +124,7 @@ def _options(known: Mapping[str, Setting], commands: Sequence[Mapping[str, str]]
         usual = shown(known[name].default) if name in known else None
         given = (options.get(name, usual) for options in commands)
         values = dict.fromkeys(value for value in given if value is not None)
-        if name == SEED:
+        if name == SEED and all(value.isdecimal() for value in values):
             yield from _seeds(sorted(int(value) for value in values))
         elif list(values) == [""]:
             yield name

@@ -271,6 +271,9 @@ def read_record(
     place = length if at is None else at
     failed, score, scores, validation = _scores(run, result, metrics, measure, place)
     config = run.config
+    missing = [one.name for one in experiment.rates if one.name not in config]
+    if missing and not experiment.baseline(config):
+        raise RunError(f"its config must hold every rate; it holds no {missing[0]}")
     return Record(
         run=run,
         experiment=experiment,

@@ -209,7 +209,8 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
     for record in group:
         key = (record.arm, record.source, tuple(record.rates.items()))
         groups.setdefault(key, []).append(record)
-    varying = [name for name in group[0].rates if len({record.rates[name] for record in group}) > 1]
+    names = dict.fromkeys(name for record in group for name in record.rates)
+    varying = [name for name in names if len({record.rates.get(name) for record in group}) > 1]
     sources: dict[str, set[object]] = {}
     for value, source, _ in groups:
         sources.setdefault(str(value), set()).add(source)
@@ -219,7 +220,7 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
         parts = [first.arm]
         if len(sources[first.arm]) > 1:
             parts.append(f"(source {str(source)[:8]})")
-        parts += [in_words(name, first.rates[name]) for name in varying]
+        parts += [in_words(name, first.rates[name]) for name in varying if name in first.rates]
         arms.append(
             Arm(
                 name=" ".join(parts),

@@ -230,21 +230,41 @@ def read_run(directory: str | Path) -> Run:
     return run
 
 
-_FORMS = {
-    **{"command": dict, "measure": dict, "network": dict},
-    **{"points": list, "notes": list, "needs": list},
+_FORMS: dict[str, Any] = {
+    "command": {"verb": str, "arguments": [str], "options": {...: str}},
+    "measure": dict,
+    "network": dict,
+    "points": [int],
+    "notes": [str],
+    "needs": [str],
+    "examples": [{"file": str, "caption": str}],
 }
-"""What is recorded of a run, as far as it is read here and by others without another look."""
+"""What is recorded of a run, as far as it is read here and by others without another look.
+
+A list is one of such items, a mapping has at least these entries, `...` stands for every entry.
+"""
 
 
 def _check_about(path: Path, about: Mapping[str, Any]) -> None:
     for key, form in _FORMS.items():
-        found = about.get(key, form())
-        fits = isinstance(found, form)
-        if fits and key == "measure":
+        found = about.get(key)
+        fits = key not in about or _fits(found, form)
+        if isinstance(found, dict) and key == "measure":
             fits = isinstance(found.get("axis", {}), dict)
         if not fits:
             raise damaged(path, f"its {key} is not what a run records")
+
+
+def _fits(value: object, form: Any) -> bool:
+    if isinstance(form, type):
+        return isinstance(value, form)
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_fits(item, form[0]) for item in value)
+    if not isinstance(value, dict):
+        return False
+    if ... in form:
+        return all(_fits(item, form[...]) for item in value.values())
+    return all(key in value and _fits(value[key], inner) for key, inner in form.items())
 
 
 def _check_place(path: Path) -> None:

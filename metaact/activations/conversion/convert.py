@@ -21,8 +21,9 @@ from .checks import (
     nothing_found,
 )
 from .examine import Input
+from .held import check_held
 from .report import Conversion, Place
-from .survey import Spot, prepared, rebuilt, survey, without_functions
+from .survey import Spot, prepared, rebuilt, survey, wanting, without_functions
 from .warm import warm_start as warmed
 
 
@@ -107,10 +108,12 @@ def convert(
         `report=True` that and the report.
 
     Raises:
-        UsageError: If there is nothing to swap, the activation needs what a swap cannot give, a
-            place would be missed (a type that nobody has named, an activation that is written out,
-            a norm with an activation in its formula), the network cannot be traced and no example
-            is given, or an activation only acts by overwriting its input.
+        UsageError: If there is nothing to swap, an activation is reached otherwise than as a child
+            (in a plain list, a closure, a bound method, a class or a global variable), the
+            activation needs what a swap cannot give, a place would be missed (a type that nobody
+            has named, an activation that is written out, a norm with an activation in its formula),
+            the network cannot be traced and no example is given, or an activation only acts by
+            overwriting its input.
 
     Warns:
         UserWarning: If the network reads a tensor after an in-place activation has overwritten it
@@ -126,6 +129,7 @@ def convert(
     check_swappable(entry)
     check_model(model, keep)
     converted = prepared(model)
+    check_held(converted, model, wanting(also), keep)
     if warm_start is not None and example is None:
         example = first_of(warm_start)
     found = survey(converted, example=example, gates=gates, keep=keep, also=also)

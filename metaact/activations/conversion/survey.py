@@ -81,11 +81,7 @@ def survey(
 ) -> Survey:
     """Look for all activations of a network and decide about each."""
     named = tuple(also)
-
-    def wanted(module: nn.Module) -> bool:
-        return is_activation(module) or isinstance(module, named) or is_gate(module)
-
-    found = dict(find(model, wanted))
+    found = dict(find(model, wanting(also)))
     alone = Calls(modules={"": {}})
     calls = alone if "" in found else examine(model, list(found), example)
     unknown = []
@@ -132,6 +128,12 @@ def survey(
         unknown=tuple(unknown),
         calls=calls,
     )
+
+
+def wanting(also: Sequence[type[nn.Module]]) -> Callable[[nn.Module], bool]:
+    """Whether a module is looked at as an activation: a known one, a gate, or of a type named."""
+    named = tuple(also)
+    return lambda m: is_activation(m) or isinstance(m, named) or is_gate(m)
 
 
 def within(path: str, closed: Collection[str]) -> bool:

@@ -38,7 +38,7 @@ def cell(
     same = all(settings.get(k) == v for k, v in expected.items() if k not in aside)
     if number is None or not same:
         return None
-    return number, paper.column(str(settings["optimizer"]), rates["lr"])
+    return number, paper.column(str(settings.get("optimizer")), rates["lr"])
 
 
 HELP = """Train a network from scratch with each activation, and compare how fast it learns.

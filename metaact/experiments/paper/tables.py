@@ -58,7 +58,7 @@ class PaperTable:
             heading: Of a further column of ours; "" is the score itself.
         """
         if self.experiment is CONVERGE:
-            return None if heading else paper.column(str(settings["optimizer"]), lr)
+            return None if heading else paper.column(str(settings.get("optimizer")), lr)
         known = {TARGET_ONLY: "no_pretrain", NEVER_TUNED: "no_finetune"}
         known |= {f"epoch {n}": f"finetune_{n}_epochs" for n in paper.TRANSFER.epochs}
         text = self.epochs == paper.TRANSFER.text_epochs
