@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -86,7 +87,9 @@ def prepare(
     )
     check_classes("dataset", first.dataset, split.train)
     if first.images:
-        fewer = {n: tasks.thinned(part, first.images) for n, part in split.parts().items()}
+        fewer: dict[str, Any] = {
+            name: tasks.thinned(part, first.images) for name, part in split.parts().items()
+        }
         split = replace(split, **fewer)
     parts = split.parts()
     normalisation = normalisation_of(first, first.dataset, parts["train"])
