@@ -11,6 +11,8 @@ from metaact.settings import by_name, counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
 
+SWAPS = ("plain", "warm")
+
 TEXT_EPOCHS = 100
 """Epochs of fine-tuning in the paper's text (section 4.4)."""
 
@@ -28,6 +30,7 @@ class TransferConfig(declared.TrainingConfig):
         target: What to fine-tune and test on, likewise.
         weights: Trained weights to start from in place of a source: a run directory or a file.
         trained_with: The activation that they were trained with; None is what they say.
+        swap: "plain" or "warm": where the parameters of another activation start.
         pretrain_lr: Learning rate of pre-training, by SGD with momentum.
         pretrain_epochs: Epochs of pre-training; under "paper-text" the greatest of `epochs`.
         lr: Learning rate of fine-tuning.
@@ -59,6 +62,15 @@ class TransferConfig(declared.TrainingConfig):
         role="data",
         unset="what the run or the file says, or the network's own",
         words="trained with {}",
+        added=True,
+    )
+    swap: str = setting(
+        "plain",
+        "Where the parameters of an activation start that takes the place of the one in "
+        "--pretrained. plain: at their start values. warm: where they fit the old one best.",
+        role="training",
+        choices=SWAPS,
+        words={"plain": "plain swap", "warm": "warm swap"},
         added=True,
     )
     pretrain_lr: float = declared.rate(1e-2, "Rate on the source, by SGD with momentum.")
@@ -94,7 +106,7 @@ class TransferConfig(declared.TrainingConfig):
     def _check_weights(self) -> None:
         """Refuse settings that say nothing, as there is or is no pre-training."""
         given = self.weights is not None
-        silent = ("source", "pretrain_lr", "pretrain_epochs") if given else ("trained_with",)
+        silent = ("source", "pretrain_lr", "pretrain_epochs") if given else ("trained_with", "swap")
         for name in silent:
             if getattr(self, name) != by_name(TransferConfig)[name].default:
                 which = "with" if given else "without"

@@ -171,7 +171,13 @@ def _prepare_trained(
     )
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, len(target.train))
-        start = started(config, weights, shared.target.train, device=device)
+        start = started(
+            config,
+            weights,
+            shared.target.train,
+            normalisation=shared.normalised["trained"],
+            device=device,
+        )
         make_optimizer(start, recipe(config, epochs=max(config.epochs)))
     return shared
 

@@ -100,7 +100,7 @@ _OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
 
 _OF_PRE_TRAINING = (
     *("source", "pretrain_lr", "source_train_sha256", "keeps_head"),
-    *("weights", "weights_sha256", "trained_with"),
+    *("weights", "weights_sha256", "trained_with", "swap"),
 )
 """Settings on which the baseline does not depend."""
 
@@ -161,7 +161,7 @@ def _target(
         left, stem, what = _OF_PRE_TRAINING, f"{target}-pre0", "target only"
     elif stage.pretrained == TRAINED:
         left, stem = ("pretrained", "source", "pretrain_lr"), f"pretrained-{target}"
-        what = f"from {Path(config.weights or '').name}"
+        what = f"from {Path(config.weights or '').name}, {config.swap} swap,"
     else:
         stem = f"{Path(config.source).stem}-{target}-pre{stage.pretrained}"
         what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
@@ -251,7 +251,13 @@ def _started_from(
     domain = shared.target
     if stage.pretrained == TRAINED:
         assert shared.weights is not None
-        model = started(config, shared.weights, domain.train, device=shared.device)
+        model = started(
+            config,
+            shared.weights,
+            domain.train,
+            normalisation=shared.normalised[stage.fed_as],
+            device=shared.device,
+        )
     else:
         model = build(config, domain.train, shared)
     if source is not None:

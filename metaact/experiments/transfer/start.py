@@ -5,33 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from metaact import activations
 from metaact.activations.conversion.checks import check_swappable
-from metaact.adaptation import head_of
+from metaact.adaptation import Normalisation, head_of
+from metaact.adaptation.supervised.trainer import batch
 from metaact.errors import UsageError
 from metaact.experiments.networks import network
 from metaact.models import is_foreign
+from metaact.randomness import derived_seed
 from metaact.tasks import Images
 
 from .config import TransferConfig
 from .weights import Weights
 
+SAMPLE = 256
+"""Images that a warm swap is fitted on, or as many as there are."""
+
 COUNTERS = "num_batches_tracked"
 """Entry of BatchNorm that old files lack, and that its output does not depend on."""
 
 
-def started(config: TransferConfig, weights: Weights, images: Images, *, device: str) -> nn.Module:
+def started(
+    config: TransferConfig,
+    weights: Weights,
+    images: Images,
+    *,
+    normalisation: Normalisation | None,
+    device: str,
+) -> nn.Module:
     """The trained network with the arm's activation, and a new head where the classes differ.
 
-    All but the parameters of activations is carried over; those have their start values, unless the
-    network was trained with the very activation of the arm.
+    In a plain swap all but the parameters of activations is carried over; those have their start
+    values. In a warm swap they start where they fit the old activation best on images of the
+    target, see `metaact.convert`. A network that was trained with the very activation of the arm
+    stays as it is.
 
     Args:
         config: The settings of the arm.
         weights: What was trained.
         images: The training part of the target, in the network's form.
+        normalisation: What the network is fed with.
         device: Where the network is to be.
 
     Raises:
@@ -42,7 +58,8 @@ def started(config: TransferConfig, weights: Weights, images: Images, *, device:
     model = _trained(config, weights, images, device=device)
     if config.activation == before:
         return model
-    check_swappable(activations.resolve(config.activation, config.forms))
+    entry = activations.resolve(config.activation, config.forms)
+    check_swappable(entry)
     new = network(config, images, classes=images.classes, device=device)
     carried = _outside(model)
     if carried.keys() != _outside(new).keys():
@@ -50,8 +67,22 @@ def started(config: TransferConfig, weights: Weights, images: Images, *, device:
             f"`activation` must be one that leaves all other layers of {config.model} as they are; "
             f"got {config.activation!r}."
         )
+    if config.swap == "warm":
+        sample = _sample(images, normalisation, like=model)
+        carried = activations.convert(model, entry, warm_start=sample).state_dict()
     new.load_state_dict({**new.state_dict(), **carried})
     return new
+
+
+def _sample(images: Images, normalisation: Normalisation | None, *, like: nn.Module) -> Tensor:
+    """Training images that a warm swap is fitted on, the same for all arms and seeds."""
+    generator = torch.Generator().manual_seed(derived_seed("warm swap"))
+    chosen = torch.randperm(len(images), generator=generator)[:SAMPLE]
+    parameter = next(like.parameters())
+    pixels, _ = batch(
+        images, chosen.to(parameter.device), like=parameter, normalisation=normalisation
+    )
+    return pixels
 
 
 def check_network(config: TransferConfig, weights: Weights) -> None:

@@ -108,6 +108,33 @@ def test_learned_parameters_are_carried_over_to_the_same_activation_alone(
     }
 
 
+def test_a_warm_swap_goes_on_where_the_network_was(
+    config: TransferConfig, trained: Run, packs: Path, tmp_path: Path
+) -> None:
+    """On images such as it was trained on its logits are nearer to the old ones."""
+    own = replace(config, activation="arelu", target=str(packs / "old.npz"))
+    images = tasks.split(own.target, hold_out="images").test.pixels / 255
+    with torch.no_grad():
+        old = metaact.load(trained)(images)
+
+    def drift(swap: str) -> float:
+        network = metaact.load(trained).network
+        network = metaact.convert(network, "arelu")
+        network.load_state_dict(_start(replace(own, swap=swap)))
+        with torch.no_grad():
+            return float((network.eval()(images) - old).norm() / old.norm())
+
+    assert drift("warm") < 0.5 * drift("plain")
+    same = replace(config, swap="warm")
+    assert all(torch.equal(v, _start(config)[n]) for n, v in _start(same).items())
+    arms = [replace(own, swap=swap, epochs=(1,)) for swap in ("plain", "warm")]
+    outcome = experiments.run(TRANSFER, arms, tmp_path)
+    (study,) = reports.answer(outcome, by="swap").studies
+    assert [arm.name for arm in study.arms] == ["plain", "warm"]
+    before = [study.arm(name).columns["never fine-tuned"].by_seed[0] for name in ("plain", "warm")]
+    assert before[1] >= before[0]
+
+
 def test_a_run_and_its_verdict(config: TransferConfig, trained: Run, tmp_path: Path) -> None:
     arms = [replace(config, activation=name) for name in ("arelu", "relu")]
     outcome = experiments.run(TRANSFER, arms, tmp_path)
@@ -435,6 +462,7 @@ def test_what_does_not_fit_is_refused(
         ({"pretrain_lr": 0.1}, "`pretrain_lr` must be left out with `weights`"),
         ({"pretrain_epochs": 3}, "`pretrain_epochs` must be left out with `weights`"),
         ({"protocol": "paper-text"}, "`protocol` must be held-out or paper with `weights`"),
+        ({"weights": None, "swap": "warm"}, "`swap` must be left out without `weights`"),
         ({"weights": None, "trained_with": "relu"}, "`trained_with` must be left out without"),
     ],
 )
