@@ -136,6 +136,7 @@ WITH: dict[str, dict[str, Any]] = {
     "lr_factor": {"schedule": "step", "milestones": (1,)},
     "schedule": {"milestones": (1,)},
     "trained_with": {"weights": "other"},
+    "swap": {"weights": "other"},
 }
 """Settings without which a setting contradicts the others."""
 
