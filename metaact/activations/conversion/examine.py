@@ -133,7 +133,7 @@ def examine(model: nn.Module, paths: Sequence[str], example: Input | None) -> Ca
     """Where a network calls its activations, in training and evaluation.
 
     A call that is made in one mode only (an auxiliary head) counts as well. What goes wrong in the
-    mode that the network is not in is of no matter.
+    mode that the network is not in does not count.
 
     Args:
         model: Any network; it is only read.
