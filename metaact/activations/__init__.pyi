@@ -16,11 +16,14 @@ from .functions.apl import APL as APL
 from .functions.arelu import AReLU as AReLU
 from .functions.arelu import arelu as arelu
 from .functions.comb import Comb as Comb
+from .functions.doubling import CReLU as CReLU
+from .functions.doubling import DeepFourier as DeepFourier
 from .functions.elsa import ELSA as ELSA
 from .functions.elsa import WithELSA as WithELSA
 from .functions.elsa import elsa as elsa
 from .functions.frozen_arelu import FrozenAReLU as FrozenAReLU
 from .functions.gelu import PaperGELU as PaperGELU
+from .functions.golu import GoLU as GoLU
 from .functions.maxout import Maxout as Maxout
 from .functions.pau import PAU as PAU
 from .functions.pau import PaperPAU as PaperPAU
@@ -28,29 +31,41 @@ from .functions.prelu import PReLU as PReLU
 from .functions.rrelu import RReLU as RReLU
 from .functions.scaled_leaky_relu import ScaledLeakyReLU as ScaledLeakyReLU
 from .functions.slaf import SLAF as SLAF
+from .functions.squared_relu import SquaredReLU as SquaredReLU
+from .functions.swish_beta import SwishBeta as SwishBeta
+from .functions.telu import TeLU as TeLU
 from .functions.unit_arelu import UnitAReLU as UnitAReLU
+from .functions.xielu import XIELU as XIELU
+from .registry import MODERN as MODERN
 from .registry import PAPER as PAPER
 from .registry import create as create
 from .registry import entries as entries
 from .registry import expanded as expanded
 from .registry import names as names
 from .registry import resolve as resolve
+from .shape import Shape as Shape
+from .shape import shape_of as shape_of
 from .slopes import is_stuck as is_stuck
 from .user import source_identity as source_identity
 
 __all__ = [
     "APL",
     "ELSA",
+    "MODERN",
     "PAPER",
     "PAU",
     "SLAF",
+    "XIELU",
     "AReLU",
+    "CReLU",
     "CallSites",
     "Comb",
     "Conversion",
+    "DeepFourier",
     "Entry",
     "FrozenAReLU",
     "FunctionSites",
+    "GoLU",
     "Kept",
     "Maxout",
     "PReLU",
@@ -59,6 +74,10 @@ __all__ = [
     "Place",
     "RReLU",
     "ScaledLeakyReLU",
+    "Shape",
+    "SquaredReLU",
+    "SwishBeta",
+    "TeLU",
     "UnitAReLU",
     "WarmStart",
     "Warmth",
@@ -76,6 +95,7 @@ __all__ = [
     "is_stuck",
     "names",
     "resolve",
+    "shape_of",
     "source_identity",
     "stuck_count",
 ]

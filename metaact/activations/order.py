@@ -16,6 +16,7 @@ PAPER_ORDER = (
 
 ORDER = (
     *PAPER_ORDER,
+    *("crelu", "swish-beta", "squared-relu", "telu", "fourier", "xielu", "golu"),
     *("gelu-paper", "maxout-paper", "pau-paper", "slaf-paper"),
     *("arelu-frozen", "leakyrelu-scaled", "relu-gain", "arelu-unit"),
 )

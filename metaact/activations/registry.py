@@ -18,16 +18,20 @@ from .entry import Entry
 from .functions.elsa import WithELSA
 from .slopes import ALPHA_START, BETA_START
 from .specs import Part, Value, parse, render
-from .table import CHEN, PAPER_ACTIVATIONS, TABLE
+from .table import CHEN, MODERN_ACTIVATIONS, PAPER_ACTIVATIONS, TABLE
 from .user import user_entry
 
 PAPER: tuple[str, ...] = tuple(entry.name for entry in PAPER_ACTIVATIONS)
 """Names of the paper's nineteen activations, in the order of its table 1."""
+MODERN: tuple[str, ...] = tuple(entry.name for entry in MODERN_ACTIVATIONS)
+"""Names of the activations of today, by year."""
+GROUPS = {"paper": PAPER, "modern": MODERN, "all": PAPER + MODERN}
+"""What stands for several activations."""
 PROTOCOLS = ("held-out", "paper")
 
 
 def entries() -> tuple[Entry, ...]:
-    """Every entry of the table: the paper's nineteen, the paper's forms, the controls."""
+    """Every entry of the table: the paper's nineteen, today's, the paper's forms, the controls."""
     return TABLE
 
 
@@ -37,13 +41,17 @@ def names() -> tuple[str, ...]:
 
 
 def expanded(specs: Iterable[str]) -> tuple[str, ...]:
-    """Specs as given, without repeats, and the paper's nineteen in the place of "all".
+    """Specs as given, without repeats, and the names of a group in its place.
+
+    Args:
+        specs: Specs, "paper" for the paper's nineteen, "modern" for those of today, or "all" for
+            both.
 
     Examples:
-        >>> expanded(["arelu", "all"])[:3]
+        >>> expanded(["arelu", "paper"])[:3]
         ('arelu', 'celu', 'elu')
     """
-    every = (name for spec in specs for name in (PAPER if spec == "all" else (spec,)))
+    every = (name for spec in specs for name in GROUPS.get(spec, (spec,)))
     return tuple(dict.fromkeys(every))
 
 

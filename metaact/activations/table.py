@@ -11,15 +11,21 @@ from .entry import Entry
 from .functions.apl import APL
 from .functions.arelu import AReLU
 from .functions.comb import Comb
+from .functions.doubling import CReLU, DeepFourier
 from .functions.frozen_arelu import FrozenAReLU
 from .functions.gelu import PaperGELU
+from .functions.golu import GoLU
 from .functions.maxout import Maxout
 from .functions.pau import PAU, PaperPAU
 from .functions.prelu import PReLU
 from .functions.rrelu import RReLU
 from .functions.scaled_leaky_relu import ScaledLeakyReLU
 from .functions.slaf import SLAF
+from .functions.squared_relu import SquaredReLU
+from .functions.swish_beta import SwishBeta
+from .functions.telu import TeLU
 from .functions.unit_arelu import UnitAReLU
+from .functions.xielu import XIELU
 from .slopes import RELU_GAIN
 
 CHEN = "Chen and Xu 2020"
@@ -233,6 +239,81 @@ PAPER_ACTIVATIONS: tuple[Entry, ...] = (
     ),
 )
 
+# Those of today, by year. PAU, rational and from 2019, is among the paper's.
+MODERN_ACTIVATIONS: tuple[Entry, ...] = (
+    Entry(
+        name="crelu",
+        title="CReLU",
+        factory=CReLU,
+        learnable=0,
+        kind="fixed",
+        citation="Shang et al. 2016",
+        formula="max(0, x) and max(0, −x), two channels",
+        width_factor=Fraction(2),
+    ),
+    Entry(
+        name="swish-beta",
+        title="Swish (β learned)",
+        factory=SwishBeta,
+        learnable=1,
+        kind="learnable",
+        citation="Ramachandran et al. 2017",
+        formula="x·σ(βx)",
+        start="β = 1",
+        options=("beta",),
+    ),
+    Entry(
+        name="squared-relu",
+        title="Squared ReLU",
+        factory=SquaredReLU,
+        learnable=0,
+        kind="fixed",
+        citation="So et al. 2021",
+        formula="max(0, x)²",
+        aliases=("relu-squared", "relu2"),
+    ),
+    Entry(
+        name="telu",
+        title="TeLU",
+        factory=TeLU,
+        learnable=0,
+        kind="fixed",
+        citation="Fernandez and Mali 2024",
+        formula="x·tanh(exp(x))",
+    ),
+    Entry(
+        name="fourier",
+        title="Deep Fourier",
+        factory=DeepFourier,
+        learnable=0,
+        kind="fixed",
+        citation="Lewandowski et al. 2024",
+        formula="sin x and cos x, two channels",
+        aliases=("deep-fourier",),
+        width_factor=Fraction(2),
+    ),
+    Entry(
+        name="xielu",
+        title="xIELU",
+        factory=XIELU,
+        learnable=2,
+        kind="learnable",
+        citation="Huang and Schlag 2024",
+        formula="x>0: a·x² + x/2; x≤0: b·(exp(x) − 1 − x) + x/2",
+        start="a = b = 0.8",
+        options=("positive", "negative", "beta"),
+    ),
+    Entry(
+        name="golu",
+        title="GoLU",
+        factory=GoLU,
+        learnable=0,
+        kind="fixed",
+        citation="Das et al. 2025",
+        formula="x·exp(−exp(−x))",
+    ),
+)
+
 # What the authors' code computes under four of those names.
 PAPER_FORMS: tuple[Entry, ...] = (
     Entry(
@@ -327,4 +408,4 @@ CONTROLS: tuple[Entry, ...] = (
     ),
 )
 
-TABLE: tuple[Entry, ...] = PAPER_ACTIVATIONS + PAPER_FORMS + CONTROLS
+TABLE: tuple[Entry, ...] = PAPER_ACTIVATIONS + MODERN_ACTIVATIONS + PAPER_FORMS + CONTROLS

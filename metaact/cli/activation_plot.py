@@ -20,7 +20,8 @@ def plot_activations(names: Sequence[str], target: Path) -> list[Path]:
     """Draw activations.
 
     Args:
-        names: Names as `metaact.activations.resolve` takes them; "all" for the paper's nineteen.
+        names: Names as `metaact.activations.resolve` takes them; "paper", "modern" or "all" for
+            several, of which those that give two channels for one are left out.
         target: Where to write, without suffix.
 
     Returns:
@@ -30,7 +31,8 @@ def plot_activations(names: Sequence[str], target: Path) -> list[Path]:
         UsageError: If a name is unknown or an activation mixes channels.
         RunError: If the picture cannot be written.
     """
-    entries = [activations.resolve(name, "paper") for name in activations.expanded(names)]
+    found = [activations.resolve(name, "paper") for name in activations.expanded(names)]
+    entries = [entry for entry in found if entry.width_factor <= 1 or entry.name in names]
     figure = analysis.activation_curves(
         {entry.title: _curve(entry.name, entry.factory()) for entry in entries},
         title="Activations (solid) and their derivatives (dashed) at the start values",
@@ -44,7 +46,7 @@ def _curve(name: str, activation: nn.Module) -> tuple[np.ndarray, np.ndarray, np
     try:
         y = activation.eval()(x)
         (slope,) = torch.autograd.grad(y.sum(), x)
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, UsageError) as error:
         raise UsageError(
             f"`activation` must act on each element by itself to be drawn; {name!r} does not "
             f"({error})."

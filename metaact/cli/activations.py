@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from metaact.errors import UsageError
+
 from .base import Command, FileStem, Names, pick_device
 from .output import echo, echo_json
+
+if TYPE_CHECKING:
+    from metaact.activations import Entry
 
 
 @click.group()
@@ -18,7 +24,12 @@ def activations() -> None:
 @activations.command("list", cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
 def list_(as_json: bool) -> None:
-    """Print every activation: formula, learnable scalars per layer, source."""
+    """Print every activation: formula, learnable scalars per layer, shape, source.
+
+    The shape at the start values, for standard normal inputs x: gain √E[f²]; left: the mean slope
+    for x < 0; dead: the length within [-4, 4] without a slope; floor: the least slope there; kink:
+    how much the slope jumps at 0; on which side it saturates.
+    """
     from metaact.activations import entries
     from metaact.analysis import Column, render_table
 
@@ -28,6 +39,7 @@ def list_(as_json: bool) -> None:
             "kind": entry.kind,
             "learnable": entry.learnable,
             "formula": entry.formula,
+            **_shape(entry),
             "aliases": ", ".join(entry.aliases),
             "paper protocol": entry.paper_form or "",
             "source": entry.citation,
@@ -37,7 +49,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         echo_json(rows)
         return
-    columns = [Column(name) for name in ("name", "kind", "learnable", "formula", "source")]
+    columns = [Column(name) for name in _LISTED]
     echo(render_table(columns, rows))
     echo(
         "Any of them takes +elsa (e.g. relu+elsa) and its start values (arelu(alpha=0.25,beta=1)); "
@@ -46,13 +58,37 @@ def list_(as_json: bool) -> None:
     )
 
 
+_LISTED = (
+    *("name", "kind", "learnable", "formula"),
+    *("gain", "left", "dead", "floor", "kink", "saturates", "source"),
+)
+
+
+def _shape(entry: Entry) -> dict[str, object]:
+    """The shape of an activation for a reader; nothing where it mixes channels."""
+    from metaact.activations import shape_of
+
+    try:
+        found = shape_of(entry.factory())
+    except UsageError:
+        return {}
+    return {
+        "gain": round(found.gain, 3),
+        "left": round(found.negative_slope, 3),
+        "dead": round(found.dead_band, 2),
+        "floor": round(found.floor, 3),
+        "kink": round(found.kink, 3),
+        "saturates": found.saturates,
+    }
+
+
 @activations.command("plot", cls=Command)
 @click.option(
     "--activation",
     type=Names(),
-    default="all",
+    default="paper",
     show_default=True,
-    help="Names to draw; `all` for the paper's nineteen.",
+    help="Names to draw; `paper` for the paper's nineteen, `modern` for those of today, `all`.",
 )
 @click.option(
     "--out",

@@ -18,7 +18,7 @@ C = TypeVar("C", bound=Config)
 def canonical(
     configs: Sequence[C], *, alphas: Sequence[float] = (), betas: Sequence[float] = ()
 ) -> list[C]:
-    """Configs with canonical activation names; "all" stands for the paper's nineteen.
+    """Configs with canonical activation names; "paper", "modern" and "all" stand for several.
 
     Under the paper's protocol a name stands for what the paper's own code computes.
 
@@ -42,7 +42,7 @@ def canonical(
     expanded: list[C] = []
     for config in configs:
         asked: str = _activation(config)
-        for name in activations.PAPER if asked == "all" else (asked,):
+        for name in activations.expanded((asked,)):
             entry = activations.resolve(name, config.forms)
             entries.append(entry)
             starts_of = _grid(entry, alphas, betas)

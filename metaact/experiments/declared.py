@@ -36,7 +36,8 @@ def activation() -> Any:
     return setting(
         "arelu",
         "Arms to compare: names from `metaact activations list`, NAME+elsa, your own "
-        "module:factory, or `all` for the paper's nineteen. The first is the reference.",
+        "module:factory; `paper` for the paper's nineteen, `modern` for those of today, `all` for "
+        "both. The first is the reference.",
         role="arm",
     )
 

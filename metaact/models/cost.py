@@ -69,8 +69,8 @@ def costs(
 
     Args:
         model: A network, as `create` names it.
-        names: Activations, as `metaact.activations.resolve` understands them, or "all" for the
-            paper's nineteen; the others are compared with the first.
+        names: Activations, as `metaact.activations.expanded` understands them; the
+            others are compared with the first.
         classes: Outputs.
         channels: Channels of the images.
         size: Their height and width.

@@ -55,7 +55,7 @@ class Networks:
     Attributes:
         dataset: Its name.
         models: The networks.
-        activations: Rows; "all" is the nineteen.
+        activations: Rows; "paper" is the nineteen.
         batch_size: Images per update.
         nesterov: Whether momentum has Nesterov's form.
         epochs: Length of a run.
@@ -109,7 +109,7 @@ NETWORKS: dict[int, dict[str, Networks]] = {
         "100-epochs": Networks(
             dataset="cifar10",
             models=("vgg11", "resnet18", "mobilenet"),
-            activations=("all",),
+            activations=("paper",),
             batch_size=128,
             nesterov=True,
             epochs=100,

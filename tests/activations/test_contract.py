@@ -81,6 +81,11 @@ ORACLES: dict[str, Callable[[float], float]] = {
     "prelu": leaky(0.25),
     "slaf": lambda x: polynomial((HALF, 0.5, HALF, 0.0), x),
     "arelu": two(0.9, GAIN),
+    "swish-beta": lambda x: x * sigmoid(x),
+    "squared-relu": lambda x: relu(x) ** 2,
+    "telu": lambda x: x * math.tanh(math.exp(x)),
+    "xielu": lambda x: 0.8 * (x * x if x > 0 else math.expm1(x) - x) + 0.5 * x,
+    "golu": lambda x: x * math.exp(-math.exp(-x)),
     "gelu-paper": authors_gelu,
     "maxout-paper": lambda x: x,
     "pau-paper": authors_pau,
@@ -93,6 +98,12 @@ ORACLES: dict[str, Callable[[float], float]] = {
     "tanh+elsa": lambda x: math.tanh(x) + two(0.9, sigmoid(2.0))(x),
     "pau-paper+elsa": lambda x: authors_pau(x) + two(0.9, sigmoid(2.0))(x),
     "arelu(alpha=0.25,beta=1)": two(0.25, 1 + sigmoid(1.0)),
+}
+
+
+DOUBLING: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "crelu": (relu, lambda x: relu(-x)),
+    "fourier": (math.sin, math.cos),
 }
 
 
@@ -138,6 +149,10 @@ def test_value(spec: str) -> None:
              for row in x.tolist()],
             dtype=torch.float64,
         )  # fmt: skip
+    elif spec in DOUBLING:
+        parts = [[f(value) for value in x.flatten().tolist()] for f in DOUBLING[spec]]
+        both = [torch.tensor(part, dtype=torch.float64).reshape(x.shape) for part in parts]
+        expected = torch.cat(both, dim=1)
     else:
         values = [ORACLES[spec](value) for value in x.flatten().tolist()]
         expected = torch.tensor(values, dtype=torch.float64).reshape(x.shape)

@@ -165,9 +165,7 @@ def network_table(
 
 
 def _names(settings: Networks, names: Sequence[str], *, quick: bool) -> Sequence[str]:
-    if tuple(names) != ("all",) and settings.activations == ("all",):
-        return names
-    whole = QUICK if quick and settings.activations == ("all",) else settings.activations
+    whole = QUICK if quick and settings.activations == ("paper",) else settings.activations
     return [each for name in names for each in (whole if name == "all" else (name,))]
 
 

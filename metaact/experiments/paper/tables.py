@@ -180,7 +180,7 @@ def convergence_runs(
     of_paper = paper.CONVERGENCE
     return [
         ConvergeConfig(
-            activation=name,
+            activation="paper" if name == "all" else name,
             seed=seed,
             dataset=of_paper.dataset,
             model=of_paper.model,
