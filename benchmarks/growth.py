@@ -81,7 +81,8 @@ def draw(found: dict[str, dict[str, list[dict[str, float]]]], path: Path) -> Non
     """Time above, memory below; a column for each size, a line for each mode."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(GROWING), figsize=(15, 6), layout="constrained")
+    shape = {"nrows": 2, "ncols": len(GROWING), "figsize": (15, 6)}
+    figure, axes = plt.subplots(**shape, sharey="row", layout="constrained")
     for column, (name, values) in enumerate(GROWING.items()):
         for row, (key, label) in enumerate((("seconds", "seconds"), ("mib", "MiB above start"))):
             axis = axes[row][column]
@@ -93,6 +94,7 @@ def draw(found: dict[str, dict[str, list[dict[str, float]]]], path: Path) -> Non
             axis.grid(alpha=0.3)
             if column == 0:
                 axis.set_ylabel(label)
+    axes[1][0].set_yticks((200, 300, 500, 1000), ("200", "300", "500", "1000"))
     axes[0][0].legend(frameon=False, fontsize=8)
     figure.suptitle("One meta-gradient: 32 tasks, 5 steps, 1 shot, 5 ways, 10 filters, but for one")
     figure.savefig(path, dpi=110)

@@ -30,6 +30,19 @@ Role = Literal["arm", "seed", "rate", "data", "training", "observation", "comput
 | computation | no | are the same run |
 """
 
+Group = Literal["Experiment", "Network", "Data", "Fairness", "Computation", "Output"]
+"""Under which heading the help shows an option."""
+
+GROUPS: Mapping[Role, Group] = {
+    "arm": "Network",
+    "seed": "Experiment",
+    "rate": "Experiment",
+    "data": "Data",
+    "training": "Experiment",
+    "observation": "Experiment",
+    "computation": "Computation",
+}
+
 Words = str | Mapping[Any, str] | Callable[[Any], str]
 
 LONGEST = 10_000_000
@@ -71,6 +84,7 @@ class Setting:
         stands_for: The argument of the command in place of which it is given; "" for none.
         added: Whether it came after runs had been made: at its default it does not name a run, so
             that those keep their names.
+        group: The heading under which the help shows it; None goes by the role.
     """
 
     help: str
@@ -100,6 +114,7 @@ class Setting:
     notes: Mapping[Any, str] = field(default_factory=dict)
     stands_for: str = ""
     added: bool = False
+    group: Group | None = None
 
     @property
     def flag(self) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from metaact.errors import UsageError
 
 _GAP = "  "
+
+WIDTH: ContextVar[int | None] = ContextVar("WIDTH", default=None)
+"""Letters in a line of the terminal that tables must fit; None where any width will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +66,43 @@ def render_table(
         for i, column in enumerate(columns)
     ]
     right = [_is_right(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
-    body = [
-        [column.name for column in columns],
-        ["-" * width for width in widths],
-        *cells,
-    ]
-    lines = [title, ""] if title else []
-    for row in body:
-        texts = [
-            text.rjust(width) if at_right else text.ljust(width)
-            for text, width, at_right in zip(row, widths, right, strict=True)
-        ]
-        lines.append(_GAP.join(texts).rstrip())
+    natural = sum(widths) + len(_GAP) * (len(widths) - 1)
+    limit = WIDTH.get() or natural
+    lines = [*textwrap.wrap(title, max(limit, 20)), ""] if title else []
+    headings = [column.name for column in columns]
+    if natural > limit:
+        lines += _folded(headings, cells, right, limit)
+    else:
+        for row in (headings, ["-" * width for width in widths], *cells):
+            texts = [
+                text.rjust(width) if at_right else text.ljust(width)
+                for text, width, at_right in zip(row, widths, right, strict=True)
+            ]
+            lines.append(_GAP.join(texts).rstrip())
     if footnotes:
         lines.append("")
-        width = max(72, min(100, sum(widths) + len(_GAP) * (len(widths) - 1)))
+        width = min(limit, 100) if natural > limit else max(72, min(100, natural))
         lines += [line for note in footnotes for line in textwrap.wrap(note, width)]
     return "\n".join(lines)
+
+
+def _folded(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], width: int
+) -> list[str]:
+    """The lines of a table whose cells are folded so that it is no wider than that."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading, at_right in zip(headings, right, strict=True):
+        table.add_column(heading, justify="right" if at_right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table, markup=False, highlight=False)
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def _cells(columns: Sequence[Column], row: Sequence[object] | Mapping[str, object]) -> list[str]:

@@ -14,6 +14,8 @@ from click.core import ParameterSource
 from metaact.errors import MetaactError, UsageError, check_int, renamed
 
 from .config_file import FILE, KEYS, read_config
+from .groups import Option, grouped
+from .output import QUIET
 from .parameters import File
 from .parameters import FileStem as FileStem
 from .parameters import Folder as Folder
@@ -56,6 +58,13 @@ class Command(click.Command):
                 said = f"{error.message.rstrip('.')} (in {ctx.meta[FILE]})."
                 raise click.BadParameter(said, ctx, error.param, error.param_hint) from error
             raise
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options under their headings."""
+        for heading, params in grouped(self, ctx).items():
+            rows = [record for param in params if (record := param.get_help_record(ctx))]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an expected error into a `Failure`."""
@@ -106,30 +115,59 @@ def refuse_together(*options: str) -> None:
 def common_options() -> list[click.Option]:
     """Options of every verb that runs experiments."""
     return [
-        click.Option(
+        Option(
             ["--seeds"],
+            group="Experiment",
             type=int,
             default=1,
             show_default=True,
             help="Number of training seeds (0, 1, ...).",
         ),
-        click.Option(
-            ["--seed"], type=Several(int), help="Just these training seeds, in place of --seeds."
+        Option(
+            ["--seed"],
+            group="Experiment",
+            type=Several(int),
+            help="Just these training seeds, in place of --seeds.",
         ),
-        click.Option(["--device"], default="auto", show_default=True, help="auto, cpu or cuda."),
+        Option(
+            ["--device"],
+            group="Computation",
+            default="auto",
+            show_default=True,
+            help="auto, cpu or cuda.",
+        ),
         data_root_option(),
-        click.Option(
+        Option(
             ["--out"],
+            group="Output",
             type=Folder(),
             default=Path("runs"),
             show_default=True,
             help="Folder of the run store; a run that is complete there is not run again.",
         ),
-        click.Option(
-            ["as_json", "--json"], is_flag=True, help="Print one JSON document to stdout."
+        Option(
+            ["-q", "--quiet"],
+            group="Output",
+            is_flag=True,
+            expose_value=False,
+            callback=_be_quiet,
+            help="No progress and no notes: the result, and what went wrong.",
         ),
-        click.Option(
+        Option(
+            ["-v", "--verbose"],
+            group="Output",
+            is_flag=True,
+            help="Before the runs begin, name each with its directory, and what carries them out.",
+        ),
+        Option(
+            ["as_json", "--json"],
+            group="Output",
+            is_flag=True,
+            help="Print one JSON document to stdout.",
+        ),
+        Option(
             ["--config"],
+            group="Experiment",
             type=File(),
             callback=read_config,
             is_eager=True,
@@ -139,10 +177,15 @@ def common_options() -> list[click.Option]:
     ]
 
 
+def _be_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[QUIET] = value
+
+
 def data_root_option() -> click.Option:
     """Where the data sets are."""
-    return click.Option(
+    return Option(
         ["--data-root"],
+        group="Data",
         type=Folder(),
         envvar="METAACT_DATA",
         show_envvar=True,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .base import Command, refuse_together
+from .next_step import suggest
 from .output import echo, echo_json
-from .reading_options import read_and_compare, store_params
+from .reading_options import STORE, read_and_compare, store_params
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Compare the arms of runs: tables, intervals, verdicts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print one row per arm.")
 @click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
@@ -45,6 +47,9 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         None: text.plain,
     }[form]
     echo(render(document))
+    if form is None:
+        places = shlex.join(map(str, runs or (STORE,)))
+        suggest(f"metaact report {places}", "puts all of it on one page, with pictures.")
 
 
 compare.params = [*store_params(), *compare.params]

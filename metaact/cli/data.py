@@ -10,6 +10,7 @@ from metaact.experiments.maml.config import MamlConfig
 from metaact.settings import by_name
 
 from .base import Command, FileStem, data_root_option
+from .next_step import suggest
 from .output import echo, echo_json
 from .parameters import Place
 
@@ -48,6 +49,7 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
     check_known(name)
     for one in name:
         echo(fetch(one, data_root))
+    suggest(f"metaact data show {name[0]}", "draws some of its images.")
 
 
 @data.command("show", cls=Command)

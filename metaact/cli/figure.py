@@ -16,7 +16,7 @@ from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Draw a figure of the paper from our runs.")
 @click.argument("number", metavar="NUMBER", type=click.Choice(["2", "3", "4", "7", "8"]))
 @click.option(
     "--activation",

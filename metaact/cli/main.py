@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import re
+import shutil
 import sys
 import warnings
 from functools import partial
@@ -15,6 +16,7 @@ from pathlib import Path
 import click
 
 import metaact
+from metaact.analysis import tables
 from metaact.errors import one_line_warnings
 from metaact.experiments.table import EXPERIMENTS, find
 
@@ -86,6 +88,8 @@ def main() -> None:
     # A notebook leaves its own backend here, which matplotlib refuses outside; all drawing is to
     # files.
     os.environ.pop("MPLBACKEND", None)
+    if sys.stdout.isatty():
+        tables.WIDTH.set(shutil.get_terminal_size().columns)
     with warnings.catch_warnings():
         warnings.showwarning = one_line_warnings(partial(echo, err=True))
         code = _run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from metaact.settings import Setting, settings_of, shown
+from metaact.settings import GROUPS, Setting, settings_of, shown
 
+from .groups import Option
 from .parameters import LayerRates, Names, Place, Several
 
 
@@ -28,26 +30,37 @@ def setting_options(config: type, *, arguments: Sequence[str] = ()) -> list[clic
 
 
 def _option(one: Setting) -> click.Option:
-    help = one.help
+    help, group = one.help, one.group or GROUPS[one.role]
     if one.unset:
         help = f"{help} [default: {one.unset}]"
     if one.kind is bool:
         flags = f"{one.flag}/{one.off}" if one.off else one.flag
-        return click.Option(
+        return Option(
             [one.name, flags, *one.aliases],
+            group=group,
             is_flag=True,
             default=one.default,
             show_default=bool(one.off),
             help=help,
         )
-    return click.Option(
+    return Option(
         [one.name, one.flag, *one.aliases],
+        group=group,
         type=kind_of(one),
         default=one.default if one.default in (None, ()) else shown(one.default),
         show_default=one.default not in (None, ()),
         help=f"{help}{_several(one)}",
         metavar=_metavar(one),
+        shell_complete=partial(_begun, one.choices),
     )
+
+
+def _begun(
+    choices: Sequence[str], ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[str]:
+    """The choices that the last word of a list may become."""
+    before, comma, word = incomplete.rpartition(",")
+    return [f"{before}{comma}{choice}" for choice in choices if choice.startswith(word)]
 
 
 def kind_of(one: Setting) -> click.ParamType:  # type: ignore[type-arg]  # generic from click 8.3

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from metaact.errors import visible
 
-from .output import echo
+from .output import is_quiet, note
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def progress(
 ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """A progress bar with the time left, and a way to print lines above it.
 
-    Where stderr is no terminal (a log file, a test) there is no bar, only the lines.
+    Where stderr is no terminal (a log file, a test) there is no bar, only the lines; with --quiet
+    there are none either.
 
     Args:
         total: Length in ticks.
@@ -29,8 +30,8 @@ def progress(
         to be needless, or was lost, which does not count toward the speed. `say(line)` prints a
         line above it.
     """
-    if not sys.stderr.isatty():
-        yield (lambda n: None), (lambda line: echo(line, err=True))
+    if is_quiet() or not sys.stderr.isatty():
+        yield (lambda n: None), note
         return
     from tqdm import tqdm
 

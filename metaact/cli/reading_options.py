@@ -11,6 +11,7 @@ import click
 from metaact.errors import check_int, check_rate
 
 from .base import Failure
+from .groups import Option
 from .output import echo
 from .parameters import Names, Runs, Several
 
@@ -29,8 +30,9 @@ def by_option(help: str) -> click.Option:
     Args:
         help: What it does in the command.
     """
-    return click.Option(
+    return Option(
         ["--by"],
+        group="Fairness",
         default="activation",
         show_default=True,
         callback=lambda ctx, param, value: value.replace("-", "_"),
@@ -41,44 +43,55 @@ def by_option(help: str) -> click.Option:
 def reading_options() -> list[click.Option]:
     """What is compared with what, how, and at which level."""
     return [
-        click.Option(
+        Option(
             ["--reference"],
+            group="Fairness",
             help="The arm that the others are compared with. [default: the first arm of a verb; of "
             "a store relu, if it is there, else the first in the order of `activations list`]",
         ),
-        click.Option(
+        Option(
             ["--over"],
+            group="Output",
             type=click.Choice(["both", "seeds", "units"]),
             default="both",
             show_default=True,
             help="What intervals and p-values cover: new training seeds, new test episodes or "
             "images (units), or both.",
         ),
-        click.Option(
+        Option(
             ["method", "--interval"],
+            group="Output",
             type=click.Choice(["auto", "t", "bca", "wilson"]),
             default="auto",
             show_default=True,
             help="Kind of interval of each arm; auto chooses by the rules in the documentation.",
         ),
-        click.Option(
-            ["--level"], type=float, default=0.95, show_default=True, help="Confidence level."
+        Option(
+            ["--level"],
+            group="Output",
+            type=float,
+            default=0.95,
+            show_default=True,
+            help="Confidence level.",
         ),
-        click.Option(
+        Option(
             ["--margin"],
+            group="Fairness",
             type=float,
             help="Differences below this many points do not matter: within it, arms can be "
             "called equivalent.",
         ),
-        click.Option(
+        Option(
             ["--to"],
+            group="Output",
             type=Several(float),
             default="50,90",
             show_default=True,
             help="Scores in percent; for each the time until it is first reached is reported.",
         ),
-        click.Option(
+        Option(
             ["--bootstrap-seed"],
+            group="Output",
             type=int,
             default=0,
             show_default=True,
@@ -114,15 +127,17 @@ def store_params() -> list[click.Parameter]:
     """RUNS and the options of `metaact compare` and `metaact report`."""
     return [
         click.Argument(["runs"], nargs=-1, type=Runs(), metavar="[RUNS]..."),
-        click.Option(
+        Option(
             ["arms", "--activation"],
+            group="Fairness",
             type=Names(),
             help="Only these arms. [default: all that are there]",
         ),
         by_option("The setting whose values are the arms: --by model compares networks."),
         *reading_options(),
-        click.Option(
+        Option(
             ["--at"],
+            group="Fairness",
             type=int,
             help="Epoch at which supervised runs are read; then runs of any length compare. "
             "[default: their end]",

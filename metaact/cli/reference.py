@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import click
 
+from .groups import grouped
 from .main import cli
 
 HEAD = """\
@@ -57,10 +58,12 @@ def section(command: click.Command, path: str) -> str:
         paths = [f"{path} {name}" for name, _ in _below(command)]
         links = (f"[`{below}`](#{_anchor(below)})" for below in paths)
         parts.append(f"Below it: {', '.join(links)}.")
-    rows = [r for p in command.params if (r := p.get_help_record(context)) and r[1]]
-    if rows and not isinstance(command, click.Group):
-        lines = [f"| {_code(names)} | {_cell(text)} |" for names, text in rows]
-        parts.append("\n".join(["| option | what it does |", "| --- | --- |", *lines]))
+    for heading, params in grouped(command, context).items():
+        own = [param for param in params if param in command.params]
+        rows = [r for p in own if (r := p.get_help_record(context)) and r[1]]
+        if rows and not isinstance(command, click.Group):
+            lines = [f"| {_code(names)} | {_cell(text)} |" for names, text in rows]
+            parts.append("\n".join([f"| {heading} | |", "| --- | --- |", *lines]))
     return "\n\n".join(parts) + "\n"
 
 

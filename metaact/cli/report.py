@@ -32,7 +32,7 @@ class PageFile(Runs):
         return path
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Write one HTML page about the arms of runs.")
 @click.option(
     "-o",
     "--output",

@@ -46,7 +46,7 @@ def _status_options(command: F) -> F:
 
 @click.group()
 def runs() -> None:
-    """List, show or remove the runs that the other commands left in their store."""
+    """List, show or remove runs."""
 
 
 @runs.command("list", cls=Command)

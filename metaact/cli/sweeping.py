@@ -13,6 +13,7 @@ import click
 
 from metaact.errors import number_of
 
+from .groups import Option
 from .output import echo, echo_json
 from .progress import progress
 
@@ -24,33 +25,40 @@ if TYPE_CHECKING:
 def sweep_options() -> list[click.Option]:
     """Options of every verb that runs experiments."""
     return [
-        click.Option(
+        Option(
             ["--workers"],
+            group="Computation",
             type=int,
             envvar="METAACT_WORKERS",
             show_envvar=True,
             help="Processes that do the runs side by side, one thread each; results are the same. "
             "[default: the free cores; 1 on a GPU]",
         ),
-        click.Option(
+        Option(
             ["--threads"],
+            group="Computation",
             type=int,
             envvar="METAACT_THREADS",
             show_envvar=True,
             help="Threads of a run that is done by one process, each with its share of the tasks "
             "or images; results are the same to the bit. [default: the free cores]",
         ),
-        click.Option(
-            ["--limit"], type=int, help="Only so many of the runs that are missing: a smoke test."
+        Option(
+            ["--limit"],
+            group="Computation",
+            type=int,
+            help="Only so many of the runs that are missing: a smoke test.",
         ),
-        click.Option(
+        Option(
             ["--dry-run"],
+            group="Computation",
             is_flag=True,
             help="Do nothing but list the runs, which of them are there, and about how long the "
             "others will take, from a few timed steps.",
         ),
-        click.Option(
+        Option(
             ["--list-commands"],
+            group="Computation",
             is_flag=True,
             help="Do nothing but print a command for each arm, rate and seed of which a run is "
             "missing, to be run in any order and on any machine that has the folder.",
@@ -86,8 +94,24 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
         else:
             echo(_in_words(found, _unit(ready)))
         raise click.exceptions.Exit
+    if given["verbose"]:
+        _name_runs(ready, given)
     with progress(ready.steps, _unit(ready)) as (tick, say):
         return ready.run(workers=given["workers"], limit=given["limit"], tick=tick, say=say)
+
+
+def _name_runs(ready: Ready, given: Mapping[str, Any]) -> None:
+    """Each run with its directory, and what carries them out, on stderr."""
+    import torch
+
+    from metaact.adaptation.shares import threads
+
+    for job in ready.jobs:
+        echo(f"{job.label}: {job.run.directory}", err=True)
+    echo(
+        f"PyTorch {torch.__version__}, {number_of(threads(), 'thread')}, device {given['device']}",
+        err=True,
+    )
 
 
 def _unit(ready: Ready) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metaact.experiments.paper.tables import PaperTable
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Print a table of the paper with our figures beside it.")
 @click.argument("number", metavar="NUMBER", type=click.Choice(["1", "2", "4", "5", "6", "7", "8"]))
 @click.option(
     "--activation",

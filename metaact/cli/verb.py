@@ -15,8 +15,10 @@ from metaact.experiments.tuning import combinations, parse_grid, refuse_without_
 from metaact.settings import by_name, text_of
 
 from .base import Command, check_seeds, common_options, open_store, pick_device, seeds_of
+from .groups import Option
+from .next_step import after_runs
 from .options import setting_options, values_of
-from .output import conclude, echo
+from .output import conclude, note
 from .parameters import Grid, Several
 from .reading_options import by_option, name_looks, reading_of, reading_options
 from .sweeping import do_all, sweep_options
@@ -72,8 +74,9 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
             "The setting whose values are the arms; give that setting several values: --by model "
             "--model mnist-conv,conv4. Several values of any other setting make several studies."
         ),
-        click.Option(
+        Option(
             ["--plan-seeds"],
+            group="Fairness",
             type=int,
             help="Write into the store, before the first run, that every arm gets so many seeds; "
             "every later report says whether that was kept, or looked at early. Without --seeds "
@@ -82,8 +85,9 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
     ]
     if experiment.rates:
         found.append(
-            click.Option(
+            Option(
                 ["--tune"],
+                group="Fairness",
                 type=Grid(),
                 help=f"Rates to tune every arm over, as in {example}: each combination with each "
                 f"seed, the same for all arms. The values of {names} are the shared rate and join "
@@ -93,19 +97,24 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
         )
     if "activation" in by_name(experiment.config):
         found += [
-            click.Option(
+            Option(
                 ["--controls"],
+                group="Fairness",
                 is_flag=True,
                 help="Add the controls of each arm: arelu-frozen to arelu (nothing is learned), "
                 "relu-gain to relu (its gain at the start is AReLU's).",
             ),
-            click.Option(
+            Option(
                 ["alphas", "--alpha"],
+                group="Network",
                 type=Several(float),
                 help="Start values of α: a grid with --beta (figure 2a).",
             ),
-            click.Option(
-                ["betas", "--beta"], type=Several(float), help="Start values of β, likewise."
+            Option(
+                ["betas", "--beta"],
+                group="Network",
+                type=Several(float),
+                help="Start values of β, likewise.",
             ),
         ]
     return found
@@ -149,6 +158,7 @@ def run(experiment: Experiment, given: dict[str, Any]) -> None:
     document = reports.answer(outcome, by=by, **reading)
     name_looks(document)
     conclude(document, out / "figures", as_json=given["as_json"])
+    after_runs(document, out)
 
 
 def _is_default(name: str) -> bool:
@@ -265,9 +275,8 @@ def _with_controls(configs: Sequence[Any]) -> list[Any]:
 
     found, without = with_controls(configs)
     if without:
-        echo(
+        note(
             f"note: no control for {', '.join(without)} (arelu and relu have one); compared as "
-            "they are.",
-            err=True,
+            "they are."
         )
     return found

@@ -90,6 +90,7 @@ def model() -> Any:
         f"Network: {', '.join(NETWORKS)}; torchvision:NAME or timm:NAME for one of theirs; or your "
         "own module:factory, called with classes, channels and size=(height, width).",
         role="training",
+        group="Network",
         known=network_of,
         words="{}",
         always=True,
@@ -115,6 +116,7 @@ def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = 
         None,
         " ".join(meanings[choice] for choice in choices),
         role="training",
+        group="Network",
         choices=choices,
         why=why,
         unset=f"{usual}; off for {without}",
@@ -146,7 +148,15 @@ def rate(default: float, help: str) -> Any:
 
 def protocol(choices: tuple[str, ...], help: str) -> Any:
     """Whether choices are made on data of their own, or as the paper made them."""
-    return setting(choices[0], help, role="data", choices=choices, words="{} protocol", always=True)
+    return setting(
+        choices[0],
+        help,
+        role="data",
+        choices=choices,
+        words="{} protocol",
+        always=True,
+        group="Fairness",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +297,7 @@ class TrainingConfig(Config):
         "float32",
         "bfloat16: mixed precision, on a GPU; refused on a CPU.",
         role="training",
+        group="Computation",
         choices=PRECISIONS,
         added=True,
     )

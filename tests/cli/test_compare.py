@@ -30,7 +30,8 @@ def test_a_table_and_a_verdict(cli: Cli, store: Path) -> None:
     result = cli("compare", store)
     assert result.code == 0, result.err
     assert "arelu is better than relu by 10.2 points" in result.out
-    assert result.err == ""
+    assert result.err.startswith("next: `metaact report ")
+    assert result.err.count("\n") == 1
 
 
 def test_forms(cli: Cli, store: Path) -> None:

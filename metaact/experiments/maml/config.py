@@ -136,6 +136,7 @@ class MamlConfig(Config):
         "How tasks are adapted. All engines compute the same up to rounding, which training "
         "amplifies.",
         role="observation",
+        group="Computation",
         choices=ENGINES,
     )
     test_episodes: int = count(

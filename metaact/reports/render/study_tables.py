@@ -64,6 +64,7 @@ def scores(study: StudyReport) -> StudyTable:
     sentences = [comparison.sentence for comparison in study.comparisons]
     notes = [
         *_levels(study, arms),
+        *guessing(study),
         *family(study, study.comparisons),
         *study.notes,
         *study.column_notes,
@@ -78,6 +79,12 @@ def _levels(study: StudyReport, arms: Sequence[ArmReport]) -> list[str]:
     """The level of the intervals of scores, and what they are over."""
     found = dict.fromkeys(arm.score.varies for arm in arms if arm.score)
     return [f"{percents(study.level)} intervals over {' / '.join(found)}."] if found else []
+
+
+def guessing(study: StudyReport) -> list[str]:
+    """What guessing would give, where there is guessing."""
+    chance = study.measure.chance
+    return [f"Guessing gives {100 * chance:.3g} %."] if chance is not None else []
 
 
 def family(study: StudyReport, found: Sequence[Comparison]) -> list[str]:
