@@ -64,16 +64,14 @@ def _warned(*lines: str, folder: Path) -> list[str]:
 
 def test_pillow_does_warn_of_such_images(odd: Path) -> None:
     """Else the next test would show nothing."""
-    with Image.open(odd / "鳥" / "0.png") as image:
-        with pytest.warns(UserWarning, match="should be converted to RGBA"):
-            image.convert("RGB")
-    with Image.open(odd / "鳥" / "0.jpg") as image:
-        with pytest.warns(UserWarning, match="EXIF|Truncated"):
-            image.getexif()
+    with pytest.warns(UserWarning, match="should be converted to RGBA"):
+        Image.open(odd / "鳥" / "0.png").convert("RGB")
+    with pytest.warns(UserWarning, match="EXIF|Truncated"):
+        Image.open(odd / "鳥" / "0.jpg").getexif()
 
 
 def test_no_warning_of_pillow_or_matplotlib_is_shown(odd: Path) -> None:
-    lines = ("data show odd --ways 2", f"maml --dataset odd {TINY}", "report runs --out page.html")
+    lines = ("data show odd --ways 2", f"maml --dataset odd {TINY}", "report runs -o page.html")
     assert _warned(*lines, folder=odd.parent) == []
 
 

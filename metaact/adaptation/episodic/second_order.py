@@ -53,11 +53,11 @@ def lost_terms(module: nn.Module, x: Tensor) -> str:
     """
     try:
         probe = _Probe(copy.deepcopy(module).double(), x.detach().double())
-    except Exception:  # a module that computes in float32 alone
+    except Exception:  # noqa: BLE001  # a module that computes in float32 alone
         probe = _Probe(copy.deepcopy(module), x.detach())
     try:
         wrong = [probe.wrong(number) for number in range(TRIES)]
-    except Exception as error:  # from what the module does in its backward pass
+    except Exception as error:  # noqa: BLE001  # whatever its backward pass raises is told
         return reason_of(error)
     found = [why for why in wrong if why]
     return found[0] if 2 * len(found) > TRIES else ""

@@ -108,7 +108,7 @@ def _source(arm: Arm) -> list[Column]:
         for place in record.run.about.get("needs") or ():
             if (store / place / "result.json").is_file():
                 source = read_record(read_run(store / place), TRANSFER)
-                value = source.test_scores(record.run.config["pretrained"])
+                value = source.test_scores(record.run.config.get("pretrained"))
                 scores |= {} if value is None else {record.seed: value}
     if not scores:
         return []

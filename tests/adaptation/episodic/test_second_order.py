@@ -1,4 +1,4 @@
-"""Which modules lose second-order terms: each kind is refused by name, and nothing that does not."""
+"""Which modules lose second-order terms: each kind is refused by name, and no other."""
 
 from __future__ import annotations
 
