@@ -77,8 +77,11 @@ class Record:
         place = self.measure.axis.place
         return tuple(record for record in self.metrics if place(record) <= self.at)
 
-    def test_scores(self, place: float) -> Array | float | None:
-        """Test scores at a place along the way: per unit if they were kept, else their mean."""
+    def test_scores(self, place: float | None) -> Array | float | None:
+        """Test scores at a place along the way: per unit if they were kept, else their mean.
+
+        None has none.
+        """
         record = next((r for r in self.metrics if self.measure.axis.place(r) == place), None)
         if record is None or record.get(self.measure.test) is None:
             return None

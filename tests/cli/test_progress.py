@@ -28,8 +28,13 @@ def test_a_line_for_each_run_and_a_bar_that_fits(
             for number in range(3):
                 tick(1)
                 say(f"{number + 1}/3 relu \x1b[31mseed 0")
-        written = os.read(ours, 1 << 16).decode().replace("\r\n", "\n")
+        os.set_blocking(ours, False)
+        chunks = []
+        with contextlib.suppress(BlockingIOError):  # when all is read
+            while True:
+                chunks.append(os.read(ours, 1 << 16))
     os.close(ours)
+    written = b"".join(chunks).decode().replace("\r\n", "\n")
     parts = [part for line in written.split("\n") for part in line.split("\r")]
     assert [part for part in parts if "/3 relu" in part] == [
         rf"{number}/3 relu \x1b[31mseed 0" for number in (1, 2, 3)
