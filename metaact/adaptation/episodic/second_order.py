@@ -16,6 +16,8 @@ from metaact.adaptation.stateless import Stateless, differentiable_kernels
 from metaact.errors import UsageError, reason_of
 from metaact.randomness import isolated_rng
 
+from .stateful import fresh_buffers
+
 TRIES = 5
 """Points that are tried: a module is refused if it is wrong at most, as a kink is near to some."""
 
@@ -181,10 +183,12 @@ def _inputs(model: nn.Module, images: Tensor) -> Iterator[tuple[str, nn.Module, 
                 seen[module] = given[0][:IMAGES].detach().clone()
 
     own = {m: n for n, m in model.named_modules() if not is_known(m) and not any(m.children())}
+    if not own:
+        return
     hooks = [module.register_forward_hook(note) for module in own]
     try:
         with torch.no_grad(), isolated_rng("second order"):
-            model(images)
+            Stateless(model)(fresh_buffers(model), images)  # no buffer of its own may change
     finally:
         for hook in hooks:
             hook.remove()

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from metaact import activations
 from metaact.adaptation import MAML
-from metaact.adaptation.episodic.second_order import lost_terms
+from metaact.adaptation.episodic.second_order import check_second_order, lost_terms
 from metaact.errors import UsageError
 from metaact.randomness import preserved_rng
 from metaact.tasks import MetaBatch
@@ -181,3 +181,21 @@ def test_the_gradient_would_have_been_wrong() -> None:
         for kind in ("once differentiable", "detached backward", "slope detached"):
             found, expected = slopes(LOSSY[kind], look=False)
             assert found != pytest.approx(expected, rel=1e-3), kind
+
+
+@pytest.mark.draws_globally
+def test_looking_changes_no_buffer_of_the_model() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1  # type: ignore[operator]  # a buffer
+            return x.sin()
+
+    model = nn.Sequential(nn.Linear(6, 5), Counts(), nn.Linear(5, 2))
+    with pytest.raises(UsageError, match=r"`1\.calls` of the model changes"):
+        MAML(model, inner_lr=0.1, inner_steps=1, engine="loop").backward(_batch())
+    check_second_order(model, _batch().support[0])
+    assert float(model.state_dict()["1.calls"]) == 0
