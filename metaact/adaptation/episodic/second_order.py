@@ -55,8 +55,11 @@ def lost_terms(module: nn.Module, x: Tensor) -> str:
     """
     try:
         probe = _Probe(copy.deepcopy(module).double(), x.detach().double())
-    except Exception:  # noqa: BLE001  # a module that computes in float32 alone
-        probe = _Probe(copy.deepcopy(module), x.detach())
+    except Exception:  # noqa: BLE001  # a module that computes in float32 alone, or has no copy
+        try:
+            probe = _Probe(copy.deepcopy(module), x.detach())
+        except Exception:  # noqa: BLE001  # then it cannot be tried
+            return ""
     try:
         wrong = [probe.wrong(number) for number in range(TRIES)]
     except Exception as error:  # noqa: BLE001  # whatever its backward pass raises is told
@@ -162,8 +165,13 @@ def check_second_order(model: nn.Module, images: Tensor) -> None:
     Raises:
         UsageError: If there is one; the message names it.
     """
+    held = [(parameter, parameter.grad) for parameter in model.parameters()]
     for name, module, x in _inputs(model, images):
+        for parameter, _ in held:
+            parameter.grad = None
         why = lost_terms(module, x)
+        for parameter, gradient in held:  # a copy may reach parameters of the model by a closure
+            parameter.grad = gradient
         if why:
             raise UsageError(
                 f"`first_order` must be given for a model whose `{name or 'model'}` "
