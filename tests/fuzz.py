@@ -32,7 +32,8 @@ from metaact import tasks
 from metaact.cli import main as run_command
 from metaact.cli.main import cli
 from metaact.errors import MetaactError
-from metaact.runs import RunStore
+from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.runs import Run, RunStore
 
 Case = Callable[[random.Random, Path], str]
 """Makes its input in a folder; says what it tried. Raises `BrokenError` if that broke."""
@@ -340,14 +341,47 @@ ODD = (None, True, -1, 0, 0.5, 1e308, 10**30, "", "x", "\x1b[31m", "=1", [], {},
 
 
 def records(rng: random.Random, folder: Path) -> str:
-    """A store of which one run has a file edited, or something else recorded than a run does."""
+    """A store of `metaact maml`; see `_records`."""
     import synthetic  # beside this file
 
-    store, arms = folder / "runs", ("relu", "arelu")
-    made = [synthetic.maml(store, arm, seed, [0.5, 0.75]) for arm in arms for seed in (0, 1)]
+    store = folder / "runs"
+    made = [synthetic.maml(store, arm, seed, [0.5, 0.75]) for arm, seed in RUNS]
+    return _records(rng, folder, made)
+
+
+def training(rng: random.Random, folder: Path) -> str:
+    """A store of `metaact converge`; see `_records`."""
+    import synthetic
+
+    store, right = folder / "runs", [[True, False], [True, True]]
+    configs = [ConvergeConfig(activation=arm, seed=seed) for arm, seed in RUNS]
+    made = [synthetic.converge(store, config, right) for config in configs]
+    return _records(rng, folder, made)
+
+
+def transfer(rng: random.Random, folder: Path) -> str:
+    """A store of `metaact transfer` with both baselines; see `_records`."""
+    import synthetic
+
+    store, right = folder / "runs", [[False, False], [True, False], [True, True]]
+    made = []
+    for arm in ("relu", "arelu"):
+        config = TransferConfig(activation=arm)
+        made.append(synthetic.source(store, config, right, epochs=2))
+        made += [synthetic.transfer(store, config, right, pretrained=n) for n in (3, 0)]
+    return _records(rng, folder, made)
+
+
+RUNS = [(arm, seed) for arm in ("relu", "arelu") for seed in (0, 1)]
+"""Arms and seeds of a store that is damaged."""
+
+
+def _records(rng: random.Random, folder: Path, made: list[Run]) -> str:
+    """One run of a store has a file edited, or something else recorded than a run does."""
+    store = folder / "runs"
     run = rng.choice(made).directory
     tried = (_edit if rng.random() < 0.4 else _record_otherwise)(rng, store, run)
-    places = sorted(path for path in (store / "maml").iterdir())
+    places = sorted(path for path in store.glob("*/*"))
     for words in (
         ["runs", "list", *rng.choice(((), ("--each",), ("--json",)))],
         ["runs", "show", str(rng.choice(places))],
@@ -387,13 +421,15 @@ def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:
     document = json.loads((run / "config.json").read_text())
     result = json.loads((run / "result.json").read_text())
     lines = (run / "metrics.jsonl").read_text().splitlines()
+    found = run / "scores.jsonl"
+    scores = found.read_text().splitlines() if found.exists() else []
     parts: dict[str, Any] = {
         "config": document.pop("config"),
         "about": {k: v for k, v in document.items() if k not in ("kind", "name", "identity")},
         "result": {k: v for k, v in result.items() if k != "seal"},
         "metrics": [json.loads(line) for line in lines],
         "environment": json.loads((run / "environment.json").read_text()),
-        "scores": [json.loads(x)["score"] for x in (run / "scores.jsonl").read_text().splitlines()],
+        "scores": [json.loads(x)["score"] for x in scores],
     }
     name = rng.choice(sorted(parts))
     change = _change(rng, parts[name])
@@ -452,6 +488,8 @@ CASES: dict[str, Case] = {
     "config": config_file,
     "options": options,
     "records": records,
+    "training": training,
+    "transfer": transfer,
 }
 
 

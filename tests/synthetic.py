@@ -253,10 +253,11 @@ def transfer(
     Its pre-training is not made; `source` makes it.
 
     Args:
-        pretrained: Epochs of pre-training behind it; 0 is the baseline "target only".
+        pretrained: Epochs of pre-training behind it; 0 is the baseline "target only", and -1
+            starts from the given trained weights of the config.
     """
     if config.protocol != "paper-text":
-        config = _transfer(config, len(right) - 1, pretrained or config.pretrain_epochs)
+        config = _transfer(config, len(right) - 1, max(pretrained, 0) or config.pretrain_epochs)
     jobs = _transfer_jobs(store, config, len(right[0]), data, keeps_head)
     job = next(j for j in jobs if j.planned.part and j.planned.part.pretrained == pretrained)
     records = _epochs(config.activation, right, first=0, **more)
@@ -302,7 +303,7 @@ def _transfer_jobs(
         target=domain,
         keeps_head=keeps_head,
         weights=None,
-        normalised={"source": None, "target": None},
+        normalised={"source": None, "target": None, "trained": None},
         source_identity={"source_train_sha256": "a" * 64, "source_test_sha256": "c" * 64},
         target_identity={
             "source_train_sha256": "a" * 64,

@@ -80,7 +80,11 @@ def _is_text(value: object) -> bool:
 
 def _is_int(value: object) -> bool:
     """Whether a value is a whole number of TOML, which has 64 bits."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and not _is_long(value)
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, int) and abs(value) > 2**63
 
 
 def _is_number(value: object) -> bool:
@@ -98,6 +102,9 @@ def _wrong_type(option: click.Parameter, value: object) -> str | None:
     `ways = 5.5` five.
     """
     kind = option.type
+    numbers = value if isinstance(value, list) else [value]
+    if any(_is_long(one) for one in numbers):
+        return "at most 64 bits long, as whole numbers of TOML are"
     if isinstance(kind, Several):
         one = _is_int if kind.kind is int else _is_number
         fits = one(value) or _is_list(value, one) or _is_text(value)

@@ -77,8 +77,11 @@ class Record:
         place = self.measure.axis.place
         return tuple(record for record in self.metrics if place(record) <= self.at)
 
-    def test_scores(self, place: float) -> Array | float | None:
-        """Test scores at a place along the way: per unit if they were kept, else their mean."""
+    def test_scores(self, place: float | None) -> Array | float | None:
+        """Test scores at a place along the way: per unit if they were kept, else their mean.
+
+        None has none.
+        """
         record = next((r for r in self.metrics if self.measure.axis.place(r) == place), None)
         if record is None or record.get(self.measure.test) is None:
             return None
@@ -238,6 +241,20 @@ def _check_form(
             raise RunError(f"the attention of record {number} must hold numbers by layer")
 
 
+def _check_rates(run: Run, experiment: Experiment) -> None:
+    """Refuse a run that does not record the rates that runs of its kind have, and only those.
+
+    Raises:
+        RunError: If it does not.
+    """
+    unused = experiment.unused(run.kind, run.config)
+    for name in (one.name for one in experiment.rates):
+        if name not in run.config and name not in unused:
+            raise RunError(f"its config must hold every rate; it holds no {name}")
+        if name in run.config and name in unused:
+            raise RunError(f"its config must hold no {name} (it has no use for it)")
+
+
 def _is_figure(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -257,6 +274,7 @@ def read_record(
         RunError: If it is not complete, damaged, shorter than `at`, or lacks what was recorded.
     """
     check_settings(run, experiment)
+    _check_rates(run, experiment)
     result, environment = run.result(), run.environment()
     measure = measure_of(run, experiment, environment)
     metrics = tuple(run.metrics())
@@ -271,9 +289,6 @@ def read_record(
     place = length if at is None else at
     failed, score, scores, validation = _scores(run, result, metrics, measure, place)
     config = run.config
-    missing = [one.name for one in experiment.rates if one.name not in config]
-    if missing and len(experiment.kinds) == 1:  # else some have no use for some rates
-        raise RunError(f"its config must hold every rate; it holds no {missing[0]}")
     return Record(
         run=run,
         experiment=experiment,

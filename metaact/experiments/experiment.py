@@ -7,7 +7,7 @@ tuning, the comparison, the page. Imports neither torch nor NumPy: reports are r
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -327,6 +327,8 @@ class Experiment:
         asks: What an arm may do better: "adapt better to new tasks".
         measure: The measure, from a run's settings and the provenance of its data.
         kinds: Each kind of run and what such a run is, in words; the first holds evidence.
+        unused: Names of the rates that a run of a kind with such settings has no use for, and does
+            not record; it records all others.
         arguments: Settings that are arguments of the command, not options.
         recorded: Settings that runs record beside those of the config, by name.
         baseline: Whether settings are those of a baseline, shown with what it is the baseline of.
@@ -345,6 +347,7 @@ class Experiment:
     asks: str
     measure: Callable[[Mapping[str, Any], Mapping[str, Any]], Measure]
     kinds: Mapping[str, str]
+    unused: Callable[[str, Mapping[str, Any]], Collection[str]] = lambda kind, settings: ()
     arguments: tuple[str, ...] = ()
     recorded: Mapping[str, Setting] = field(default_factory=dict)
     baseline: Callable[[Mapping[str, Any]], bool] = lambda settings: False

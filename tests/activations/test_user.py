@@ -147,3 +147,22 @@ def test_what_it_makes_is_known_as_an_activation() -> None:
         model = nn.Sequential(nn.Linear(2, 2), create("bends:Bend"))
     assert len(inside_activations(copy.deepcopy(model))) == 1
     assert inside_activations(model) == {model[1]}
+
+
+class Scale(nn.Module):
+    """No activation, though its one parameter is of the shape that many have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bend = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.bend
+
+
+def test_what_belongs_to_an_activation_follows_from_what_a_module_is() -> None:
+    with preserved_rng():
+        own = create("bends:Bend")
+        layers = [nn.Linear(2, 2), Scale(), own, nn.PReLU(), nn.LayerNorm(2), nn.Linear(2, 1)]
+        model = nn.Sequential(*layers)
+    assert inside_activations(model) == {model[2], model[3]}

@@ -231,6 +231,10 @@ def test_image_that_is_too_small_for_a_network(cli: Cli, pack: Path, tmp_path: P
 CONFIGS = [
     ('ways = "five"', "'--ways': expected whole numbers separated by commas; got 'five'"),
     ("ways = 5.5", "'ways' must be a whole number or a list of them; got 5.5"),
+    (
+        f"ways = {2**70}",
+        f"'ways' must be at most 64 bits long, as whole numbers of TOML are; got {2**70}",
+    ),
     ("ways = true", "'ways' must be a whole number or a list of them; got True"),
     ("seeds = [1]", "'seeds' must be a whole number; got [1]"),
     ('inner_lr = "fast"', "--inner-lr"),

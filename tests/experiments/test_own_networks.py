@@ -111,7 +111,11 @@ def test_it_is_meta_learned(maml_config: MamlConfig, tmp_path: Path) -> None:
     ("name", "change", "words"),
     [
         ("branching", {}, "--engine loop"),
-        ("once_made", {"engine": "loop"}, "twice .--first-order: once"),
+        (
+            "once_made",
+            {"engine": "loop"},
+            r"`first_order` must be given .* \(Straight\) has no exact",
+        ),
         ("once", {}, "has no parameters"),
     ],
 )
@@ -146,3 +150,58 @@ def test_networks_can_be_the_question(cli: Callable[..., Any], pack: Path, tmp_p
     (line,) = study["commands"]
     assert "--model own_nets:small,conv4" in line
     assert all(":" not in path.name for path in (tmp_path / "runs").rglob("*"))
+
+
+ACTIVATIONS = """
+import torch
+from torch import nn
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0].cos()
+class Detached(Once):
+    @staticmethod
+    def backward(ctx, g):
+        return (g * ctx.saved_tensors[0].cos()).detach()
+class Exact(Once):
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0].cos()
+class Sine(nn.Module):
+    function = Exact
+    def forward(self, x):
+        return self.function.apply(x)
+class SineOnce(Sine):
+    function = Once
+class SineDetached(Sine):
+    function = Detached
+class Scaled(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(x / (x.std().item() + 1))
+"""
+
+
+@pytest.mark.parametrize("own", ["SineOnce", "SineDetached", "Scaled"])
+@pytest.mark.parametrize("engine", ["vectorised", "loop"])
+def test_an_activation_that_loses_second_order_terms_is_refused(
+    own: str, engine: str, maml_config: MamlConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "own_nets.py").write_text(ACTIVATIONS)
+    quick = replace(maml_config, iterations=1, inner_steps=1, test_inner_steps=1, engine=engine)
+    lossy = replace(quick, activation=f"own_nets:{own}")
+    with pytest.raises(UsageError, match=f"--first-order, or write its .*'own_nets:{own}'") as told:
+        experiments.run(MAML, [lossy], tmp_path / "runs")
+    assert "`activation` must have exact second derivatives" in str(told.value)
+    assert not (tmp_path / "runs").exists()
+    if (engine, own) == ("loop", "SineOnce"):
+        for config in (
+            replace(lossy, first_order=True),
+            replace(lossy, activation="own_nets:Sine"),
+        ):
+            assert experiments.run(MAML, [config], tmp_path / "runs").report.is_complete

@@ -14,6 +14,7 @@ import torch
 from metaact import experiments
 from metaact.experiments import loop
 from metaact.experiments.experiment import Experiment
+from metaact.reports import gather
 from metaact.settings import Config
 
 SOURCE = '''
@@ -89,6 +90,7 @@ def test_it_is_reproducible_and_continues_after_a_kill(
     outcome = experiments.run(experiment, [config], tmp_path / "killed")
     assert outcome.report.reused == 0
     assert _records(outcome) == found[0]
+    assert gather([tmp_path / "killed"]).left_out == ()
 
 
 def test_an_activation_that_leaves_the_program_fails_its_own_run_alone(

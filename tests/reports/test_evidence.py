@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from metaact.errors import RunError, UsageError
-from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.experiments import TRANSFER, ConvergeConfig, TransferConfig
+from metaact.experiments.evidence import read_record
 from metaact.experiments.recorded import checked
 from metaact.reports import compare, gather
 from metaact.runs import Run, RunStore, entries
@@ -309,10 +310,17 @@ def test_what_follows_from_the_setting_asked_about_may_differ_with_it(
     ]
 
 
+ABSENT = object()
+"""In place of a value: the name is left out."""
+
+
 def written_again(made: Run, part: str, name: str, value: object) -> Run:
     """A run with one value changed in its config, its first record or its result, and resealed."""
     config, result, metrics = dict(made.config), made.result(), made.metrics()
-    {"config": config, "record": metrics[0], "result": result}[part][name] = value
+    changed = {"config": config, "record": metrics[0], "result": result}[part]
+    changed[name] = value
+    if value is ABSENT:
+        del changed[name]
     scores, environment = made.scores(), made.environment()
     shutil.rmtree(made.directory)
     store = RunStore(made.directory.parent.parent)
@@ -371,3 +379,34 @@ def test_settings_of_another_type_are_named_and_the_run_is_left_out(
     assert [one.why for one in listed if one.why] == [item.why]
     with pytest.raises(RunError, match=f"`{name}` must "):
         gather([again.directory])
+
+
+RATES = [
+    ("source", None, {"pretrain_lr"}),
+    ("transfer", 3, {"pretrain_lr", "lr"}),
+    ("transfer", 0, {"lr"}),
+    ("transfer", -1, {"lr"}),
+]
+"""Kind of run, pre-training behind it (-1: weights that were given), and the rates it records."""
+
+
+@pytest.mark.parametrize("name", ["lr", "pretrain_lr"])
+@pytest.mark.parametrize(("kind", "pretrained", "expected"), RATES)
+def test_each_kind_of_run_records_the_rates_it_has_and_no_others(
+    kind: str,
+    pretrained: int | None,
+    expected: set[str],
+    name: str,
+    tmp_path: Path,
+    synthetic: ModuleType,
+) -> None:
+    if pretrained is None:
+        made = synthetic.source(tmp_path, TransferConfig(), RIGHT)
+    else:
+        config = TransferConfig(weights="trained.pt" if pretrained < 0 else None)
+        made = synthetic.transfer(tmp_path, config, RIGHT, pretrained=pretrained)
+    assert made.kind == kind
+    assert {*read_record(made, TRANSFER).rates} == expected
+    changed = written_again(made, "config", name, ABSENT if name in expected else 0.5)
+    with pytest.raises(RunError, match=f"holds? no {name}"):
+        read_record(changed, TRANSFER)

@@ -37,6 +37,7 @@ from .problem import (
 )
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
+from .second_order import check_second_order
 from .stateful import check_copy, check_modules, check_reads
 from .vectorised import vectorised
 
@@ -154,7 +155,7 @@ class MAML:
         self._chunk_size = chunk_size
         self._recompute = recompute
         self._known: dict[object, bool] = {}
-        self._draws = self._read = False
+        self._draws = self._read = self._differentiated = False
         self.programs = Programs()
 
     @property
@@ -187,9 +188,10 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        problem, steps = self._checked(batch, inner_steps)
+        derivatives = torch.is_grad_enabled()
+        problem, steps = self._checked(batch, inner_steps, derivatives=derivatives)
         inputs_too = batch.support.requires_grad or batch.query.requires_grad
-        if not torch.is_grad_enabled():
+        if not derivatives:
             return _mean([self._outcome(problem, batch, steps)])
         if inputs_too or len(self._edges(batch)) == 2:
             return _mean([self._run(problem, share, steps) for share in self._split(batch)])
@@ -210,7 +212,7 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        problem, steps = self._checked(batch, None)
+        problem, steps = self._checked(batch, None, derivatives=True)
         with torch.enable_grad():
             outcome, totals = self._with_gradients(problem, batch, steps)
         for parameter, total in zip(self._trained(), totals, strict=True):
@@ -231,7 +233,7 @@ class MAML:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        problem, steps = self._checked(batch, inner_steps)
+        problem, steps = self._checked(batch, inner_steps, derivatives=False)
         with torch.no_grad(), _eval_mode(self.model):
             return self._outcome(problem, batch, steps).accuracies
 
@@ -271,7 +273,7 @@ class MAML:
         """
         check_modules(self.model)
         check_images("support", support, support_labels, like=next(self.model.parameters()))
-        self._look(support)
+        self._look(support, derivatives=differentiable)
         steps = self._steps(inner_steps)
         problem = replace(self._problem, classes=classes_of(support_labels))
         if differentiable:
@@ -390,18 +392,23 @@ class MAML:
                 found.append((program, [*own, *data]))
         return found if len(found) == len(shares) else []
 
-    def _checked(self, batch: Batch, inner_steps: int | None) -> tuple[Problem, int]:
+    def _checked(
+        self, batch: Batch, inner_steps: int | None, *, derivatives: bool
+    ) -> tuple[Problem, int]:
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
-        self._look(batch.support[0])
+        self._look(batch.support[0], derivatives=derivatives)
         classes = classes_of(batch.support_labels, batch.query_labels)
         return replace(self._problem, classes=classes), self._steps(inner_steps)
 
-    def _look(self, images: Tensor) -> None:
-        """Look once at what the model reads when it is called."""
+    def _look(self, images: Tensor, *, derivatives: bool) -> None:
+        """Look once at what the model reads, and for derivatives at how it makes its own."""
         if not self._read:
             check_reads(self.model, self.adapted, images)
             self._read = True
+        if derivatives and not (self._problem.first_order or self._differentiated):
+            check_second_order(self.model, images)
+            self._differentiated = True
 
     def _steps(self, inner_steps: int | None) -> int:
         if inner_steps is None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from metaact import activations, analysis, tasks
 from metaact.adaptation import MAML, import_learn2learn
+from metaact.adaptation.episodic.second_order import REMEDY, lost_terms
 from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
@@ -27,7 +28,7 @@ from metaact.experiments.networks import (
 )
 from metaact.experiments.timing import seconds_of
 from metaact.models import is_foreign
-from metaact.randomness import derived_seed, isolated_rng
+from metaact.randomness import derived_seed, isolated_rng, preserved_rng
 from metaact.runs import finite
 from metaact.settings import LONGEST
 
@@ -148,7 +149,7 @@ def prepare(
 
 
 def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
-    """Build the network of an arm; adapt another's and differentiate, as nobody knows what it does.
+    """Build the network of an arm; adapt a user's and differentiate, as nobody knows what it does.
 
     The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
     passes by what has no second derivative, and would leave its terms out without a word.
@@ -156,8 +157,19 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
     Raises:
         UsageError: If that cannot be; it names the remedy.
     """
+    arm = activations.resolve(config.activation, config.forms)
+    if arm.kind == "user" and not config.first_order:
+        with preserved_rng():
+            why = lost_terms(arm.factory(), torch.linspace(-3, 3, 72).reshape(2, 4, 3, 3))
+        if why:
+            raise UsageError(
+                "`activation` must have exact second derivatives to be meta-learned by "
+                f"second-order steps ({why}); take --first-order, or write its backward pass of "
+                f"differentiable operations ({REMEDY}); got {config.activation!r}."
+            )
     model = build(config, shared)
-    if not is_foreign(config.model):
+    name, value = ("model", config.model) if is_foreign(config.model) else ("activation", arm.name)
+    if not is_foreign(config.model) and arm.kind != "user":
         return
     batch = training_batches(config, shared)(0)
     # As many as a share of this network has: what goes task by task is not vectorised.
@@ -170,8 +182,7 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
         raise UsageError(
-            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
-            f"{config.model!r}."
+            f"`{name}` must be differentiable {order} to be meta-learned ({reason}); got {value!r}."
         ) from error
 
 

@@ -70,6 +70,14 @@ def is_baseline(settings: Mapping[str, Any]) -> bool:
     return settings.get("pretrained") == 0
 
 
+def unused(kind: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The rate of the stage that a run does not have behind it."""
+    if kind == "source":
+        return ("lr",)
+    trained_before = settings.get("weights") is not None
+    return ("pretrain_lr",) if trained_before or is_baseline(settings) else ()
+
+
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     """Accuracy on the source, and of the two baselines on the target."""
     if is_baseline(study.settings):
@@ -100,7 +108,7 @@ def _source(arm: Arm) -> list[Column]:
         for place in record.run.about.get("needs") or ():
             if (store / place / "result.json").is_file():
                 source = read_record(read_run(store / place), TRANSFER)
-                value = source.test_scores(record.run.config["pretrained"])
+                value = source.test_scores(record.run.config.get("pretrained"))
                 scores |= {} if value is None else {record.seed: value}
     if not scores:
         return []
@@ -153,6 +161,7 @@ TRANSFER = Experiment(
         "transfer": "fine-tuned",
         "source": "pre-trained, for fine-tunings to start from",
     },
+    unused=unused,
     arguments=("source", "target"),
     recorded=RECORDED,
     baseline=is_baseline,
