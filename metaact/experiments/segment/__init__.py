@@ -77,6 +77,7 @@ SEGMENT = Experiment(
     asks="make a network find the object better",
     measure=measure,
     kinds={"segment": "trained to mark an object"},
+    losses=("validation_loss", "test_loss"),
     columns=columns,
     selected=selected,
 )

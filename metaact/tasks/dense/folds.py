@@ -96,8 +96,8 @@ def paper_fold(volumes: Volumes, folds: int | None = None) -> tuple[Fold, ...]:
     count = len(volumes.patients)
     if count < 2:
         raise UsageError(
-            f"`dataset` must have at least 2 patients (one is held out); {volumes.provenance.dataset}"
-            f" has {count}."
+            "`dataset` must have at least 2 patients (one is held out); "
+            f"{volumes.provenance.dataset} has {count}."
         )
     held_out = random.Random(PORT_SEED).sample(range(count), k=max(1, round(count * PORT_SHARE)))
     train = tuple(number for number in range(count) if number not in held_out)
@@ -143,7 +143,7 @@ def _given(volumes: Volumes, folds: int | None, *, validated: bool) -> Fold:
     return Fold(train=train, validation=validation, test=by_part["test"])
 
 
-def _shuffled(count: int, *what: object) -> list[int]:
+def _shuffled(count: int, *what: int | str) -> list[int]:
     draw = torch.Generator().manual_seed(derived_seed("dense", *what))
     order: list[int] = torch.randperm(count, generator=draw).tolist()
     return order

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -78,30 +79,34 @@ def read_mask(file: Path) -> Bytes:
         DataError: If it has other values than 0 and one more.
     """
     image, _ = opened(file)
-    found = deep_values(file, image)[None] if is_deep(image) else as_bytes(str(file), image)
-    values = np.unique(found)
-    if len(values[values > 0]) > 1 or (found != found[:1]).any():
+    found = _values(file, image)
+    values = [value for value in np.unique(found).tolist() if value > 0]
+    if len(values) > 1 or bool((found != found[:1]).any()):
         shown = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
         raise DataError(
             f"{one_line(str(file))} must be a mask, 0 outside of the object and one other value "
             f"inside; got values {shown}."
         )
-    return (found[0] > 0).astype(np.uint8)
+    return np.asarray(found[0] > 0, dtype=np.uint8)
+
+
+def _values(file: Path, image: Image.Image) -> NDArray[np.int64]:
+    """An image as numbers [1 or 3, height, width]."""
+    if is_deep(image):
+        return deep_values(file, image)[None]
+    return as_bytes(str(file), image).astype(np.int64)
 
 
 def read_pictures(files: Sequence[Path]) -> list[Bytes]:
     """Images [1 or 3, height, width]; more than 8 bits are scaled by the largest of all values."""
-    found: list[NDArray[np.int64] | Bytes] = []
-    largest = 255
+    found: list[tuple[bool, NDArray[np.int64]]] = []
     for file in files:
         image, _ = opened(file)
-        if is_deep(image):
-            found.append(deep_values(file, image)[None])
-            largest = max(largest, int(found[-1].max()))
-        else:
-            found.append(as_bytes(str(file), image))
+        found.append((is_deep(image), _values(file, image)))
+    largest = max([255, *(int(values.max()) for deep, values in found if deep)])
     return [
-        one if one.dtype == np.uint8 else (one * 255 // largest).astype(np.uint8) for one in found
+        np.asarray(values * 255 // largest if deep else values, dtype=np.uint8)
+        for deep, values in found
     ]
 
 

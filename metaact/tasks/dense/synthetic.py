@@ -75,7 +75,8 @@ class _Draw:
         centre = (self.between(-0.4, 0.4), away * _sin(angle), away * _sin(angle + 1.5708))
         axes, wide = (self.z, self.y, self.x), (1.6, 1.0, 1.0)
         away_from = zip(axes, centre, wide, strict=True)
-        distance = torch.stack([(axis - c) / w for axis, c, w in away_from]).norm(dim=0)
+        squares = [((axis - c) / w) ** 2 for axis, c, w in away_from]
+        distance = torch.stack(squares).sum(dim=0).sqrt()
         return 1 - distance / radius + uneven * self.smooth(7)
 
 
