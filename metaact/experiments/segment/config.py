@@ -104,7 +104,7 @@ class SegmentConfig(declared.AloneConfig):
         words={"sgd": "by SGD", "adam": "by Adam"},
         always=True,
     )
-    lr: float = declared.rate(1e-3, "Learning rate; the paper's source has 1e-4.")
+    lr: float = declared.rate(3e-3, "Learning rate; the paper's source has 1e-4.")
     batch_size: int = count(16, "Slices per update.", role="training")
     normalisation: str = setting(
         "fitted",
