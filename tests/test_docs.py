@@ -56,6 +56,8 @@ ONLY_READ = {
     "--activation arelu,relu": "the reader's file",
     "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
     "--activation arelu,relu": "the reader's run",
+    "metaact overlays kaggle_3m-adam-lr0.0001-arelu-seed0 --dataset kaggle_3m/ --patient "
+    "TCGA_CS_4941": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",

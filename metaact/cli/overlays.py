@@ -47,9 +47,10 @@ def overlays(
     and shown in the slice with the most of the object. Above it stands Dice of the whole volume.
 
     \b
-        metaact overlays synthetic-patients-adam-lr0.001-arelu-seed0 \\
-            synthetic-patients-adam-lr0.001-relu-seed0
-        metaact overlays runs/segment/* --dataset kaggle_3m/ --patient TCGA_CS_4941
+        metaact overlays synthetic-patients-adam-lr0.003-arelu-seed0 \\
+            synthetic-patients-adam-lr0.003-relu-seed0
+        metaact overlays kaggle_3m-adam-lr0.0001-arelu-seed0 --dataset kaggle_3m/ \\
+            --patient TCGA_CS_4941
     """  # noqa: D301
     found = [entry.directory for entry in find_runs(run, out)]
     device = pick_device(device)

@@ -62,7 +62,7 @@ way, and start from the same weights. Without options the data are drawn: nothin
 
 \b
     metaact segment --activation arelu,relu,arelu-frozen
-    metaact segment --activation arelu,relu --tune lr=3e-4,3e-3 --controls --seeds 3
+    metaact segment --activation arelu,relu --tune lr=1e-3,1e-2 --controls --seeds 3
     metaact segment --dataset kaggle_3m/ --features 32 --lr 1e-4 --epochs 100 --folds 5
     metaact segment --dataset kaggle_3m/ --features 32 --lr 1e-4 --epochs 100 --protocol paper
     metaact segment --dataset membranes/ --blocks 6 --size 128
