@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metaact.errors import DataError, UsageError, check_choice, check_int, one_line
 from metaact.tasks._images import Provenance
+from metaact.tasks.forms.fitting import check_form
 
 from .lgg import read_lgg, volumes_in
 from .reading import (
@@ -64,6 +65,7 @@ def load_volumes(
         DataError: If the folder is of another layout, an image lacks its mask or a mask its image,
             sizes differ, a mask is not binary, or a patient is in two parts.
     """
+    check_form(size, channels)
     if dataset in BUILT_IN:
         _without_blocks(blocks, str(dataset), "it has patients")
         drawn = synthetic_patients(size or SIZE)

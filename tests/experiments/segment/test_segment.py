@@ -227,6 +227,7 @@ BAD = [
     (["--protocol", "paper", "--tune", "lr=0.1"], "--tune"),
     (["--blocks", "3"], "--blocks must be left out"),
     (["--activation", "arleu"], "arelu"),
+    (["--channels", "2"], "--channels must be 1 (grey) or 3"),
     (["--components", "biggest"], "--components must be one of largest, all"),
     (["--batch-size", "4000"], "--batch-size must be an int in [1, 128]"),
 ]
@@ -253,6 +254,16 @@ def test_bad_data_are_one_line_before_anything_is_written(
     assert ended.code == 1
     assert "images/p0/0.png has no mask" in ended.err
     assert len(ended.err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_writes_nothing_and_estimates(
+    segment_config: SegmentConfig, tmp_path: Path, cli: Cli
+) -> None:
+    words = ["--dataset", segment_config.dataset, "--features", "2", "--folds", "2"]
+    found = cli("segment", *words, "--out", "runs", "--dry-run", "--json").json
+    assert found["counts"] == {"missing": 1}
+    assert 0 < found["seconds"] < 600
     assert not (tmp_path / "runs").exists()
 
 
