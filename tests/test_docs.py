@@ -56,6 +56,8 @@ ONLY_READ = {
     "--activation arelu,relu": "the reader's file",
     "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
     "--activation arelu,relu": "the reader's run",
+    "metaact overlays kaggle_3m-adam-lr0.0001-arelu-seed0 --dataset kaggle_3m/ --patient "
+    "TCGA_CS_4941": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
@@ -79,6 +81,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),
         *("--batch-size", "64"),
     ),
+    "segment": ("--epochs", "1", "--features", "2", "--size", "16"),
     "table": ("--quick",),
     "figure": ("--quick",),
 }
@@ -90,6 +93,8 @@ SMALL_WHERE_GIVEN = {
     ("converge", "--plan-seeds"): "2",
     ("maml", "--plan-seeds"): "2",
     ("transfer", "--seeds"): "2",
+    ("segment", "--seeds"): "1",
+    ("segment", "--folds"): "2",
     ("converge", "--milestones"): "1",
     ("converge", "--warmup-epochs"): "1",
     ("table", "--seeds"): "1",
@@ -213,6 +218,23 @@ def _write_folder(folder: Path, classes: int) -> None:
         Image.fromarray(image).save(place)
 
 
+def _write_masked(folder: Path, *, volumes: bool) -> None:
+    """Bright squares and their masks: one folder of images, or volumes in Kaggle's layout."""
+    draw = np.random.default_rng(0)
+    for number in range(6 * 4):
+        image = draw.integers(30, 120, (16, 16, 3)).astype(np.uint8)
+        mask = np.zeros((16, 16), np.uint8)
+        mask[4 + number % 4 : 9 + number % 4, 5:10] = 255
+        image[mask > 0] += 120
+        name = f"TCGA_XX_{number // 4}_19960909"
+        stems = [f"images/{number}.png", f"masks/{number}.png"]
+        if volumes:
+            stems = [f"{name}/{name}_{number % 4}{end}.tif" for end in ("", "_mask")]
+        for stem, pixels in zip(stems, (image, mask), strict=True):
+            (folder / stem).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / stem)
+
+
 def _make_data(root: Path) -> None:
     names = np.array([str(k) for k in range(10)])
     for seed, (name, (channels, size)) in enumerate(STAND_INS.items()):
@@ -253,6 +275,8 @@ def world(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for name, classes in OWN_FOLDERS.items():
         _write_folder(tmp_path / name, classes)
+    _write_masked(tmp_path / "kaggle_3m", volumes=True)
+    _write_masked(tmp_path / "membranes", volumes=False)
     before = set(sys.modules)
     known = dict(table.EXPERIMENTS)
     yield tmp_path

@@ -4,6 +4,8 @@ from .episodic.maml import Evaluation as Evaluation
 from .shares import set_threads as set_threads
 from .shares import threads as threads
 from .stateless import head_of as head_of
+from .supervised.objectives import Dice as Dice
+from .supervised.objectives import Objective as Objective
 from .supervised.optimizers import make_optimizer as make_optimizer
 from .supervised.recipe import Recipe as Recipe
 from .supervised.recipe import rate_factor as rate_factor
@@ -19,22 +21,34 @@ from .supervised.trainer import Normalisation as Normalisation
 from .supervised.trainer import Score as Score
 from .supervised.trainer import Trainer as Trainer
 from .supervised.trainer import evaluate as evaluate
+from .supervised.volumes import VolumeScore as VolumeScore
+from .supervised.volumes import dice as dice
+from .supervised.volumes import evaluate_volumes as evaluate_volumes
+from .supervised.volumes import largest_component as largest_component
+from .supervised.volumes import predicted as predicted
 
 __all__ = [
     "MAML",
+    "Dice",
     "EpochLoss",
     "Evaluation",
     "Labelled",
     "Normalisation",
+    "Objective",
     "Recipe",
     "Score",
     "SwapCost",
     "SwapCourse",
     "Trainer",
+    "VolumeScore",
+    "dice",
     "evaluate",
+    "evaluate_volumes",
     "head_of",
     "import_learn2learn",
+    "largest_component",
     "make_optimizer",
+    "predicted",
     "rate_factor",
     "refusal",
     "set_threads",

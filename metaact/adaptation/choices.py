@@ -9,7 +9,7 @@ DECAYS = ("all", "weights")
 SCHEDULES = ("constant", "step", "cosine")
 """How the learning rate changes over a run."""
 
-AUGMENTATIONS = ("none", "crop-flip")
+AUGMENTATIONS = ("none", "crop-flip", "scale-turn-flip")
 """How training images are changed anew in every epoch."""
 
 NORMALISATIONS = ("none", "fitted", "published")

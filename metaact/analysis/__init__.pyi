@@ -24,6 +24,7 @@ from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
 from .figures import looks as looks
+from .figures import overlays as overlays
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
@@ -68,6 +69,7 @@ __all__ = [
     "learning_curves",
     "looks",
     "median_time",
+    "overlays",
     "rank_arms",
     "rank_plot",
     "render_table",

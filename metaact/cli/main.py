@@ -27,6 +27,7 @@ from .compare import compare
 from .data import data
 from .figure import figure
 from .output import echo
+from .overlays import overlays
 from .report import report
 from .runs import runs
 from .table import table
@@ -72,7 +73,7 @@ def cli() -> None:
     """
 
 
-for command in (table, figure, compare, report, adapt, runs, activations, data):
+for command in (table, figure, compare, report, overlays, adapt, runs, activations, data):
     cli.add_command(command)
 
 

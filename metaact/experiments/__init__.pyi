@@ -19,6 +19,8 @@ from .loop import train as train
 from .maml import MAML as MAML
 from .maml import MamlConfig as MamlConfig
 from .preview import Preview as Preview
+from .segment import SEGMENT as SEGMENT
+from .segment import SegmentConfig as SegmentConfig
 from .study import Outcome as Outcome
 from .study import Ready as Ready
 from .study import prepare as prepare
@@ -33,6 +35,7 @@ from .transfer import TransferConfig as TransferConfig
 __all__ = [
     "CONVERGE",
     "MAML",
+    "SEGMENT",
     "TRANSFER",
     "Arm",
     "Axis",
@@ -50,6 +53,7 @@ __all__ = [
     "Preview",
     "Ready",
     "Record",
+    "SegmentConfig",
     "Selected",
     "Signature",
     "Step",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,12 +16,24 @@ from metaact.adaptation.choices import (
 )
 from metaact.adaptation.supervised.recipe import FACTOR, Recipe
 from metaact.errors import UsageError
-from metaact.models.table import BATCH_NORM, NETWORKS, network_of
+from metaact.models.table import BATCH_NORM, NETWORKS, Network, network_of
 from metaact.settings import LONGEST, Config, check, count, counted, fill, setting, shown
 
 PROTOCOLS = ("held-out", "paper")
 
 END = "a run must end"
+
+AUGMENTED = (
+    "What is done to every training image, anew in every epoch and for all arms of a seed alike. "
+    "crop-flip: padded by 4 pixels, cropped at random and flipped or not. scale-turn-flip: scaled "
+    "by up to 5 %, turned by up to 15 degrees and flipped or not."
+)
+
+CHANGES = {
+    "crop-flip": "random crops and flips",
+    "scale-turn-flip": "random scales, turns and flips",
+    "none": "no augmentation",
+}
 
 _BATCH_NORM = {
     "running": "BatchNorm",
@@ -97,13 +109,20 @@ def model() -> Any:
     )
 
 
-def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = "") -> Any:
+def batch_norm(
+    usual: str,
+    *,
+    choices: tuple[str, ...] = BATCH_NORM,
+    why: str = "",
+    networks: Mapping[str, Network] = NETWORKS,
+) -> Any:
     """Normalisation within the network; left out, it follows the network.
 
     Args:
         usual: What it is for a network with BatchNorm.
         choices: What is allowed.
         why: The reason for that.
+        networks: Those that there are to choose from.
     """
     meanings = {
         "running": "running: BatchNorm, in evaluation by the running statistics of training.",
@@ -111,7 +130,7 @@ def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = 
         "group": "group: GroupNorm in its place.",
         "off": "off: none.",
     }
-    without = ", ".join(name for name, network in NETWORKS.items() if not network.normalised)
+    without = ", ".join(name for name, network in networks.items() if not network.normalised)
     return setting(
         None,
         " ".join(meanings[choice] for choice in choices),
@@ -119,7 +138,7 @@ def batch_norm(usual: str, *, choices: tuple[str, ...] = BATCH_NORM, why: str = 
         group="Network",
         choices=choices,
         why=why,
-        unset=f"{usual}; off for {without}",
+        unset=f"{usual}; off for {without}" if without else usual,
         words=_BATCH_NORM,
         always=True,
         notes={"batch": "BatchNorm uses the statistics of the current batch, also in evaluation."},
@@ -160,8 +179,8 @@ def protocol(choices: tuple[str, ...], help: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig(Config):
-    """Settings of a network that is trained in the ordinary way.
+class AloneConfig(Config):
+    """Settings of a network that is trained in the ordinary way, alone.
 
     Attributes:
         activation: Name of the arm, as `metaact.activations.resolve` understands it.
@@ -186,8 +205,9 @@ class TrainingConfig(Config):
         batch_size: Images per update.
         normalisation: "none": pixels in 0..1. "fitted": by mean and deviation of each channel of
             the training part. "published": by those published for the data set.
-        augmentation: "none", or "crop-flip": each training image is padded by 4 pixels, cropped at
-            random to its old size, and flipped or not, anew in every epoch.
+        augmentation: "none"; "crop-flip": each training image is padded by 4 pixels, cropped at
+            random to its old size, and flipped or not, anew in every epoch; "scale-turn-flip":
+            scaled by up to 5 %, turned by up to 15 degrees, and flipped or not.
         precision: "float32", or "bfloat16" where that is safe, on a GPU.
         train_layers: Layer names that are trained: "all", "weights", "activations", or a path.
         layer_lrs: Pairs (layer name, learning rate) that differ from `lr`.
@@ -286,11 +306,10 @@ class TrainingConfig(Config):
     )
     augmentation: str = setting(
         "none",
-        "crop-flip: every training image padded by 4 pixels, cropped at random and flipped or not, "
-        "anew in every epoch, and for all arms of a seed alike.",
+        AUGMENTED,
         role="training",
         choices=AUGMENTATIONS,
-        words={"crop-flip": "random crops and flips", "none": "no augmentation"},
+        words=CHANGES,
         added=True,
     )
     precision: str = setting(
@@ -319,6 +338,26 @@ class TrainingConfig(Config):
         "On a GPU, keep weights and images channels last in memory; on a CPU they always are.",
         role="computation",
     )
+
+    def __post_init__(self) -> None:
+        check(self)
+        fill_batch_norm(self, "running")
+        fill_decay(self)
+
+
+def fill_decay(config: AloneConfig) -> None:
+    """Let a penalty that was given spare activations; while a config is made."""
+    fill(config, "decay", "weights" if config.weight_decay else "all")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig(AloneConfig):
+    """Settings of a network that is trained in the ordinary way, perhaps beside others.
+
+    Attributes:
+        stack: Largest number of runs trained in one vectorised call; None decides by the device.
+    """
+
     stack: int | None = count(
         None,
         "Largest number of runs trained in one vectorised call.",
@@ -326,13 +365,8 @@ class TrainingConfig(Config):
         unset="1 on a CPU, 32 on a GPU",
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-        fill_batch_norm(self, "running")
-        fill(self, "decay", "weights" if self.weight_decay else "all")
 
-
-def recipe(config: TrainingConfig, *, epochs: int | None) -> Recipe:
+def recipe(config: AloneConfig, *, epochs: int | None) -> Recipe:
     """The settings of supervised training; for a transfer those of fine-tuning.
 
     Args:
@@ -346,7 +380,7 @@ def recipe(config: TrainingConfig, *, epochs: int | None) -> Recipe:
     return Recipe(**{name: getattr(config, name) for name in names}, epochs=epochs)
 
 
-def check_recipe(config: TrainingConfig, lengths: Sequence[int]) -> None:
+def check_recipe(config: AloneConfig, lengths: Sequence[int]) -> None:
     """Refuse settings of training that contradict each other; while a config is made.
 
     Args:

@@ -334,6 +334,8 @@ class Experiment:
         baseline: Whether settings are those of a baseline, shown with what it is the baseline of.
         apart: Settings in which a baseline differs from that.
         baseline_name: What a baseline is called in pictures.
+        losses: Names of recorded losses that are drawn beside the training loss, of which the first
+            that is there counts.
         columns: More figures of an arm.
         selected: The paper's kind of figure of an arm.
         cell: Table and column of the paper in which a run with these settings stands.
@@ -353,6 +355,7 @@ class Experiment:
     baseline: Callable[[Mapping[str, Any]], bool] = lambda settings: False
     apart: tuple[str, ...] = ()
     baseline_name: str = "baseline"
+    losses: tuple[str, ...] = ()
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell

@@ -17,8 +17,8 @@ from metaact.tasks import Images
 from .experiment import Signature
 
 
-class NetworkSettings(Protocol):
-    """What a config says of its network."""
+class Sources(Protocol):
+    """What a config says of code that may be the user's own."""
 
     @property
     def activation(self) -> str:
@@ -27,6 +27,10 @@ class NetworkSettings(Protocol):
     @property
     def model(self) -> str:
         """Name of the network."""
+
+
+class NetworkSettings(Sources, Protocol):
+    """What a config says of its network."""
 
     @property
     def size(self) -> int | None:
@@ -107,11 +111,16 @@ def network(
         channels=images.channels,
         size=images.size,
         batch_norm=config.batch_norm,
-        generator=torch.Generator().manual_seed(derived_seed("weights", config.seed)),
+        generator=weights_generator(config.seed),
     ).to(device)
 
 
-def source_identity(config: NetworkSettings) -> dict[str, str]:
+def weights_generator(seed: int) -> torch.Generator:
+    """Where the weights of a seed are drawn from; the same for all arms."""
+    return torch.Generator().manual_seed(derived_seed("weights", seed))
+
+
+def source_identity(config: Sources) -> dict[str, str]:
     """Hashes of the user's own code that a run is made of, for its identity."""
     return {
         **activations.source_identity(config.activation),

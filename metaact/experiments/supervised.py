@@ -270,6 +270,16 @@ def estimate(learner: Learner) -> float:
     The learner is used up by it.
     """
     trainer = learner.trainer
+    update = update_seconds(trainer)
+    images = sum(len(part.labels) for part in learner.evaluate_on.values())
+    sample = _First(learner.evaluate_on["test"])
+    evaluation = seconds_of(lambda: evaluate(trainer.model, sample)) * images / len(sample.labels)
+    times = learner.epochs + len(learner.observe_at) + learner.evaluate_start
+    return update * trainer.steps * learner.epochs + evaluation * times
+
+
+def update_seconds(trainer: Trainer) -> float:
+    """Seconds of one update, from a few; the trainer is used up by it."""
     updates = min(trainer.steps, TIMED[1])
     first = min(TIMED[0], updates - 1)
     moments: list[float] = []
@@ -282,12 +292,7 @@ def estimate(learner: Learner) -> float:
     start = time.perf_counter()
     with contextlib.suppress(_TimedError):
         trainer.epoch(observe_at={first, updates}, observe=observe)
-    update = (moments[-1] - (moments[0] if first else start)) / (updates - first)
-    images = sum(len(part.labels) for part in learner.evaluate_on.values())
-    sample = _First(learner.evaluate_on["test"])
-    evaluation = seconds_of(lambda: evaluate(trainer.model, sample)) * images / len(sample.labels)
-    times = learner.epochs + len(learner.observe_at) + learner.evaluate_start
-    return update * trainer.steps * learner.epochs + evaluation * times
+    return (moments[-1] - (moments[0] if first else start)) / (updates - first)
 
 
 class _TimedError(Exception):

@@ -4,6 +4,9 @@ from ._mnist_conv import MNISTConv as MNISTConv
 from ._mnist_conv import mnist_conv as mnist_conv
 from .cost import Cost as Cost
 from .cost import costs as costs
+from .dense import DENSE as DENSE
+from .dense import create_dense as create_dense
+from .dense import dense_network_of as dense_network_of
 from .foreign import source_identity as source_identity
 from .table import BATCH_NORM as BATCH_NORM
 from .table import NETWORKS as NETWORKS
@@ -14,6 +17,7 @@ from .table import network_of as network_of
 
 __all__ = [
     "BATCH_NORM",
+    "DENSE",
     "NETWORKS",
     "Conv4",
     "Cost",
@@ -22,6 +26,8 @@ __all__ = [
     "conv4",
     "costs",
     "create",
+    "create_dense",
+    "dense_network_of",
     "is_foreign",
     "mnist_conv",
     "network_of",

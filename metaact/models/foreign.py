@@ -34,6 +34,7 @@ def foreign(
     size: tuple[int, int],
     batch_norm: str,
     generator: torch.Generator,
+    dense: bool = False,
 ) -> nn.Module:
     """Build a network of another's, convert it, and try it on two images.
 
@@ -48,6 +49,7 @@ def foreign(
         size: Height and width of the images.
         batch_norm: As for `normalised`.
         generator: Its seed is that of the weights.
+        dense: Whether it gives logits of every pixel, not of an image.
 
     Raises:
         UsageError: If there is no such network, it cannot be built or converted, does not take such
@@ -59,7 +61,7 @@ def foreign(
     )
     with isolated_rng("weights", generator.initial_seed()):
         plain = _build(name, classes=classes, channels=channels, size=size)
-        _check(name, plain, images, classes)
+        _check(name, plain, images, (classes, *size) if dense else (classes,))
         model = plain
         if activation is not None:
             model = activations.convert(plain, activation, example=images)
@@ -190,8 +192,8 @@ def refused(name: str, why: str) -> UsageError:
     )
 
 
-def _check(name: str, model: nn.Module, images: Tensor, classes: int) -> None:
-    """Refuse a network that does not make logits [images, classes] of images, in either mode."""
+def _check(name: str, model: nn.Module, images: Tensor, each: tuple[int, ...]) -> None:
+    """Refuse a network that does not make logits [images, *each] of images, in either mode."""
     form = "x".join(map(str, images.shape[1:]))
     probe = copy.deepcopy(model)
 
@@ -207,10 +209,11 @@ def _check(name: str, model: nn.Module, images: Tensor, classes: int) -> None:
         with preserved_rng(), torch.no_grad():
             output: object = tried(lambda: probe(images), name, fails)
         shown = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        if shown != [len(images), classes]:
+        if shown != [len(images), *each]:
+            what = f"{each[0]} classes" if len(each) == 1 else "every pixel"
             raise UsageError(
-                f"`model` must give logits [{len(images)}, {classes}] for {len(images)} images of "
-                f"{form} and {classes} classes; got {shown} from {name!r}."
+                f"`model` must give logits {[len(images), *each]} for {len(images)} images of "
+                f"{form} and {what}; got {shown} from {name!r}."
             )
 
 

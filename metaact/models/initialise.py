@@ -39,8 +39,10 @@ def generator_or_new(generator: torch.Generator | None) -> torch.Generator:
     return torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
 
 
-FEED_NO_ACTIVATION = ("head", "gate")
+FEED_NO_ACTIVATION = ("head", "gate", "up")
 """Layers whose output no activation takes, by the last part of their path."""
+
+_DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> None:
@@ -70,7 +72,7 @@ def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> 
         for name, module in model.named_modules():
             if module in norms:
                 module.weight.fill_(gain)
-            if not isinstance(module, nn.Conv2d | nn.Linear) or module in inside:
+            if not isinstance(module, _DRAWN) or module in inside:
                 continue
             bound = 1 / math.sqrt(module.weight[0].numel())
             normalised = bool(norms) and isinstance(module, nn.Conv2d)

@@ -159,7 +159,7 @@ def create(
     if entry is None:
         raise UsageError(f"`activation` must be given for {name} (it is built with any); got None.")
     more = {"batch_norm": batch_norm} if network.normalised else {}
-    kind = _class(network)
+    kind = class_of(network)
     return built(
         lambda: kind(entry, classes=classes, channels=channels, **more),
         generator=generator,
@@ -193,7 +193,8 @@ def check_fits(
         check_choice("batch_norm", batch_norm, ("off",), why=f"{name} has no BatchNorm")
 
 
-def _class(network: Network) -> Callable[..., nn.Module]:
+def class_of(network: Network) -> Callable[..., nn.Module]:
+    """The class that a network of metaact's is."""
     module, _, attribute = network.place.partition(":")
     found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
     return found

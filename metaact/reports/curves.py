@@ -15,10 +15,10 @@ from .document import Curve, Layer, Parameter, Time
 def watchable(study: Study) -> tuple[str, ...]:
     """Figures that are recorded along the way; the first that is there tells how fast."""
     measure = study.measure
-    trained = f"train_{measure.name}"
+    traces = (f"train_{measure.name}", "train_loss", *study.experiment.losses)
     if measure.along:
-        return measure.test, measure.validation, trained, "train_loss"
-    return measure.validation, trained, "train_loss"
+        return measure.test, measure.validation, *traces
+    return measure.validation, *traces
 
 
 def curves(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, Curve]:

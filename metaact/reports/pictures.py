@@ -63,6 +63,7 @@ def pictures(
     """
     makers: list[Callable[[], Drawn | None]] = [
         lambda: learning(study, width=width),
+        lambda: losses(study, width=width),
         lambda: differences(study, margin, width=width),
         lambda: sensitivity(study, width=width),
         lambda: ranks(study, width=width),
@@ -160,6 +161,41 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         label=f"Learning curves: {what} against {axis} of {', '.join(curves)}.",
         caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves, study.level)} "
         f"The dotted line is guessing.{scale}{gone}{rest}",
+    )
+
+
+def losses(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """The training loss beside that of others, where the experiment has its losses drawn."""
+    arms, rest = shown_arms(study)
+    others = [
+        name for name in find(study.experiment).losses if any(name in arm.curves for arm in arms)
+    ]
+    if not others:
+        return None
+    names = ("train_loss", others[0])
+    found = [{arm.name: arm.curves[name] for arm in arms if name in arm.curves} for name in names]
+    panels = [
+        analysis.CurvePanel(
+            title=name.replace("_", " "),
+            curves={arm: _arrays(curve) for arm, curve in curves.items()},
+            marks={},
+            percent=False,
+        )
+        for name, curves in zip(names, found, strict=True)
+    ]
+    axis = study.measure.axis.name
+    figure = analysis.curve_panels(
+        panels, xlabel=axis, title=study.title if width >= WIDTH else "", width=width
+    )
+    if figure is None:
+        return None
+    said = " and ".join(name.replace("_", " ") for name in names)
+    return Drawn(
+        kind="losses",
+        figure=figure,
+        label=f"Losses: {said} against {axis} of {', '.join(found[0])}.",
+        caption=f"{said.capitalize()} over training, mean over seeds. "
+        f"{_band(found[0], study.level)}{rest}",
     )
 
 

@@ -3,6 +3,12 @@ from ._images import Provenance as Provenance
 from .builtin.digits import printed_digits as printed_digits
 from .builtin.digits import street_digits as street_digits
 from .builtin.glyphs import glyphs as glyphs
+from .dense.folds import Fold as Fold
+from .dense.folds import cross_validation as cross_validation
+from .dense.folds import paper_fold as paper_fold
+from .dense.loading import load_volumes as load_volumes
+from .dense.synthetic import synthetic_patients as synthetic_patients
+from .dense.volumes import Volumes as Volumes
 from .forms.pipeline import Pipeline as Pipeline
 from .sampling.episodes import Episodes as Episodes
 from .sampling.episodes import episodes as episodes
@@ -40,6 +46,7 @@ __all__ = [
     "Dataset",
     "Domain",
     "Episodes",
+    "Fold",
     "FrozenEpisodes",
     "Images",
     "MetaBatch",
@@ -47,7 +54,9 @@ __all__ = [
     "Provenance",
     "Split",
     "TransferPair",
+    "Volumes",
     "check_shares_classes",
+    "cross_validation",
     "data_root",
     "episodes",
     "find_dataset",
@@ -58,8 +67,10 @@ __all__ = [
     "is_here",
     "is_path",
     "load",
+    "load_volumes",
     "match",
     "pair",
+    "paper_fold",
     "printed_digits",
     "read_folder",
     "read_images",
@@ -68,6 +79,7 @@ __all__ = [
     "split",
     "statistics",
     "street_digits",
+    "synthetic_patients",
     "thinned",
     "to_taskset",
     "with_rotations",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metaact import experiments
 from metaact.experiments import (
@@ -17,6 +18,7 @@ from metaact.experiments import (
     Experiment,
     MamlConfig,
     Outcome,
+    SegmentConfig,
     TransferConfig,
     loop,
 )
@@ -77,12 +79,49 @@ def transfer_config(tmp_path_factory: pytest.TempPathFactory) -> TransferConfig:
     )
 
 
+def write_masked(folder: Path, *, patients: int = 6, slices: int = 2, size: int = 16) -> Path:
+    """Images with masks, a folder a patient: a bright square on a dim ground, which is its mask."""
+    draw = np.random.default_rng(0)
+    for patient in range(patients):
+        for number in range(slices):
+            image = draw.integers(0, 120, (size, size)).astype(np.uint8)
+            mask = np.zeros_like(image)
+            top, left = draw.integers(1, size // 2, 2)
+            mask[top : top + size // 3, left : left + size // 3] = 255
+            image[mask > 0] += 120
+            for kind, pixels in (("images", image), ("masks", mask)):
+                place = folder / kind / f"p{patient}" / f"{number}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(place)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_masked() -> Callable[..., Path]:
+    return write_masked
+
+
+@pytest.fixture(scope="session")
+def segment_config(tmp_path_factory: pytest.TempPathFactory) -> SegmentConfig:
+    """Two folds of six patients, two slices each: a second an epoch."""
+    folder = write_masked(tmp_path_factory.mktemp("masked") / "squares")
+    return SegmentConfig(dataset=str(folder), features=2, folds=2, epochs=3, lr=0.01, batch_size=4)
+
+
 @pytest.fixture(scope="session")
 def configs(
-    maml_config: MamlConfig, converge_config: ConvergeConfig, transfer_config: TransferConfig
+    maml_config: MamlConfig,
+    converge_config: ConvergeConfig,
+    transfer_config: TransferConfig,
+    segment_config: SegmentConfig,
 ) -> dict[str, Config]:
     """A small config of each experiment, by its name."""
-    return {"maml": maml_config, "converge": converge_config, "transfer": transfer_config}
+    return {
+        "maml": maml_config,
+        "converge": converge_config,
+        "transfer": transfer_config,
+        "segment": segment_config,
+    }
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def parse(line: str) -> list[Config]:
     return configs_of(experiment, asked, by=asked["by"], tune=asked["tune"])
 
 
-@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+@pytest.mark.parametrize("name", ["maml", "converge", "transfer", "segment"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_recorded_command_gives_the_config_back(name: str, data: st.DataObject) -> None:
@@ -87,7 +87,7 @@ def test_the_recorded_command_gives_the_config_back(name: str, data: st.DataObje
     assert parse(line) == [config]
 
 
-@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+@pytest.mark.parametrize("name", ["maml", "converge", "transfer", "segment"])
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_commands_of_many_runs_make_them_all(name: str, data: st.DataObject) -> None:

@@ -39,16 +39,20 @@ DRAWS: dict[str, dict[str, Any]] = {
     },
     "converge": {"activation": "rrelu", "optimizer": "adam", "epochs": 3},
     "transfer": {"activation": "rrelu", "optimizer": "adam", "epochs": (1, 2)},
+    "segment": {"activation": "rrelu"},
 }
-STEPS = {"maml": 3, "converge": 3, "transfer": 2 + 2 + 2}
-RUNS = {"maml": 1, "converge": 1, "transfer": 3}
+OWN = ("transfer", "segment")
+"""Experiments whose small config has data of its own."""
+
+STEPS = {"maml": 3, "converge": 3, "transfer": 2 + 2 + 2, "segment": 3}
+RUNS = {"maml": 1, "converge": 1, "transfer": 3, "segment": 1}
 
 
 @pytest.fixture(scope="module")
 def drawing(configs: dict[str, Config], transfer_config: TransferConfig) -> dict[str, Config]:
     small = {"dataset": transfer_config.source}
     return {
-        name: replace(configs[name], **change, **({} if name == "transfer" else small))  # type: ignore[type-var]
+        name: replace(configs[name], **change, **({} if name in OWN else small))  # type: ignore[type-var]
         for name, change in DRAWS.items()
     }
 
@@ -90,7 +94,7 @@ def test_killed_within_any_step(
     assert content(tmp_path) == whole[name]
 
 
-@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+@pytest.mark.parametrize("name", list(RUNS))
 def test_killed_again_and_again_at_every_step(
     name: str,
     drawing: dict[str, Config],
@@ -123,7 +127,7 @@ def test_killed_while_the_result_is_written(
     assert content(tmp_path) == whole[name]
 
 
-@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+@pytest.mark.parametrize("name", list(RUNS))
 def test_killed_before_any_checkpoint(
     name: str,
     drawing: dict[str, Config],
@@ -157,7 +161,7 @@ def test_a_group_that_was_killed_ends_as_the_uninterrupted_group(
     assert _close(content(tmp_path / "killed"), content(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("name", ["maml", "converge", "transfer"])
+@pytest.mark.parametrize("name", list(RUNS))
 def test_stopped_between_steps_everything_is_saved(
     name: str,
     drawing: dict[str, Config],
@@ -180,7 +184,8 @@ def test_stopped_between_steps_everything_is_saved(
     (run,) = RunStore(tmp_path).runs()
     state = run.state()
     assert state is not None
-    assert (state["iteration"] if name == "maml" else state["trainer"]["epochs"]) == 2
+    done = {"maml": lambda: state["iteration"], "segment": lambda: state["folds"][0]["epochs"]}
+    assert done.get(name, lambda: state["trainer"]["epochs"])() == 2
     assert experiments.run(find(name), [drawing[name]], tmp_path).report.is_complete
     assert content(tmp_path) == whole[name]
 

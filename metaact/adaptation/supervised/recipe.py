@@ -48,7 +48,7 @@ class Recipe:
         warmup_epochs: First epochs, in which the rate rises linearly, update by update.
         epochs: Planned length; needed by a cosine.
         clip_norm: Largest norm of the whole gradient: a longer one is scaled to it; 0 scales none.
-        augmentation: "none" or "crop-flip", see `augmentation`.
+        augmentation: "none", "crop-flip" or "scale-turn-flip", see `augmentation`.
         precision: "float32", or "bfloat16" where that is safe (autocast), on a GPU only.
         channels_last: On a GPU, keep weights and images in that order in memory; on a CPU they
             always are, and it has no effect.

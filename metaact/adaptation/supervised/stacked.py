@@ -30,6 +30,7 @@ from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
 
+from .objectives import Classification
 from .recipe import Recipe, rate_factor
 from .trainer import EpochLoss, Labelled, Trainer, batch, epoch_order, summarise
 
@@ -174,7 +175,8 @@ class _Stack:
             first.images,
             indices,
             like=next(iter(self.trained.values())),
-            crops=crops,
+            changes=crops,
+            augmentation=self.recipe.augmentation,
             normalisation=first.normalisation,
         )
         with self.lowering:
@@ -262,6 +264,8 @@ def _check(trainers: Sequence[Trainer]) -> None:
             trainer.images is first.images
             and trainer.epochs == first.epochs
             and trainer.normalisation == first.normalisation
+            and isinstance(trainer.objective, Classification)
+            and trainer.weights is None
             and _shared(trainer.recipe) == _shared(first.recipe)
             and _shapes(trainer.model) == _shapes(first.model)
         )

@@ -23,11 +23,10 @@ from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
-from metaact.adaptation.stateless import logits_of
-from metaact.errors import UsageError
 from metaact.randomness import Streams, derived_seed, isolated_rng
 
-from .augmentation import crop_and_flip, draw_crops
+from . import augmentation as augmenting
+from .objectives import Classification, Objective
 from .optimizers import make_optimizer
 from .recipe import Recipe, rate_factor
 
@@ -43,6 +42,10 @@ EVALUATION_BATCH = 500
 """Images per forward pass in evaluation. Beyond 1000 they leave a core's cache: half as fast."""
 
 
+CLASSIFICATION = Classification()
+"""What networks are trained for unless asked otherwise."""
+
+
 class Labelled(Protocol):
     """Images and labels, such as `metaact.tasks.Images`."""
 
@@ -52,7 +55,7 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """int64 [images]."""
+        """int64 [images]; or masks uint8 [images, 1, height, width]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,9 @@ class Trainer:
         recipe: The settings.
         seed: Seed of the batch order, of augmentation and of random layers.
         normalisation: What is done to every batch of pixels in 0..1; None leaves them so.
+        objective: What it is trained for: cross-entropy of labels, unless asked otherwise.
+        weights: How likely each image is to be drawn, [images] of sum 1: an epoch draws as many as
+            there are, with replacement. None takes every image once.
         optimizer: The optimizer, with its state.
         rates: Learning rate of each of its groups before the schedule.
         epochs: Epochs done.
@@ -144,12 +150,16 @@ class Trainer:
         recipe: Recipe,
         seed: int,
         normalisation: Normalisation | None = None,
+        objective: Objective | None = None,
+        weights: Tensor | None = None,
     ) -> None:
         self.model = prepared(model, channels_last=recipe.channels_last)
         self.images = images
         self.recipe = recipe
         self.seed = seed
         self.normalisation = normalisation
+        self.objective = objective or CLASSIFICATION
+        self.weights = weights
         self.optimizer = make_optimizer(model, recipe)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.epochs = 0
@@ -180,16 +190,18 @@ class Trainer:
             The epoch's loss. After a step that diverged the epoch goes on to its end: testing each
             loss would make a GPU wait at every step.
         """
-        order = epoch_order(len(self.images.labels), seed=self.seed, epoch=self.epochs)
-        batches = torch.split(order.to(self.images.labels.device), self.recipe.batch_size)
-        crops = self.crops()
+        order = epoch_order(
+            len(self.images.labels), seed=self.seed, epoch=self.epochs, weights=self.weights
+        ).to(self.images.labels.device)
+        batches = torch.split(order, self.recipe.batch_size)
+        changes = self._changes(order)
         losses: list[Tensor] = []
         self.model.train()
         models, known = self._share_models(), self._signature()
         with isolated_rng("layers", self.seed, self.epochs):
             for step, indices in enumerate(batches, start=1):
                 self._set_rates(step - 1)
-                losses.append(self._step(indices, models, known, crops))
+                losses.append(self._step(indices, models, known, changes[step - 1]))
                 if observe is not None and step in observe_at:
                     observe(step)
                     self.model.train()
@@ -200,8 +212,22 @@ class Trainer:
         """What augmentation does to each image in the next epoch [images, 3]; None without it."""
         if self.recipe.augmentation == "none":
             return None
-        drawn = draw_crops(len(self.images.labels), seed=self.seed, epoch=self.epochs)
+        drawn = augmenting.draw_changes(
+            self.recipe.augmentation,
+            len(self.images.labels),
+            seed=self.seed,
+            epoch=self.epochs,
+        )
         return drawn.to(self.images.labels.device)
+
+    def _changes(self, order: Tensor) -> Sequence[Tensor | None]:
+        """What augmentation does to the images of each batch, in the order of the epoch."""
+        drawn = self.crops()
+        if drawn is None:
+            return [None] * self.steps
+        if self.weights is None:
+            drawn = drawn[order]
+        return torch.split(drawn, self.recipe.batch_size)
 
     def _set_rates(self, step: int) -> None:
         """Give the optimizer the rates of an update of this epoch."""
@@ -213,7 +239,8 @@ class Trainer:
     def shares(self) -> int:
         """In how many shares a full batch is worked on: on any machine the same."""
         most = min(self.recipe.batch_size, len(self.images.labels)) // SHARE_IMAGES
-        return most if most > 1 and _is_separable(self.model, self.images) else 1
+        divides = most > 1 and self.objective.separable
+        return most if divides and _is_separable(self.model, self.images) else 1
 
     def _share_models(self) -> list[nn.Module]:
         """A module for each share, which sees the images of the others nowhere."""
@@ -234,12 +261,14 @@ class Trainer:
         indices: Tensor,
         models: Sequence[nn.Module],
         known: Hashable | None,
-        crops: Tensor | None,
+        changes: Tensor | None,
     ) -> Tensor:
         """One update by the mean gradient, those of the shares added in order."""
         trained = self._trained()
         parts = [part for part in torch.tensor_split(indices, len(models)) if len(part)]
-        changes = [() if crops is None else (crops[part],) for part in parts]
+        changed: list[tuple[Tensor, ...]] = [()] * len(parts)
+        if changes is not None:
+            changed = [(change,) for change in torch.tensor_split(changes, len(models))]
 
         def work(number: int) -> Results:
             part = parts[number]
@@ -247,11 +276,13 @@ class Trainer:
                 self.images,
                 part,
                 like=trained[0],
-                crops=next(iter(changes[number]), None),
+                changes=next(iter(changed[number]), None),
+                augmentation=self.recipe.augmentation,
                 normalisation=self.normalisation,
             )
             with self._precision():
-                loss = functional.cross_entropy(_logits(models[number], images), labels)
+                outputs = self.objective.outputs(models[number](images), images)
+                loss = self.objective.loss(outputs, labels)
             loss = loss * (len(part) / len(indices))
             return loss.detach(), *torch.autograd.grad(loss, trained, allow_unused=True)
 
@@ -261,13 +292,13 @@ class Trainer:
         if known is not None:
             for number, part in enumerate(parts):
                 program = self.programs.find(
-                    (known, len(indices)), partial(work, number), [*inputs, part, *changes[number]]
+                    (known, len(indices)), partial(work, number), [*inputs, part, *changed[number]]
                 )
                 programs += [] if program is None else [program]
         recorded = len(programs) == len(parts)
 
         def again(number: int) -> Results:
-            return programs[number]([*inputs, parts[number], *changes[number]])
+            return programs[number]([*inputs, parts[number], *changed[number]])
 
         losses, *gradients = zip(
             *_carried_out(again if recorded else work, range(len(parts)), device=indices.device),
@@ -308,9 +339,18 @@ class Trainer:
         self.epochs = int(state["epochs"])
 
 
-def epoch_order(images: int, *, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch visits the images: int64 [images], on the CPU."""
+def epoch_order(images: int, *, seed: int, epoch: int, weights: Tensor | None = None) -> Tensor:
+    """The order in which an epoch visits the images: int64 [images], on the CPU.
+
+    Args:
+        images: How many.
+        seed: Seed of a run.
+        epoch: Epochs done before.
+        weights: How likely each is to be drawn, with replacement; None takes each once.
+    """
     generator = torch.Generator().manual_seed(derived_seed("order", seed, epoch))
+    if weights is not None:
+        return torch.multinomial(weights.cpu(), images, replacement=True, generator=generator)
     return torch.randperm(images, generator=generator)
 
 
@@ -319,7 +359,8 @@ def batch(
     indices: Tensor,
     *,
     like: Tensor,
-    crops: Tensor | None = None,
+    changes: Tensor | None = None,
+    augmentation: str = "none",
     normalisation: Normalisation | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The images at `indices` as a network takes them, and their labels.
@@ -328,16 +369,18 @@ def batch(
         images: Bytes and labels.
         indices: Which, int64 of any shape.
         like: A tensor of the dtype that is wanted.
-        crops: What augmentation does to each, [*indices, 3]; None does nothing.
+        changes: What augmentation does to each, [*indices, 3]; None does nothing.
+        augmentation: Which it is.
         normalisation: Applied to pixels in 0..1; None leaves them so.
     """
-    bytes_ = _at(images.pixels, indices)
-    if crops is not None:
-        bytes_ = crop_and_flip(bytes_, crops)
+    bytes_, labels = _at(images.pixels, indices), _at(images.labels, indices)
+    if changes is not None:
+        bytes_ = augmenting.change(augmentation, bytes_, changes)
+        if images.labels.ndim > 1:
+            labels = augmenting.change(augmentation, labels, changes, masks=True)
     if like.dtype != torch.get_default_dtype():
         bytes_ = bytes_.to(like.dtype)
     pixels = bytes_ / 255  # bytes to floats and scaled, in one pass
-    labels = _at(images.labels, indices)
     return pixels if normalisation is None else normalisation(pixels), labels
 
 
@@ -378,7 +421,8 @@ def evaluate(
 
     def work(number: int) -> tuple[Tensor, Tensor, Tensor | None]:
         inputs, labels = batch(images, parts[number], like=like, normalisation=normalisation)
-        logits = _logits((models or [model] * len(parts))[number], inputs)
+        own = (models or [model] * len(parts))[number]
+        logits = CLASSIFICATION.outputs(own(inputs), inputs)
         loss = functional.cross_entropy(logits, labels, reduction="sum")
         return loss.double(), logits.argmax(dim=1) == labels, _among_likeliest(logits, labels)
 
@@ -425,22 +469,13 @@ def _is_separable(model: nn.Module, images: Labelled) -> bool:
     inputs, _ = batch(images, torch.arange(4), like=next(model.parameters()))
     before = Streams.now()
     with torch.no_grad():
-        together = _logits(probe[1], inputs)
-        apart = torch.cat([_logits(probe[1], half) for half in torch.split(inputs, 2)])
+        together = CLASSIFICATION.outputs(probe[1](inputs), inputs)
+        apart = torch.cat(
+            [CLASSIFICATION.outputs(probe[1](half), half) for half in torch.split(inputs, 2)]
+        )
     drawn = Streams.now() != before
     before.restore()
     return not drawn and torch.allclose(together, apart, rtol=1e-3, atol=1e-5, equal_nan=True)
-
-
-def _logits(model: nn.Module, images: Tensor) -> Tensor:
-    """What a model makes of images [batch, ...], if it is logits [batch, classes]."""
-    logits = logits_of(model(images))
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise UsageError(
-            f"`model` must give logits [{len(images)}, classes] for {len(images)} images; got "
-            f"{list(logits.shape)}."
-        )
-    return logits
 
 
 def summarise(losses: Tensor, batches: tuple[Tensor, ...]) -> EpochLoss:

@@ -152,7 +152,8 @@ def _optimism(study: StudyReport, context: Context) -> Html:
 
 def _speed(study: StudyReport, context: Context) -> Html:
     curves = _drawn(study, context, lambda: pictures.learning(study, width=WIDTH))
-    parts = [curves, tables.speed(study)]
+    losses = _drawn(study, context, lambda: pictures.losses(study, width=WIDTH))
+    parts = [curves, losses, tables.speed(study)]
     return element("div", parts, class_="pictures") if any(parts) else Html("")
 
 

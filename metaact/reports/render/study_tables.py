@@ -13,6 +13,7 @@ from metaact.reports.document import (
     FailureTest,
     Learned,
     Parameter,
+    Score,
     StudyReport,
     Time,
 )
@@ -282,7 +283,7 @@ def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) 
     row = {"arm": arm.name, "seeds": str(len(arm.seeds)), study.measure.name: interval(arm.score)}
     if arm.failed:
         row[study.measure.name] += f" ({len(arm.failed)} diverged)"
-    row |= {name: interval(found.score) for name, found in arm.columns.items()}
+    row |= {name: _column(found) for name, found in arm.columns.items()}
     if arm.attention_layers and _learns(arm):
         row["stuck α"] = f"{arm.stuck_alpha}/{arm.attention_layers * len(arm.runs)}"
     found = next((c for c in comparisons if c.first == arm.name), None)
@@ -348,6 +349,13 @@ def _table(
         notes=tuple(notes),
         sentences=tuple(sentences),
     )
+
+
+def _column(found: Score) -> str:
+    """A further figure of an arm; one of a single seed has no interval."""
+    if found.score is None and len(found.by_seed) == 1:
+        return f"{percent(next(iter(found.by_seed.values())))} %"
+    return interval(found.score)
 
 
 def interval(found: Interval | None) -> str:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
+from torch import Tensor
 
 from metaact.errors import DataError
-from metaact.tasks._images import Images
+from metaact.tasks._images import Provenance
 
 
-def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+class Pixels(Protocol):
+    """Images as bytes; `metaact.tasks.Images` and `metaact.tasks.Volumes`."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """uint8 [images, channels, height, width]."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where they come from."""
+
+
+def statistics(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of every channel, over all pixels scaled to [0, 1].
 
     Computed from a count of the 256 values, in float64: exact, and the same on every machine.

@@ -169,7 +169,7 @@ def _look(root: Path, folder: Path, found: _Found, *, depth: int) -> bool:
     for place in places:
         if place.is_dir():
             continue
-        if place.is_file() and _is_image(place):
+        if place.is_file() and is_image(place):
             images.append(place)
         else:
             found.others.append(place.relative_to(root).as_posix())
@@ -204,7 +204,7 @@ def _suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN)
 
 
-def _is_image(file: Path) -> bool:
+def is_image(file: Path) -> bool:
     """Whether a file is to be read: by its ending, or else by how it begins."""
     if file.suffix.lower() in _suffixes():
         return True
@@ -240,16 +240,16 @@ def _read(
     described = f"reading {gathered.dataset}"
     progress = tqdm(files, desc=described, unit="img", leave=False, disable=None)
     for number, file in enumerate(progress):
-        image, frames = _opened(file)
+        image, frames = opened(file)
         framed += frames > 1
-        if _is_deep(image):
+        if is_deep(image):
             deep.append(number)
-            largest = max(largest, int(_deep_values(file, image).max()))
+            largest = max(largest, int(deep_values(file, image).max()))
         gathered.add(as_bytes(_named(file), image))
     bits = next(bits for bits in _DEPTHS if largest < 2**bits)
     for number in deep:  # once it is known what white is
-        image, _ = _opened(files[number])
-        values = _deep_values(files[number], image) >> (bits - 8)
+        image, _ = opened(files[number])
+        values = deep_values(files[number], image) >> (bits - 8)
         gathered.replace(number, values.astype(np.uint8)[None])
     done = []
     if deep:
@@ -270,9 +270,9 @@ def as_bytes(name: str, image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         DataError: If Pillow has no way from its colours to RGB.
     """
-    grey = image.mode in ("1", "L", "LA", "La") or _is_deep(image)
+    grey = image.mode in ("1", "L", "LA", "La") or is_deep(image)
     try:
-        if image.has_transparency_data and not _is_deep(image):
+        if image.has_transparency_data and not is_deep(image):
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
         plain = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
@@ -284,7 +284,7 @@ def as_bytes(name: str, image: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(plain.reshape(*plain.shape[:2], -1).transpose(2, 0, 1))
 
 
-def _opened(file: Path) -> tuple[Image.Image, int]:
+def opened(file: Path) -> tuple[Image.Image, int]:
     """An image upright, and its number of frames.
 
     Raises:
@@ -310,7 +310,7 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
             f"{_named(file)} must hold whole numbers (floating-point values have no white); save "
             "it with 8 or 16 bits."
         )
-    if ";16" in raw and not _is_deep(upright) and _brightest(upright) < 64:
+    if ";16" in raw and not is_deep(upright) and _brightest(upright) < 64:
         raise DataError(
             f"{_named(file)} holds colours of 16 bits of which only the lower are used, and "
             "Pillow reads the upper 8; save it with 8 bits."
@@ -318,12 +318,17 @@ def _opened(file: Path) -> tuple[Image.Image, int]:
     return upright, frames
 
 
-def _is_deep(image: Image.Image) -> bool:
+def is_deep(image: Image.Image) -> bool:
     """Whether Pillow would clip it at 255 instead of scaling it: everything would be white."""
     return image.mode.startswith("I")
 
 
-def _deep_values(file: Path, image: Image.Image) -> NDArray[np.int64]:
+def deep_values(file: Path, image: Image.Image) -> NDArray[np.int64]:
+    """The values of a grey image of more than 8 bits: [height, width].
+
+    Raises:
+        DataError: If they are not in 0..65535.
+    """
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() >= 2**16:
         raise DataError(
