@@ -23,7 +23,9 @@ from .adapt import adapt
 from .base import STOPPED
 from .compare import compare
 from .data import data
+from .featuremaps import featuremaps
 from .figure import figure
+from .gradcam import gradcam
 from .output import echo
 from .report import report
 from .runs import runs
@@ -70,7 +72,9 @@ def cli() -> None:
     """
 
 
-for command in (table, figure, compare, report, adapt, runs, activations, data):
+for command in (
+    *(table, figure, compare, report, gradcam, featuremaps, adapt, runs, activations, data),
+):
     cli.add_command(command)
 
 
