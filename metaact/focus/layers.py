@@ -125,11 +125,11 @@ def _unknown(model: nn.Module, name: str, maps: list[str], activation: bool) -> 
     what = "an activation" if activation else "a layer"
     with_map = f"{what} of the network that gives a map"
     there = name in dict(model.named_modules())
-    why = " is there and gives none;" if there else ","
+    why = ", which gives none" if there else ""
     known = maps if activation else [FIRST_STAGE, LAST_CONV, *maps]
     near = difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.3) or known[:NEAREST]
     nearest = ", ".join(repr(one) for one in near)
-    return f"`layer` must be {with_map}; got {name!r}{why} the nearest names are {nearest}."
+    return f"`layer` must be {with_map}; got {name!r}{why}; the nearest names are {nearest}."
 
 
 def _meant(model: nn.Module, there: list[Layer], name: str) -> Layer | None:

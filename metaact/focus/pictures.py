@@ -115,7 +115,7 @@ def feature_picture(
         names=[f"{drawn.names[i]}\n{_truth(drawn, i)}\nchannel {c}" for i, c in rows],
         over=False,
         signed=True,
-        title=f"before and after the activation {paths}{_seeds(seeds)}",
+        title=f"Maps before and after the activation {paths}{_seeds(seeds)}",
         note="red is above 0, blue below; max is the largest of a pair of maps, before and after. "
         f"Below each pair: the network's answer, {RIGHT} right or {WRONG} wrong.",
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from metaact.analysis import Column, Comparison, difference_text, render_table
+from metaact.analysis.intervals import SEEDS
 from metaact.analysis.verdicts import NOT_SHOWN
 from metaact.reports.document import jsonable
 from metaact.reports.render.text import safe_cell
@@ -17,6 +18,9 @@ from .report import Answer, Seen
 
 NOTHING = "–"
 
+FEW = 3
+"""Training seeds with which an interval over others is too wide to say much."""
+
 
 def plain(seen: Seen) -> str:
     """Tables for a terminal."""
@@ -25,10 +29,7 @@ def plain(seen: Seen) -> str:
         parts.append(_activities(seen))
     for layer in dict.fromkeys(score.layer for score in seen.focus):
         scores = [score for score in seen.focus if score.layer == layer]
-        parts.append(_focus(seen, layer, scores))
-        sentences = list(_sentences(scores))
-        if sentences:
-            parts.append("\n".join(sentences))
+        parts += _focus(seen, layer, scores)
     parts += seen.notes
     return "\n\n".join(parts)
 
@@ -109,49 +110,80 @@ def _activities(seen: Seen) -> str:
     )
 
 
-def _focus(seen: Seen, layer: str, scores: list[FocusScore]) -> str:
-    headings = (
-        *("measure", "arm", "score", "random weights", "centre"),
-        *("gain over random", "gain over centre"),
-    )
-    rows = [
-        (
-            one.measure,
-            one.arm,
-            one.score,
-            one.random,
-            one.centre,
-            _gain(one.over_random),
-            _gain(one.over_centre),
-        )
-        for one in scores
-    ]
+def _focus(seen: Seen, layer: str, scores: list[FocusScore]) -> list[str]:
+    """Scores beside the baselines, then what is gained over them, then the verdicts that differ."""
     first = scores[0]
     seeds = max(len(one.seeds) for one in scores)
+    path = next((one.path for one in seen.answers if one.layer == layer), layer)
+    named = layer if path == layer else f"{layer} ({path})"
     notes = [
         f"{first.images} images, {seeds} training seed{'s' if seeds > 1 else ''}; intervals over "
-        f"{first.score.varies}. Gains and the sentences below: one family of "
-        f"{first.over_random.compared} questions, {first.over_random.corrected}.",
+        f"{first.score.varies}.",
         "Random weights: maps of the same network with weights that nobody trained. Centre: a "
-        "Gaussian in the middle of the image. Both are scored on the trained network. A gain above "
-        "0 is good.",
+        "Gaussian in the middle of the image. Both are scored on the trained network.",
     ]
     if any(one.measure in LOWER_IS_BETTER for one in scores):
         notes.append("Of the deletion area less is better, of the others more.")
-    empty = [
-        f"{one.arm} {one.blank:.0%}" for one in scores if one.blank and one.measure == first.measure
-    ]
+    own = [one for one in scores if one.measure == first.measure]
+    empty = [f"{one.arm} {one.blank:.0%}" for one in own if one.blank]
     if empty:
         notes.append(
             "Maps with nothing that speaks for the class, counted as even ones: "
             f"{', '.join(empty)}."
         )
-    path = next((one.path for one in seen.answers if one.layer == layer), layer)
-    named = layer if path == layer else f"{layer} ({path})"
+    headings = ("measure", "arm", "score", "random weights", "centre")
+    parts = [
+        render_table(
+            [Column(name) for name in headings],
+            [(one.measure, one.arm, one.score, one.random, one.centre) for one in scores],
+            title=f"How well-focused Grad-CAM is at {named}",
+            footnotes=notes,
+        ),
+        _gains(seen, named, scores),
+    ]
+    shown = [
+        f"{one.measure}, gain over the centre: {one.versus.sentence}"
+        for one in scores
+        if one.versus is not None and one.versus.verdict != NOT_SHOWN
+    ]
+    if shown:
+        parts.append("\n".join(shown))
+    elif any(one.versus for one in scores):
+        parts.append(f"At {named} no difference from {seen.reference} is shown.")
+    return parts
+
+
+def _gains(seen: Seen, named: str, scores: list[FocusScore]) -> str:
+    against = f"that against {seen.reference}"
+    compared = any(one.versus for one in scores)
+    headings = ("measure", "arm", "over random weights", "over the centre")
+    rows = [
+        (
+            one.measure,
+            one.arm,
+            _gain(one.over_random),
+            _gain(one.over_centre),
+            *([_gain(one.versus) if one.versus else ""] if compared else []),
+        )
+        for one in scores
+    ]
+    family = scores[0].over_random
+    notes = [
+        "Above 0 is better, of every measure."
+        + (" The last column: the gain over the centre less that of the other arm." * compared),
+        f"{100 * family.interval.level:g} % simultaneous intervals over {family.interval.varies}, "
+        f"all layers together one family of {family.compared} questions ({family.corrected}).",
+    ]
+    interval = family.interval
+    if interval.seeds <= FEW and interval.varies.startswith(SEEDS):
+        notes.append(
+            f"{interval.seeds} training seeds tell little of others: --over units asks about new "
+            "images for these networks."
+        )
     return render_table(
-        [Column(name) for name in headings],
+        [Column(name) for name in (*headings, *([against] if compared else []))],
         rows,
-        title=f"How well-focused Grad-CAM is at {named}",
+        title=f"What it gains at {named}",
         footnotes=notes,
     )
 
@@ -159,12 +191,6 @@ def _focus(seen: Seen, layer: str, scores: list[FocusScore]) -> str:
 def _gain(found: Comparison) -> str:
     shown = difference_text(found.interval, margin=found.margin)
     return shown if found.verdict == NOT_SHOWN else f"{shown}, {found.verdict}"
-
-
-def _sentences(scores: Iterable[FocusScore]) -> Iterator[str]:
-    for one in scores:
-        if one.versus is not None:
-            yield f"{one.measure}, gain over the centre: {one.versus.sentence}"
 
 
 def as_json(seen: Seen, figures: Iterable[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from metaact import tasks
 from metaact.analysis.focus import Inside, boxes_of
 from metaact.errors import DataError, UsageError
+from metaact.experiments.commands import typed_paths
 from metaact.experiments.evidence import Study
 from metaact.experiments.trained import META_LEARNED, Trained
 from metaact.randomness import derived_seed
@@ -118,7 +119,10 @@ def scene(
 def _shared(study: Study, trained: Trained, root: Path | None) -> Any:
     """The data of the runs, checked to be what it was."""
     device = str(next(trained.parameters()).device)
-    shared: Any = study.experiment.computes().prepare([trained.config], root=root, device=device)
+    command = trained.run.about.get("command")
+    paths = typed_paths(study.experiment, command) if command else {}
+    config: Any = replace(trained.config, **paths)  # type: ignore[type-var]
+    shared: Any = study.experiment.computes().prepare([config], root=root, device=device)
     now: Mapping[str, str] = getattr(shared, IDENTITY[study.experiment.name])
     for name, value in now.items():
         if name in trained.run.config and trained.run.config[name] != value:

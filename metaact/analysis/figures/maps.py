@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,8 @@ CELL = 0.95
 """Inches of an image."""
 
 _GAP, _WIDE_GAP, _CAPTION, _ROW_NAME = 0.06, 0.18, 0.2, 1.15
-_HEAD, _FOOT = 0.62, 0.52
+_HEAD, _FOOT = 0.62, 0.62
+_LEAST = 5.2  # inches that the bar and its note take
 _SIGNED, _UNSIGNED = "RdBu_r", "viridis"
 _EVEN = 1e-12
 
@@ -50,10 +52,12 @@ class MapColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Ready:
+    """A column, checked, with a caption for each row."""
+
     column: MapColumn
     maps: NDArray[np.float64]
-    captions: list[str] = field(default_factory=list)
-    blank: list[str] = field(default_factory=list)
+    captions: list[str]
+    blank: list[str]
 
 
 def map_sheet(
@@ -95,7 +99,7 @@ def map_sheet(
         )
     shown = np.broadcast_to(pictures.transpose(0, 2, 3, 1), (len(pictures), *pictures.shape[2:], 3))
     lefts = _lefts(columns)
-    width = lefts[-1] + CELL + 0.1
+    width = max(lefts[-1] + CELL + 0.1, _LEAST)
     step = CELL + _CAPTION + _GAP
     height = _HEAD + len(pictures) * step + _FOOT
     with style():
@@ -184,7 +188,7 @@ def _draw(
         axes.text(
             0.5,
             0.5,
-            _folded(one.blank[row]),
+            textwrap.fill(one.blank[row], 18),
             transform=axes.transAxes,
             ha="center",
             va="center",
@@ -209,12 +213,6 @@ def _draw(
         extent=extent,
         interpolation="nearest",
     )
-
-
-def _folded(reason: str) -> str:
-    import textwrap
-
-    return textwrap.fill(reason, 18)
 
 
 def _heads(
