@@ -198,7 +198,13 @@ def test_numbers_as_csv_and_as_a_table(converge: Path, cli: Cli, out: Path) -> N
     against = [row for row in rows if row["arm"] == "arelu"]
     assert all(row["reference"] == "relu" and row["versus_verdict"] for row in against)
     table = " ".join(cli("gradcam", *words).out.split())
-    for word in ("random weights", "centre", "over the centre", "that against relu", "one family of"):
+    for word in (
+        "random weights",
+        "centre",
+        "over the centre",
+        "that against relu",
+        "one family of",
+    ):
         assert word in table
 
 
