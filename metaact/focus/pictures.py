@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG = "✓", "✗"
 
+LETTERS = 12
+"""Of the name of a class below a map."""
+
 
 def cam_picture(
     drawn: Scene,
@@ -137,7 +140,12 @@ def _caption(drawn: Scene, one: CamMaps, i: int) -> str:
 def _answered(drawn: Scene, predictions: Tensor, i: int) -> str:
     label = int(drawn.labels[i])
     mark = "" if label == UNKNOWN else RIGHT if int(predictions[i]) == label else WRONG
-    return f"{drawn.name_of(int(predictions[i]))} {mark}".rstrip()
+    return f"{_short(drawn.name_of(int(predictions[i])))} {mark}".rstrip()
+
+
+def _short(name: str) -> str:
+    """A name of a class that leaves room for what stands behind it."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _truth(drawn: Scene, i: int) -> str:

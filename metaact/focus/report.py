@@ -20,7 +20,7 @@ from .features import FeatureMaps, feature_maps
 from .layers import FIRST_STAGE, LAST_CONV
 from .measures import FocusScore, Marks, focus_scores, marks
 from .pictures import cam_picture, feature_picture
-from .scene import UNKNOWN, Scene, scene
+from .scene import UNKNOWN, Scene, check_explained, scene
 from .subjects import Subject, one_study, subject, trained_of, with_weights
 
 if TYPE_CHECKING:
@@ -280,6 +280,7 @@ def _opened(
     study: Study, *, draw: int, seed: int, folder: Path | None, root: Path | None, device: str
 ) -> tuple[Scene, Iterator[Subject]]:
     """The images, and every network of the study on them, one after the other."""
+    check_explained(study)
     records = with_weights(study)
     first = trained_of(next(iter(records.values()))[0], device=device)
     drawn = scene(study, first, count=draw, seed=seed, folder=folder, root=root)

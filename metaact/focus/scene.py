@@ -103,17 +103,25 @@ def scene(
         UsageError: If runs of this experiment are not explained, or the folder does not fit.
         DataError: If the images cannot be had, or are no longer those of the runs.
     """
-    kind = study.experiment.name
-    if kind not in TESTED:
-        raise UsageError(
-            f"`runs` must be of {', '.join(TESTED)} (their networks tell classes of images apart); "
-            f"got runs of {kind}."
-        )
+    check_explained(study)
     generator = torch.Generator().manual_seed(derived_seed("images to explain", seed))
     if folder is not None:
         return _of_folder(folder, trained, count, generator)
     shared = _shared(study, trained, root)
-    return TESTED[kind](shared, trained, count, generator, root)
+    return TESTED[study.experiment.name](shared, trained, count, generator, root)
+
+
+def check_explained(study: Study) -> None:
+    """Refuse runs of an experiment whose networks are not explained.
+
+    Raises:
+        UsageError: If they are of one.
+    """
+    if study.experiment.name not in TESTED:
+        raise UsageError(
+            f"`runs` must be of {', '.join(TESTED)} (their networks tell classes of images apart); "
+            f"got runs of {study.experiment.name}."
+        )
 
 
 def _shared(study: Study, trained: Trained, root: Path | None) -> Any:

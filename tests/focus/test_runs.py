@@ -24,7 +24,8 @@ pytest.importorskip("captum")
 
 Cli = Callable[..., Any]
 ARMS = ("relu", "arelu")
-SMALL = ("--count", "2", "--measured", "5", "--device", "cpu")
+PICTURE = ("--count", "2", "--measured", "0", "--device", "cpu")
+SMALL = ("--count", "2", "--measured", "4", "--device", "cpu", "--layer", "conv3")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,8 @@ def test_every_experiment_is_explained(
     kind: str, cli: Cli, out: Path, request: pytest.FixtureRequest
 ) -> None:
     store = request.getfixturevalue(kind)
-    found = cli("gradcam", store, *SMALL, "--out", out, "--json")
+    layers = ("--layer", "first-stage,last-conv")
+    found = cli("gradcam", store, *SMALL, *layers, "--out", out, "--json")
     assert found.code == 0, found.err
     answers = found.json["answers"]
     assert {one["arm"] for one in answers} == set(ARMS)
@@ -130,7 +132,7 @@ def test_a_map_is_that_of_the_run_as_it_is_loaded(converge: Path, pack: Path) ->
     run = next(r for r in RunStore(converge).runs() if r.config["activation"] == "arelu")
     trained = metaact.load(run.directory)
     test = tasks.split(pack, hold_out="images").test
-    seen = _seen(converge, measured=4)
+    seen = _seen(converge)
     answer = next(one for one in seen.answers if one.arm == "arelu" and one.layer == "last-conv")
     number = int(answer.image.removeprefix("test "))
     assert test.class_names[int(test.labels[number])] == answer.truth
@@ -191,10 +193,10 @@ def _measured(store: Path, seen: focus.Seen, count: int) -> tuple[torch.Tensor, 
 
 
 def test_numbers_as_csv_and_as_a_table(converge: Path, cli: Cli, out: Path) -> None:
-    words = (converge, *SMALL, "--out", out, "--layer", "conv2", "--over", "units")
+    words = (converge, *SMALL, "--out", out, "--over", "units")
     rows = list(csv.DictReader(io.StringIO(cli("gradcam", *words, "--csv").out)))
     assert len(rows) == 4
-    assert {row["layer"] for row in rows} == {"conv2"}
+    assert {row["layer"] for row in rows} == {"conv3"}
     against = [row for row in rows if row["arm"] == "arelu"]
     assert all(row["reference"] == "relu" and row["versus_verdict"] for row in against)
     table = " ".join(cli("gradcam", *words).out.split())
@@ -217,15 +219,17 @@ def test_the_users_own_images(converge: Path, maml: Path, pack: Path, cli: Cli, 
             place = folder / name / f"{number}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(test.pixels[i, 0].numpy()).save(place)
-    words = (*SMALL, "--images", folder, "--out", out, "--json")
+    words = (*PICTURE, "--images", folder, "--out", out, "--json")
     named = cli("gradcam", converge, *words).json["answers"]
     assert all(one["truth"] == one["image"].split("/")[0] for one in named)
-    loose = cli("gradcam", converge, *SMALL, "--images", folder / test.class_names[0], "--out", out)
+    loose = cli(
+        "gradcam", converge, *PICTURE, "--images", folder / test.class_names[0], "--out", out
+    )
     assert "the answer" in loose.out
     learned = cli("gradcam", maml, *words)
     assert learned.code == 0, learned.err
     assert "after adaptation to 3 others" in learned.json["images"]
-    few = cli("gradcam", maml, *SMALL, "--images", converge / "converge", "--out", out)
+    few = cli("gradcam", maml, *PICTURE, "--images", converge / "converge", "--out", out)
     assert few.code == 1
     shutil.rmtree(folder / test.class_names[2])
     wrong = cli("gradcam", maml, *words)
@@ -234,7 +238,7 @@ def test_the_users_own_images(converge: Path, maml: Path, pack: Path, cli: Cli, 
 
 
 def test_a_layer_that_is_not_there(converge: Path, cli: Cli, out: Path) -> None:
-    found = cli("gradcam", converge, *SMALL, "--layer", "covn3", "--out", out)
+    found = cli("gradcam", converge, *PICTURE, "--layer", "covn3", "--out", out)
     assert found.code == 2
     assert "--layer must be a layer" in found.err
     assert "nearest names are 'conv3'" in found.err
@@ -247,7 +251,7 @@ def test_a_run_without_weights(converge: Path, cli: Cli, tmp_path: Path) -> None
     shutil.copytree(converge, store)
     for file in store.rglob("weights*"):
         file.unlink()
-    found = cli("gradcam", store, *SMALL, "--out", tmp_path / "picture")
+    found = cli("gradcam", store, *PICTURE, "--out", tmp_path / "picture")
     assert found.code == 1
     assert len(found.err.splitlines()) == 1
     assert "weights" in found.err
@@ -257,7 +261,7 @@ def test_a_run_without_weights(converge: Path, cli: Cli, tmp_path: Path) -> None
 def test_runs_that_diverged_have_no_weights(pack: Path, cli: Cli, tmp_path: Path) -> None:
     config = ConvergeConfig(dataset=str(pack), lr=1e12, batch_size=32, epochs=1)
     experiments.run(experiments.CONVERGE, [config], tmp_path / "runs")
-    found = cli("gradcam", tmp_path / "runs", *SMALL, "--out", tmp_path / "picture")
+    found = cli("gradcam", tmp_path / "runs", *PICTURE, "--out", tmp_path / "picture")
     assert found.code == 1
     assert "no run of arelu has weights" in found.err
 
@@ -265,7 +269,7 @@ def test_runs_that_diverged_have_no_weights(pack: Path, cli: Cli, tmp_path: Path
 def test_arms_of_several_studies_are_refused(
     converge: Path, maml: Path, cli: Cli, out: Path
 ) -> None:
-    found = cli("gradcam", converge, maml, *SMALL, "--out", out)
+    found = cli("gradcam", converge, maml, *PICTURE, "--out", out)
     assert found.code == 2
     assert "must be of one study" in found.err
 
@@ -278,7 +282,7 @@ def test_numbers_out_of_range(option: str, converge: Path, cli: Cli, out: Path) 
 
 
 def test_reference_and_arms(converge: Path, cli: Cli, out: Path) -> None:
-    words = (converge, *SMALL, "--out", out, "--json", "--layer", "conv3")
+    words = (converge, *SMALL, "--out", out, "--json")
     turned = cli("gradcam", *words, "--reference", "arelu").json
     assert {one["versus"]["second"] for one in turned["focus"] if one["versus"]} == {"arelu"}
     alone = cli("gradcam", *words, "--activation", "relu").json
