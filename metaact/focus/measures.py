@@ -19,7 +19,7 @@ from metaact.analysis.focus import (
     energy_inside,
 )
 
-from .cam import CamMaps, grad_cam
+from .cam import CamMaps, grad_cam, logits_of
 from .curves import deletion_curve, insertion_curve
 from .scene import UNKNOWN, Scene
 from .subjects import Subject
@@ -119,8 +119,6 @@ def _classes(subject: Subject, scene: Scene) -> Tensor | None:
         return None
     if bool(known.all()):
         return scene.labels
-    from .cam import logits_of
-
     return torch.where(known, scene.labels, logits_of(subject.network, subject.images).argmax(1))
 
 

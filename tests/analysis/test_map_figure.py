@@ -60,6 +60,20 @@ def test_a_common_scale_keeps_sizes_comparable() -> None:
     assert any(values.shape == (4, 4) and values == pytest.approx(MAPS[0] / 10) for values in drawn)
 
 
+def test_outlines_of_all_and_of_nothing_are_no_trouble() -> None:
+    outlines = np.stack([np.ones((8, 8), dtype=bool), np.zeros((8, 8), dtype=bool)])
+    figure = map_sheet(
+        IMAGES,
+        [MapColumn(title="a", maps=MAPS)],
+        names=["", ""],
+        over=True,
+        signed=True,
+        outlines=outlines,
+    )
+    limits = {tuple(axes.get_xlim()) for axes in figure.axes if len(axes.images) == 1}
+    assert (-0.5, 7.5) in limits
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="`columns` must hold 2 maps"):
         _sheet(MapColumn(title="a", maps=MAPS[:1]))

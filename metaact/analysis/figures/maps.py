@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metaact.errors import UsageError
 
-from .canvas import heading, style, text
+from .canvas import COLOURS, heading, style, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,16 +50,6 @@ class MapColumn:
     scales: Sequence[float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ready:
-    """A column, checked, with a caption for each row."""
-
-    column: MapColumn
-    maps: NDArray[np.float64]
-    captions: list[str]
-    blank: list[str]
-
-
 def map_sheet(
     images: ArrayLike,
     columns: Sequence[MapColumn],
@@ -91,7 +81,7 @@ def map_sheet(
         UsageError: If the arrays do not fit together.
     """
     pictures = np.asarray(images)
-    ready = [_ready(column, len(pictures)) for column in columns]
+    columns = [_checked(column, len(pictures)) for column in columns]
     if pictures.ndim != 4 or pictures.dtype != np.uint8 or len(names) != len(pictures):
         raise UsageError(
             f"`images` must be uint8 [rows, channels, height, width] and `names` one a row; got "
@@ -128,11 +118,9 @@ def map_sheet(
                 labelpad=5,
             )
             if outlines is not None:
-                axes.contour(
-                    np.asarray(outlines)[row], levels=[0.5], colors="#E69F00", linewidths=1
-                )
-            for left, one in zip(lefts, ready, strict=True):
-                _draw(cell(row, left), one, row, picture if over else None, signed=signed)
+                _outline(axes, np.asarray(outlines)[row])
+            for left, column in zip(lefts, columns, strict=True):
+                _draw(cell(row, left), column, row, picture if over else None, signed=signed)
         _heads(figure, columns, lefts, width, height)
         _scale(figure, width, height, signed=signed, note=note)
         figure.text(
@@ -146,7 +134,8 @@ def map_sheet(
     return figure
 
 
-def _ready(column: MapColumn, rows: int) -> _Ready:
+def _checked(column: MapColumn, rows: int) -> MapColumn:
+    """The column with a caption and a reason for every row."""
     maps = np.asarray(column.maps, dtype=np.float64)
     parts = (column.captions, column.blank, column.scales)
     if maps.ndim != 3 or len(maps) != rows or any(p and len(p) != rows for p in parts):
@@ -154,11 +143,9 @@ def _ready(column: MapColumn, rows: int) -> _Ready:
             f"`columns` must hold {rows} maps each (one a row), with as many captions or none; got "
             f"shape {list(maps.shape)} in {column.title!r}."
         )
-    return _Ready(
-        column=column,
-        maps=maps,
-        captions=list(column.captions) or [""] * rows,
-        blank=list(column.blank) or [""] * rows,
+    nothing = [""] * rows
+    return replace(
+        column, maps=maps, captions=column.captions or nothing, blank=column.blank or nothing
     )
 
 
@@ -175,20 +162,20 @@ def _lefts(columns: Sequence[MapColumn]) -> list[float]:
 
 
 def _draw(
-    axes: Axes, one: _Ready, row: int, picture: NDArray[np.uint8] | None, *, signed: bool
+    axes: Axes, column: MapColumn, row: int, picture: NDArray[np.uint8] | None, *, signed: bool
 ) -> None:
-    values = one.maps[row]
-    axes.set_xlabel(text(one.captions[row], 22), fontsize=6.5, labelpad=2)
+    values = np.asarray(column.maps)[row]
+    axes.set_xlabel(text(column.captions[row], 22), fontsize=6.5, labelpad=2)
     if picture is not None:
         grey = picture.mean(axis=2)
         axes.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    if one.blank[row]:
+    if column.blank[row]:
         axes.set_facecolor("0.9")
         axes.set_aspect("equal")
         axes.text(
             0.5,
             0.5,
-            textwrap.fill(one.blank[row], 18),
+            textwrap.fill(column.blank[row], 18),
             transform=axes.transAxes,
             ha="center",
             va="center",
@@ -199,7 +186,7 @@ def _draw(
             axes.imshow(np.full((1, 1), 0.9), cmap="gray", vmin=0, vmax=1)
         return
     values = np.nan_to_num(values if signed else np.maximum(values, 0))
-    most = float(np.abs(values).max()) if one.column.scales is None else one.column.scales[row]
+    most = float(np.abs(values).max()) if column.scales is None else column.scales[row]
     share = np.clip(values / max(most, _EVEN), -1, 1)
     extent = (
         None if picture is None else (-0.5, picture.shape[1] - 0.5, picture.shape[0] - 0.5, -0.5)
@@ -213,6 +200,17 @@ def _draw(
         extent=extent,
         interpolation="nearest",
     )
+
+
+def _outline(axes: Axes, mask: NDArray[np.bool_]) -> None:
+    """Draw the edge of a mask, also where it runs along the border of the image."""
+    if not mask.any():
+        return
+    high, wide = mask.shape
+    x, y = np.arange(-1, wide + 1), np.arange(-1, high + 1)
+    axes.contour(x, y, np.pad(mask, 1), levels=[0.5], colors=COLOURS[4], linewidths=1)
+    axes.set_xlim(-0.5, wide - 0.5)
+    axes.set_ylim(high - 0.5, -0.5)
 
 
 def _heads(
