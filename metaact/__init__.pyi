@@ -3,6 +3,7 @@ from . import adaptation as adaptation
 from . import analysis as analysis
 from . import errors as errors
 from . import experiments as experiments
+from . import focus as focus
 from . import models as models
 from . import paper as paper
 from . import reports as reports
@@ -22,6 +23,7 @@ __all__ = [
     "convert",
     "errors",
     "experiments",
+    "focus",
     "load",
     "models",
     "paper",

@@ -30,11 +30,13 @@ ALLOWED = {
         "tasks",
     },
     "reports": {"activations", "analysis", "experiments", "paper", "runs", "tasks"},
+    "focus": {"activations", "analysis", "experiments", "reports", "runs", "tasks"},
     "cli": {
         "activations",
         "adaptation",
         "analysis",
         "experiments",
+        "focus",
         "models",
         "paper",
         "reports",

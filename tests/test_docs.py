@@ -48,6 +48,11 @@ NOT_RUN = {
 """Commands that a page may show and no test can run, and why."""
 
 ONLY_READ = {
+    "metaact gradcam runs": "the reader's runs, of one study",
+    "metaact gradcam runs --activation arelu,relu --layer first-stage --measured 0": "the same",
+    "metaact gradcam runs --images my-photos/ --count 4": "the reader's folder",
+    "metaact featuremaps runs": "the reader's runs, of one study",
+    "metaact featuremaps runs --activation arelu,relu --count 1 --channels 6": "the same",
     "metaact runs show mnist-5way-1shot-arelu-seed0": "the reader's run",
     "metaact runs show 6d73cf --json": "the reader's run",
     "metaact runs rm mnist-5way-1shot-arelu-seed0": "the reader's run",
@@ -84,6 +89,8 @@ SMALL: dict[str, tuple[str, ...]] = {
     "segment": ("--epochs", "1", "--features", "2", "--size", "16"),
     "table": ("--quick",),
     "figure": ("--quick",),
+    "gradcam": ("--count", "2", "--measured", "4", "--layer", "last-conv"),
+    "featuremaps": ("--count", "1", "--channels", "2"),
 }
 """Options appended to a command: of two values the last one counts."""
 

@@ -20,6 +20,7 @@ DOORS = (
     "adaptation",
     "analysis",
     "experiments",
+    "focus",
     "models",
     "paper",
     "reports",

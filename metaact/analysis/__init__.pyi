@@ -14,6 +14,7 @@ from .failures import with_failures as with_failures
 from .figures import Curve as Curve
 from .figures import CurvePanel as CurvePanel
 from .figures import Look as Look
+from .figures import MapColumn as MapColumn
 from .figures import activation_curves as activation_curves
 from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
@@ -24,10 +25,16 @@ from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
 from .figures import looks as looks
+from .figures import map_sheet as map_sheet
 from .figures import overlays as overlays
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
+from .focus import boxes_of as boxes_of
+from .focus import centre_prior as centre_prior
+from .focus import compare_gains as compare_gains
+from .focus import curve_area as curve_area
+from .focus import energy_inside as energy_inside
 from .interval import Interval as Interval
 from .intervals import image_interval as image_interval
 from .intervals import seed_interval as seed_interval
@@ -46,16 +53,22 @@ __all__ = [
     "CurvePanel",
     "Interval",
     "Look",
+    "MapColumn",
     "Ranks",
     "activation_curves",
     "activation_range",
     "area_under_curve",
+    "boxes_of",
+    "centre_prior",
+    "compare_gains",
     "compare_pair",
     "compare_pairs",
     "contact_sheet",
+    "curve_area",
     "curve_band",
     "curve_panels",
     "difference_text",
+    "energy_inside",
     "episode_sheet",
     "estimate",
     "failure_p",
@@ -68,6 +81,7 @@ __all__ = [
     "interval_plot",
     "learning_curves",
     "looks",
+    "map_sheet",
     "median_time",
     "overlays",
     "rank_arms",

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _NormBase
 
 from metaact import tasks
 from metaact.errors import UsageError
 from metaact.experiments import Trained, load
-from metaact.experiments.trained import check_meta_learned
+from metaact.experiments.trained import check_meta_learned, normalises_together
 from metaact.reports.render.text import safe_cell
 from metaact.runs import read_run
 
@@ -124,7 +123,7 @@ def _each_held_out(learned: Trained, images: tasks.Images) -> list[Answer]:
 
 
 def _classified(learner: Trained, pixels: Tensor, files: Sequence[str]) -> list[Answer]:
-    parts = [pixels] if _normalises_together(learner) else torch.split(pixels, AT_A_TIME)
+    parts = [pixels] if normalises_together(learner) else torch.split(pixels, AT_A_TIME)
     with torch.no_grad():
         probabilities = torch.cat([learner(part).softmax(dim=1) for part in parts])
     best = probabilities.max(dim=1)
@@ -136,14 +135,8 @@ def _classified(learner: Trained, pixels: Tensor, files: Sequence[str]) -> list[
     ]
 
 
-def _normalises_together(network: Trained) -> bool:
-    """Whether an answer depends on the images beside: BatchNorm without statistics of its own."""
-    norms = (m for m in network.modules() if isinstance(m, _NormBase))
-    return any(not norm.track_running_stats for norm in norms)
-
-
 def _transductive(learned: Trained) -> list[str]:
-    if not _normalises_together(learned):
+    if not normalises_together(learned):
         return []
     return [
         "BatchNorm normalises each image together with those that are classified with it, so "

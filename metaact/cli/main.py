@@ -25,7 +25,9 @@ from .adapt import adapt
 from .base import STOPPED
 from .compare import compare
 from .data import data
+from .featuremaps import featuremaps
 from .figure import figure
+from .gradcam import gradcam
 from .output import echo
 from .overlays import overlays
 from .report import report
@@ -73,7 +75,10 @@ def cli() -> None:
     """
 
 
-for command in (table, figure, compare, report, overlays, adapt, runs, activations, data):
+for command in (
+    *(table, figure, compare, report, gradcam, featuremaps, overlays),
+    *(adapt, runs, activations, data),
+):
     cli.add_command(command)
 
 

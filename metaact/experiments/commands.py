@@ -57,6 +57,30 @@ def words(experiment: Experiment, config: Config) -> list[str]:
     return [str(found["verb"]), *found["arguments"], *options]
 
 
+def typed_paths(experiment: Experiment, found: Mapping[str, Any]) -> dict[str, str]:
+    """Data and files as the user named them in the command of a run, by setting.
+
+    A run itself records the last part of a path alone, which is the same on every machine.
+
+    Args:
+        experiment: What it is a run of.
+        found: The command as the run recorded it.
+
+    Examples:
+        >>> from metaact.experiments import CONVERGE
+        >>> options = {"--dataset": "data/birds", "--lr": "0.1"}
+        >>> typed_paths(CONVERGE, {"verb": "converge", "arguments": [], "options": options})
+        {'dataset': 'data/birds'}
+    """
+    known = settings_of(experiment.config)
+    options: Mapping[str, str] = found["options"]
+    replaced = {one.stands_for for one in known if one.flag in options}
+    arguments = [name for name in experiment.arguments if name not in replaced]
+    given = dict(zip(arguments, map(str, found["arguments"]), strict=False))
+    given |= {one.name: options[one.flag] for one in known if one.flag in options}
+    return {one.name: given[one.name] for one in known if one.path and one.name in given}
+
+
 def _follows(config: Config, name: str) -> bool:
     """Whether a setting has the value that it would be given if it were left out."""
     given = {s.name: getattr(config, s.name) for s in settings_of(type(config)) if s.name != name}

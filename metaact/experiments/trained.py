@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
@@ -132,6 +133,12 @@ class Trained(nn.Module):
             normalisation=self.normalisation,
             class_names=class_names or tuple(str(way) for way in range(ways)),
         )
+
+
+def normalises_together(network: nn.Module) -> bool:
+    """Whether an answer depends on the images beside: BatchNorm without statistics of its own."""
+    norms = (m for m in network.modules() if isinstance(m, _NormBase))
+    return any(not norm.track_running_stats for norm in norms)
 
 
 def check_meta_learned(run: Run) -> None:

@@ -2,6 +2,7 @@ from ._images import Images as Images
 from ._images import Provenance as Provenance
 from .builtin.digits import printed_digits as printed_digits
 from .builtin.digits import street_digits as street_digits
+from .builtin.digits import street_masks as street_masks
 from .builtin.glyphs import glyphs as glyphs
 from .dense.folds import Fold as Fold
 from .dense.folds import cross_validation as cross_validation
@@ -79,6 +80,7 @@ __all__ = [
     "split",
     "statistics",
     "street_digits",
+    "street_masks",
     "synthetic_patients",
     "thinned",
     "to_taskset",

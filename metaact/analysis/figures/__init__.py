@@ -8,6 +8,8 @@ from .functions import activation_range as activation_range
 from .heat import heat_grid as heat_grid
 from .looks import Look as Look
 from .looks import looks as looks
+from .maps import MapColumn as MapColumn
+from .maps import map_sheet as map_sheet
 from .overlays import overlays as overlays
 from .panels import CurvePanel as CurvePanel
 from .panels import curve_panels as curve_panels

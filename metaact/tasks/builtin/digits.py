@@ -14,7 +14,7 @@ from metaact.tasks._images import Images, Provenance
 from metaact.tasks.builtin import drawing
 from metaact.tasks.builtin.distortion import Distortion, distort
 from metaact.tasks.builtin.drawn_cache import cached
-from metaact.tasks.builtin.street import street_pictures
+from metaact.tasks.builtin.street import street_ink, street_pictures
 
 RECIPE = 1
 """Raised whenever a change alters the pixels."""
@@ -101,26 +101,47 @@ def street_digits(split: str, *, seed: int = 0, root: Path | str | None = None) 
     return _digits("street-digits", street_pictures, split, seed, root)
 
 
+def street_masks(split: str, *, seed: int = 0) -> Tensor:
+    """Where the digit that counts is in each picture of `street_digits`.
+
+    Args:
+        split: As there.
+        seed: As there.
+
+    Returns:
+        uint8 [images, 1, 32, 32] in the order of the pictures: the share of each pixel that is the
+        ink of the digit in the middle, 0 to 255, without its neighbours, shadow and blur.
+
+    Raises:
+        UsageError: If there is no such split, or the seed is not an int of at least 0.
+        DataError: If matplotlib came without its fonts.
+
+    Examples:
+        >>> masks = street_masks("test")  # doctest: +SKIP
+        >>> masks.shape                   # doctest: +SKIP
+        torch.Size([2000, 1, 32, 32])
+    """
+    _check(split, seed)
+    return street_ink(*_characters("street-digits", split, seed))
+
+
 _Draw = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-def _digits(name: str, draw: _Draw, split: str, seed: int, root: Path | str | None) -> Images:
+def _check(split: str, seed: int) -> None:
     check_choice("split", split, COUNTS)
     check_int("seed", seed, minimum=0)
+
+
+def _digits(name: str, draw: _Draw, split: str, seed: int, root: Path | str | None) -> Images:
+    _check(split, seed)
     fonts = drawing.fonts_hash([font for font, _ in FACES[split]])
     key = f"{name}, {split}, recipe {RECIPE}, {COUNTS[split]}, {PRINT}, seed {seed}, fonts {fonts}"
 
     def draw_all() -> Images:
-        glyphs = [(font, zero + digit) for font, zero in FACES[split] for digit in range(10)]
-        bitmaps = torch.from_numpy(drawing.bitmaps(glyphs)).float()
-        # Each part draws from a stream of its own: the parts share no random number.
-        stream = hashlib.sha256(f"{name}, {split}, {seed}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(stream[:7], "big"))
-        labels = torch.arange(COUNTS[split]) % 10
-        faces = torch.randint(len(FACES[split]), labels.shape, generator=generator)
         return Images(
-            pixels=draw(bitmaps, faces * 10 + labels, generator).contiguous(),
-            labels=labels,
+            pixels=draw(*_characters(name, split, seed)).contiguous(),
+            labels=_labels(split),
             class_names=tuple("0123456789"),
             provenance=Provenance(
                 dataset=name,
@@ -131,6 +152,22 @@ def _digits(name: str, draw: _Draw, split: str, seed: int, root: Path | str | No
         )
 
     return cached(draw_all, name=f"{name}-{split}-seed{seed}", key=key, root=root)
+
+
+def _characters(name: str, split: str, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
+    """The bitmaps of a part's faces, which of them each picture shows, and its random stream."""
+    glyphs = [(font, zero + digit) for font, zero in FACES[split] for digit in range(10)]
+    bitmaps = torch.from_numpy(drawing.bitmaps(glyphs)).float()
+    # Each part draws from a stream of its own: the parts share no random number.
+    stream = hashlib.sha256(f"{name}, {split}, {seed}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(stream[:7], "big"))
+    labels = _labels(split)
+    faces = torch.randint(len(FACES[split]), labels.shape, generator=generator)
+    return bitmaps, faces * 10 + labels, generator
+
+
+def _labels(split: str) -> Tensor:
+    return torch.arange(COUNTS[split]) % 10
 
 
 def _printed(bitmaps: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:

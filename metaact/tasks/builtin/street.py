@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -59,25 +60,50 @@ def street_pictures(bitmaps: Tensor, which: Tensor, generator: torch.Generator) 
     Returns:
         uint8 [pictures, 3, 32, 32].
     """
+    return torch.cat([picture for picture, _ in _drawn(bitmaps, which, generator)])
+
+
+def street_ink(bitmaps: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
+    """Where the digit in the middle is in each picture that `street_pictures` makes of the same.
+
+    Args:
+        bitmaps: As there, also for the other arguments.
+        which: The character in the middle.
+        generator: In the state in which the pictures were made.
+
+    Returns:
+        uint8 [pictures, 1, 32, 32]: the share of each pixel that is the digit's ink, before blur.
+    """
+    return torch.cat([to_bytes(ink)[:, None] for _, ink in _drawn(bitmaps, which, generator)])
+
+
+def _drawn(
+    bitmaps: Tensor, which: Tensor, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
     columns = (bitmaps.amax(dim=1) > 0.2).sum(dim=1)
     fonts = _Fonts(soft=soften(bitmaps), half_width=columns / bitmaps.shape[-1])
-    chunks = [_pictures(fonts, part, generator) for part in torch.split(which, _CHUNK)]
-    return torch.cat(chunks)
+    return (_pictures(fonts, part, generator) for part in torch.split(which, _CHUNK))
 
 
-def _pictures(fonts: _Fonts, which: Tensor, generator: torch.Generator) -> Tensor:
+def _pictures(fonts: _Fonts, which: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The pictures, and the mask of the digit in the middle of each."""
     count = len(which)
-    digits, shadow = _writing(fonts, which, generator)
+    digits, shadow, middle = _writing(fonts, which, generator)
     ground, ink, second = _colours(count, generator)
     picture = _ground(ground, second, generator)
     has_shadow = _coin(count, 0.3, generator).view(-1, 1, 1, 1)
     picture = torch.lerp(picture, second, shadow[:, None] * has_shadow)
     picture = torch.lerp(picture, ink, digits[:, None])
-    return to_bytes(_photograph(picture, generator))
+    return to_bytes(_photograph(picture, generator)), middle
 
 
-def _writing(fonts: _Fonts, which: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The digit with its neighbours, and their shadow: two masks [pictures, size, size]."""
+def _writing(
+    fonts: _Fonts, which: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The digit with its neighbours, their shadow, and the digit alone.
+
+    Each is a mask [pictures, size, size].
+    """
     count = len(which)
     matrix, shift = affine(count, _CAMERA, generator)
     tilt = torch.randn(count, 2, generator=generator) * _TILT
@@ -92,17 +118,18 @@ def _writing(fonts: _Fonts, which: Tensor, generator: torch.Generator) -> tuple[
         # A missing neighbour stands so far away that it is out of the picture.
         away = torch.where(_coin(count, _NEIGHBOUR, generator) > 0, away, torch.tensor(9.0))
         sides.append((other, side * away))
-    masks = []
+    masks, alone = [], []
     for offset in (torch.zeros(count, 2), light):
         points = warp(grid(SIZE) - offset[:, None, None, :], matrix, shift)
         depth = 1 + torch.einsum("nhwi,ni->nhw", points, tilt).clamp(-0.5, 0.5)
         points = points / depth[..., None]
         mask = stroke(sample(fonts.soft[which], points), edge)
+        alone.append(mask)
         for other, away in sides:
             beside = points - torch.stack([away, torch.zeros(count)], dim=1)[:, None, None, :]
             mask = torch.maximum(mask, stroke(sample(fonts.soft[other], beside), edge))
         masks.append(mask)
-    return masks[0], masks[1]
+    return masks[0], masks[1], alone[0]
 
 
 def _colours(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
