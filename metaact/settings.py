@@ -299,11 +299,11 @@ class Config:
             if known[name].role != "computation"
             and not (known[name].added and value == usual(known[name], values))
         }
+        later = {name for name in named if known[name].added}
         return {
-            name: _as_json(known[name], value)
+            name: _as_json(one, value)
             for name, value in named.items()
-            if is_read(known[name], values)
-            or not (known[name].only[0] in named and known[known[name].only[0]].added)  # type: ignore[index]  # what is not read has one
+            if (one := known[name]).only is None or one.only[0] not in later or is_read(one, values)
         }
 
 
@@ -410,20 +410,20 @@ def settle(config: Config, name: str) -> None:
     for other, wanted in fixed.items():
         _refuse_other(known[other], values[other], (known[other].default, wanted), name, value)
         object.__setattr__(config, other, wanted)
-    for other in known.values():
-        if other.only and other.only[0] == name and value not in other.only[1]:
-            allowed = (other.default, fixed.get(other.name, other.default))
-            _refuse_other(other, values[other.name], allowed, name, value)
+    for unread in known.values():
+        if unread.only and unread.only[0] == name and value not in unread.only[1]:
+            allowed = (unread.default, fixed.get(unread.name, unread.default))
+            _refuse_other(unread, values[unread.name], allowed, name, value)
 
 
 def _refuse_other(
     one: Setting, got: object, allowed: tuple[object, object], name: str, value: str
 ) -> None:
     if got not in allowed:
-        readers = f"; {', '.join(one.only[1])} read it" if one.only else ""
+        readers = f"; it is read with {', '.join(one.only[1])}" if one.only else ""
         raise UsageError(
-            f"`{one.name}` must be left out with {name} {value!r} (it says nothing there{readers}); "
-            f"got {got!r}."
+            f"`{one.name}` must be left out with {name} {value!r} (which does not read "
+            f"it{readers}); got {got!r}."
         )
 
 

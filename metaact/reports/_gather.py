@@ -12,6 +12,8 @@ from metaact.experiments.evidence import (
     Arm,
     Record,
     Study,
+    dependent,
+    divided,
     read_record,
     shared_settings,
     study_key,
@@ -162,7 +164,7 @@ def _studies(reader: _Reader) -> list[Study]:
     for record in reader.records.values():
         groups.setdefault(study_key(record.experiment, record.settings), []).append(record)
     found = []
-    for group in _with_followers(list(groups.values()), reader.by):
+    for group in _agreeing(_with_followers(list(groups.values()), reader.by), reader.by):
         first = group[0]
         found.append(
             Study(
@@ -197,6 +199,17 @@ def _with_followers(groups: list[list[Record]], by: str) -> list[list[Record]]:
     ]
 
 
+def _agreeing(groups: list[list[Record]], by: str) -> list[list[Record]]:
+    """The groups, those joined that differ in what some of their arms do not have at all."""
+    alike: dict[str, list[Record]] = {}
+    for group in groups:
+        first = group[0]
+        names = dependent(first.experiment, by)
+        kept = {name: value for name, value in first.settings.items() if name not in names}
+        alike.setdefault(study_key(first.experiment, kept), []).extend(group)
+    return [part for records in alike.values() for part in divided(records, by=by)]
+
+
 def _looser(record: Record, by: str) -> dict[str, object]:
     """What it shares with others, less what follows from other settings."""
     config = record.run.config
@@ -210,7 +223,7 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
         key = (record.arm, record.source, tuple(record.rates.items()))
         groups.setdefault(key, []).append(record)
     names = dict.fromkeys(name for record in group for name in record.rates)
-    varying = [name for name in names if len({record.rates.get(name) for record in group}) > 1]
+    varying = [name for name in names if _varies(name, group)]
     sources: dict[str, set[object]] = {}
     for value, source, _ in groups:
         sources.setdefault(str(value), set()).add(source)
@@ -230,6 +243,13 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
             )
         )
     return sorted(arms, key=lambda arm: (place(arm.value), *arm.rates.values()))
+
+
+def _varies(name: str, group: Sequence[Record]) -> bool:
+    """Whether arms have a rate at several values, or one arm has it and has it not."""
+    values = {record.rates[name] for record in group if name in record.rates}
+    has = {(record.arm, name in record.rates) for record in group}
+    return len(values) > 1 or len(has) > len({arm for arm, _ in has})
 
 
 def _by_seed(members: Sequence[Record], left_out: list[LeftOut]) -> list[Record]:

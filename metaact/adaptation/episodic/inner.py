@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
@@ -57,6 +58,12 @@ def path(
         there = {name: parameters[name] for name in gradients}
         parameters = {**parameters, **step(there, gradients, number)}
         yield parameters
+
+
+def last(values: Iterator[Parameters]) -> Parameters:
+    """The last of some, of which no others are kept."""
+    (found,) = deque(values, maxlen=1)
+    return found
 
 
 def _leaves(parameters: Parameters) -> Parameters:

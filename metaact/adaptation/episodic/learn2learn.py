@@ -62,8 +62,8 @@ def learn2learn(
     assert isinstance(rule, Descent)
     if rule.inner_clip:
         raise UsageError(
-            "`inner_clip` must be 0 with the engine 'learn2learn' (it clips no gradients); "
-            f"got {rule.inner_clip:g}."
+            "`engine` must be 'vectorised' or 'loop' with `inner_clip` (learn2learn clips no "
+            "gradients); got 'learn2learn'."
         )
     name, part = _adapted_module(problem)
     call = Stateless(problem.model)

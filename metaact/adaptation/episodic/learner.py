@@ -304,9 +304,7 @@ class MetaLearner:
     def _trained(self) -> list[Tensor]:
         return [p for p in self.parameters() if p.requires_grad]
 
-    def _run(
-        self, problem: Problem, share: Batch, steps: int, *, learns: bool = False
-    ) -> Outcome:
+    def _run(self, problem: Problem, share: Batch, steps: int, *, learns: bool = False) -> Outcome:
         # There is nothing to vectorise in one task, and PyTorch's own ops are faster for it.
         alone = self._engine == "vectorised" and len(share) == 1
         engine = loop if alone else ENGINES[self._engine]

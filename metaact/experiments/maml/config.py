@@ -30,7 +30,6 @@ _LEAK = "running statistics would leak from task to task"
 _KEPT = "the graph of every step is kept in memory"
 
 
-
 def _only(name: str) -> tuple[str, tuple[str, ...]]:
     """The algorithms that read a setting."""
     return "algorithm", readers(name)
@@ -231,7 +230,7 @@ class MamlConfig(Config):
     def __post_init__(self) -> None:
         check(self)
         settle(self, "algorithm")
-        check_engine(str(self.algorithm), self.engine)
+        check_engine(str(self.algorithm), self.engine, inner_clip=self.inner_clip)
         paper = self.protocol == "paper"
         declared.fill_batch_norm(self, "batch")
         fill(self, "queries", self.shots if paper else 15)

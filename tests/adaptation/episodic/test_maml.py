@@ -83,9 +83,9 @@ def test_quadratic_in_closed_form() -> None:
         away = theta["theta"] - centres
         return 0.5 * torch.einsum("ti,ij,tj->", away, a, away)
 
+    rule = Maml(inner_lr=0.1)
     for first_order in (False, True):
         stacked = {"theta": start.expand(5, 3)}
-        rule = Maml(inner_lr=0.1)
         *_, last = path(
             stacked,
             quadratic,

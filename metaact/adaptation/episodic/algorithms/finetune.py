@@ -43,6 +43,7 @@ class FineTune(Descent):
     classes: int = 2
     head_only: bool = False
 
+    scores_unseen: ClassVar[bool] = False
     is_exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

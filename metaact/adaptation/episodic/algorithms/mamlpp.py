@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from metaact.adaptation.episodic.inner import Parameters
+from metaact.adaptation.episodic.inner import Parameters, last
 from metaact.adaptation.episodic.problem import Batch, Outcome, Tasks
 from metaact.errors import check_int
 
@@ -82,17 +83,14 @@ class MamlPlusPlus(Descent):
         """The weighted losses after all steps; accuracies after the last."""
         weights = tasks.problem.inputs.get(WEIGHTS)
         steps = self.steps(tasks, batch.support, batch.support_labels, inner_steps=inner_steps)
-        values = next(steps)
-        total: Tensor | None = None
-        outcome: Outcome | None = None
-        for number, values in enumerate(steps):
-            if weights is not None and number < len(weights):
-                outcome = judged(tasks, values, batch)
-                weighted = weights[number].to(outcome.losses) * outcome.losses
-                total = weighted if total is None else total + weighted
-        if total is None or outcome is None:
-            return judged(tasks, values, batch)
-        return Outcome(total, outcome.accuracies)
+        if weights is None:
+            return judged(tasks, last(steps), batch)
+        outcomes = [judged(tasks, values, batch) for values in islice(steps, 1, None)]
+        weighted = [
+            weight.to(outcome.losses) * outcome.losses
+            for weight, outcome in zip(weights.unbind(), outcomes, strict=True)
+        ]
+        return Outcome(torch.stack(weighted).sum(dim=0), outcomes[-1].accuracies)
 
 
 def _layer(name: str) -> str:

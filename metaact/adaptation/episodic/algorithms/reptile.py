@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from metaact.adaptation.episodic.inner import Parameters
+from metaact.adaptation.episodic.inner import last
 from metaact.adaptation.episodic.problem import Batch, Outcome, Tasks
 
 from .rule import Descent, judged
@@ -33,6 +33,7 @@ class Reptile(Descent):
 
     first_order: bool = True
 
+    scores_unseen: ClassVar[bool] = False
     is_exact: ClassVar[bool] = False
 
     def learn(self, tasks: Tasks, batch: Batch, *, inner_steps: int) -> Outcome:
@@ -40,9 +41,7 @@ class Reptile(Descent):
         images = torch.cat([batch.support, batch.query], dim=1)
         labels = torch.cat([batch.support_labels, batch.query_labels], dim=1)
         parts = max(1, min(inner_steps, images.shape[1]))
-        values: Parameters = {}
-        for values in self.steps(tasks, images, labels, inner_steps=inner_steps, parts=parts):
-            pass
+        values = last(self.steps(tasks, images, labels, inner_steps=inner_steps, parts=parts))
         with torch.no_grad():
             outcome = judged(tasks, values, batch)
         if not torch.is_grad_enabled():

@@ -10,9 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metaact.adaptation.episodic.inner import Parameters, clipped, path
+from metaact.adaptation.episodic.inner import Parameters, clipped, last, path
 from metaact.adaptation.episodic.problem import Batch, Outcome, Problem, Tasks, adapted_names
 from metaact.adaptation.episodic.scoring import score
+from metaact.adaptation.stateless import head_of
 from metaact.errors import UsageError, check_rate
 
 from .table import BOTH
@@ -27,6 +28,9 @@ class Rule(ABC):
 
     engines: ClassVar[tuple[str, ...]] = BOTH
     """Those that carry it out."""
+
+    scores_unseen: ClassVar[bool] = True
+    """Whether accuracies in training are those of queries that nothing was fitted to."""
 
     is_exact: ClassVar[bool] = False
     """Whether its meta-gradient goes through gradient steps and ends in the query loss alone, so
@@ -160,10 +164,7 @@ class Descent(Rule):
         self, tasks: Tasks, images: Tensor, labels: Tensor, *, inner_steps: int
     ) -> Parameters:
         """The parameters after the last step."""
-        values: Parameters = {}
-        for values in self.steps(tasks, images, labels, inner_steps=inner_steps):
-            pass
-        return values
+        return last(self.steps(tasks, images, labels, inner_steps=inner_steps))
 
 
 def judged(tasks: Tasks, values: Parameters, batch: Batch) -> Outcome:
@@ -182,8 +183,6 @@ def head_names(model: nn.Module, *, why: str) -> tuple[str, str]:
     Raises:
         UsageError: If it has none.
     """
-    from metaact.adaptation.stateless import head_of
-
     name = head_of(model)
     head = model.get_submodule(name) if name is not None else None
     if not isinstance(head, nn.Linear) or head.bias is None:

@@ -1,4 +1,4 @@
-"""The algorithms by name: where each is, what it reads, and which engines carry it out. No torch."""
+"""The algorithms by name: where each is, what it reads, which engines carry it out. No torch."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ ALGORITHMS: dict[str, Row] = {
         reads=(*META, "first_order", "multi_step"),
     ),
     "reptile": Row(place="reptile:Reptile", words="Reptile", reads=(*DESCENT, "outer_step")),
-    "protonet": Row(
-        place="protonet:ProtoNet", words="prototypical networks", reads=("meta_lr",)
-    ),
+    "protonet": Row(place="protonet:ProtoNet", words="prototypical networks", reads=("meta_lr",)),
     "finetune": Row(
         place="finetune:FineTune",
         words="fine-tuning",
@@ -89,22 +87,24 @@ def readers(setting: str) -> tuple[str, ...]:
     return tuple(name for name, row in ALGORITHMS.items() if setting in row.reads)
 
 
-def check_engine(algorithm: str, engine: str) -> None:
-    """Refuse an engine that does not carry out an algorithm.
+def check_engine(algorithm: str, engine: str, *, inner_clip: float = 0.0) -> None:
+    """Refuse an engine that does not carry out an algorithm, or does not clip its gradients.
 
     Raises:
         UsageError: If it does not; the message names those that do.
     """
     row = ALGORITHMS[check_choice("algorithm", algorithm, ALGORITHMS)]
     if engine not in row.engines:
+        known = ", ".join(name for name, other in ALGORITHMS.items() if engine in other.engines)
         raise UsageError(
             f"`engine` must be {' or '.join(map(repr, row.engines))} with algorithm {algorithm!r} "
-            f"({engine} computes {', '.join(_carried_out_by(engine))} alone); got {engine!r}."
+            f"({engine} computes {known} alone); got {engine!r}."
         )
-
-
-def _carried_out_by(engine: str) -> list[str]:
-    return [name for name, row in ALGORITHMS.items() if engine in row.engines]
+    if inner_clip and engine not in BOTH:
+        raise UsageError(
+            f"`engine` must be {' or '.join(map(repr, BOTH))} with `inner_clip` ({engine} clips no "
+            f"gradients); got {engine!r}."
+        )
 
 
 def find(name: str) -> Any:
