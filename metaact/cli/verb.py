@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from metaact.settings import Config
 
 
+FEW = 2
+"""Alternatives that a sentence names before its reason."""
+
+
 def verb(experiment: Experiment) -> click.Command:
     """The command that runs an experiment and prints its document."""
 
@@ -201,9 +205,15 @@ def _refuse_what_says_nothing(experiment: Experiment, given: Mapping[str, Any]) 
         got = given[name] if isinstance(given[name], tuple | list) else (given[name],)
         got = [usual(known[name], {}) if value is None else value for value in got]
         if not set(got) & set(values):
+            had = f"{name} {', '.join(map(str, got))}"
+            if len(values) > FEW:
+                raise UsageError(
+                    f"`{one.name}` must be left out with {had} (it is read with "
+                    f"{', '.join(values)} alone); got it."
+                )
             raise UsageError(
                 f"`{one.name}` must be left out without {name} {' or '.join(values)} (nothing else "
-                f"reads it); got it with {name} {', '.join(map(str, got))}."
+                f"reads it); got it with {had}."
             )
 
 

@@ -172,7 +172,7 @@ def _studies(reader: _Reader) -> list[Study]:
                 by=reader.by,
                 measure=first.measure,
                 settings=first.settings,
-                arms=tuple(_arms(group, reader.left_out)),
+                arms=tuple(_arms(group, reader.by, reader.left_out)),
                 at=first.at,
             )
         )
@@ -216,8 +216,11 @@ def _looser(record: Record, by: str) -> dict[str, object]:
     return shared_settings(record.experiment, config, by=by, at=record.at, following=False)
 
 
-def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
-    """Arms by value and rates; a rate is part of the name where there are several."""
+def _arms(group: Sequence[Record], by: str, left_out: list[LeftOut]) -> list[Arm]:
+    """Arms by value and rates; a rate is part of the name where there are several.
+
+    They stand in the order of the values that the setting can have, or of the activations.
+    """
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in group:
         key = (record.arm, record.source, tuple(record.rates.items()))
@@ -242,7 +245,14 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
                 records=tuple(_by_seed(members, left_out)),
             )
         )
-    return sorted(arms, key=lambda arm: (place(arm.value), *arm.rates.values()))
+    asked = group[0].experiment.settings.get(by)
+    choices = asked.choices if asked else ()
+
+    def order(arm: Arm) -> tuple[object, ...]:
+        at = choices.index(arm.value) if arm.value in choices else len(choices)
+        return (at, place(arm.value), *arm.rates.values())
+
+    return sorted(arms, key=order)
 
 
 def _varies(name: str, group: Sequence[Record]) -> bool:

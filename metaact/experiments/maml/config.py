@@ -9,12 +9,10 @@ from metaact.adaptation.episodic.algorithms.table import ALGORITHMS, check_engin
 from metaact.experiments import declared
 from metaact.settings import (
     Config,
-    by_name,
     check,
     count,
     counted,
     fill,
-    is_read,
     setting,
     settle,
 )
@@ -227,6 +225,11 @@ class MamlConfig(Config):
         unset="chosen by the engine",
     )
 
+    @property
+    def fading(self) -> int:
+        """Iterations over which MAML++'s loss after every step fades."""
+        return self.iterations // 10 if self.multi_step is None else self.multi_step
+
     def __post_init__(self) -> None:
         check(self)
         settle(self, "algorithm")
@@ -235,8 +238,5 @@ class MamlConfig(Config):
         declared.fill_batch_norm(self, "batch")
         fill(self, "queries", self.shots if paper else 15)
         fill(self, "task_pool", 1000 if paper else 0)
-        reads = by_name(MamlConfig)
-        if is_read(reads["test_inner_steps"], {"algorithm": self.algorithm}):
+        if self.algorithm in readers("test_inner_steps"):
             fill(self, "test_inner_steps", self.inner_steps)
-        if is_read(reads["multi_step"], {"algorithm": self.algorithm}):
-            fill(self, "multi_step", self.iterations // 10)

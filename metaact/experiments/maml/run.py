@@ -241,7 +241,7 @@ def learner_of(config: MamlConfig, model: nn.Module, *, classes: int = 2) -> Met
     assert config.algorithm is not None
     rule = find_algorithm(config.algorithm)
     given = {one.name: getattr(config, one.name) for one in settings_of(MamlConfig)}
-    given["classes"] = classes
+    given |= {"classes": classes, "multi_step": config.fading}
     return MetaLearner(
         model,
         rule(**{item.name: given[item.name] for item in fields(rule) if item.init}),
