@@ -70,6 +70,11 @@ def _leaves(parameters: Parameters) -> Parameters:
     return {name: value.detach().requires_grad_() for name, value in parameters.items()}
 
 
+def per_task(values: Tensor, *, dims: int) -> Tensor:
+    """The sum of a tensor's numbers, of each task where its first dimension counts tasks."""
+    return values.reshape(*values.shape[:dims], -1).sum(dim=-1)
+
+
 def clipped(gradients: Parameters, most: float, *, dims: int) -> Parameters:
     """Gradients scaled, all of a task by one factor, so that their norm is at most `most`.
 
@@ -80,7 +85,7 @@ def clipped(gradients: Parameters, most: float, *, dims: int) -> Parameters:
         most: The largest norm.
         dims: 1 for stacked tasks, 0 for one task alone.
     """
-    squares = [g.flatten(dims).square().sum(dim=-1) for g in gradients.values()]
+    squares = [per_task(g.square(), dims=dims) for g in gradients.values()]
     # The square is bounded before the root is taken, whose slope at zero is infinite.
     factor = most * torch.stack(squares).sum(dim=0).clamp(min=most**2).rsqrt()
     return {

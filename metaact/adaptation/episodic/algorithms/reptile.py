@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from metaact.adaptation.episodic.inner import last
+from metaact.adaptation.episodic.inner import last, per_task
 from metaact.adaptation.episodic.problem import Batch, Outcome, Tasks
 
 from .rule import Descent, judged
@@ -48,7 +48,7 @@ class Reptile(Descent):
             return outcome
         # A sum whose gradient in θ is θ − θᵢ, of which the value is taken off again.
         products = [
-            (start * (start - values[name]).detach()).flatten(tasks.dims).sum(dim=-1)
+            per_task(start * (start - values[name]).detach(), dims=tasks.dims)
             for name, start in tasks.start.items()
         ]
         apart = torch.stack(products).sum(dim=0)
