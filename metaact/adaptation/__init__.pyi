@@ -8,6 +8,7 @@ from .episodic.algorithms.protonet import ProtoNet as ProtoNet
 from .episodic.algorithms.reptile import Reptile as Reptile
 from .episodic.algorithms.rule import Descent as Descent
 from .episodic.algorithms.rule import Rule as Rule
+from .episodic.algorithms.table import ALGORITHMS as ALGORITHMS
 from .episodic.learn2learn import import_learn2learn as import_learn2learn
 from .episodic.learner import Evaluation as Evaluation
 from .episodic.learner import MetaLearner as MetaLearner
@@ -32,6 +33,7 @@ from .supervised.trainer import Trainer as Trainer
 from .supervised.trainer import evaluate as evaluate
 
 __all__ = [
+    "ALGORITHMS",
     "MAML",
     "Anil",
     "Boil",

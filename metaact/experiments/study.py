@@ -360,9 +360,13 @@ def _varied(configs: Sequence[Config]) -> list[Setting]:
 
 
 def _said(one: Setting, config: Config) -> list[Any]:
-    """The value of a setting, if it says anything."""
-    other = {one.only[0]: getattr(config, one.only[0])} if one.only else {}
-    return [getattr(config, one.name)] if is_read(one, other) else []
+    """The value of a setting, if it says anything that no other says."""
+    values = {other.name: getattr(config, other.name) for other in settings_of(type(config))}
+    others = with_role(type(config), "training")
+    implied = (other.implies.get(values[other.name], {}) for other in others)
+    if not is_read(one, values) or any(one.name in names for names in implied):
+        return []
+    return [values[one.name]]
 
 
 def _keep(example: Example, store: Path) -> None:

@@ -178,13 +178,23 @@ def test_recorded_calls_have_the_same_bits(name: str, small: nn.Module, episodes
     assert all(torch.equal(g, got[2][n]) for n, g in expected[2].items())
 
 
-class Quadratic(nn.Module):
+class Line(nn.Module):
+    """One number that is multiplied by another."""
+
+    def __init__(self, w: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([w], dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * x
+
+
+class OneNumber(nn.Module):
     """One parameter w; logits (w·x, 0) of one number x: a loss of which all is known by hand."""
 
     def __init__(self, w: float) -> None:
         super().__init__()
-        self.body = nn.Linear(0, 1, bias=False)
-        self.body.weight = nn.Parameter(torch.tensor([[w]], dtype=torch.float64))
+        self.body = Line(w)
 
     def forward(self, x: Tensor) -> Tensor:
         z = self.body(x)
@@ -220,7 +230,7 @@ def test_by_hand(engine: str) -> None:
     outer = gradient(v, q)
 
     def learned(rule: Rule, **options: object) -> dict[str, Tensor]:
-        made = MetaLearner(Quadratic(w), rule, **{"inner_steps": 1, "engine": engine, **options})
+        made = MetaLearner(OneNumber(w), rule, **{"inner_steps": 1, "engine": engine, **options})
         return found(made, batch, iteration=0)[2]
 
     (maml,) = learned(Maml(inner_lr=a)).values()
@@ -398,7 +408,7 @@ def test_fine_tuning_is_plain_training_then_plain_steps(
 ) -> None:
     model = small
     learner = learner_of("finetune", model)
-    loss, _, gradient = found(learner, batch)
+    _, _, gradient = found(learner, batch)
     plain = copy.deepcopy(model)
     plain[-1] = seeded(lambda: nn.Linear(8, 7))
     with torch.no_grad():
@@ -470,12 +480,12 @@ def test_an_engine_that_does_not_carry_out_a_rule_is_refused(net: Callable) -> N
 def test_a_network_without_a_linear_end_is_refused(seeded: Callable) -> None:
     model = seeded(lambda: nn.Sequential(nn.Conv2d(1, 3, 10), nn.Flatten()))
     for name in ("protonet", "finetune"):
-        with pytest.raises(UsageError, match="must end in an nn.Linear with a bias"):
+        with pytest.raises(UsageError, match=r"must end in an nn\.Linear with a bias"):
             MetaLearner(model, RULES[name])
 
 
-def test_oracle_of_a_rule_of_ones_own(small: nn.Module, episodes: Callable) -> None:
-    """`init` and `step` are all that a rule needs: steps of the gradient's sign, at a learned rate."""
+def test_a_rule_of_ones_own(small: nn.Module, episodes: Callable) -> None:
+    """`init` and `step` are all that a rule needs: here steps of the sign, at a learned rate."""
 
     class Signs(Maml):
         def init(self, model: nn.Module, *, inner_steps: int) -> dict[str, Tensor]:
