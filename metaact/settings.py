@@ -80,7 +80,9 @@ class Setting:
             shorter one.
         path: Whether it names data, by name or path; its last part names a run.
         notes: What a reader must know where it has a value, by the value.
-        only: The setting and its value without which this one says nothing.
+        only: Another setting, and its values without which this one says nothing.
+        implies: Settings that a value of this one stands for, by the value: others of theirs ask
+            for another value of this one. Left out, it follows from them: the first that fits.
         stands_for: The argument of the command in place of which it is given; "" for none.
         added: Whether it came after runs had been made: at its default it does not name a run, so
             that those keep their names.
@@ -107,7 +109,8 @@ class Setting:
     unset: str = ""
     words: Words = ""
     always: bool = False
-    only: tuple[str, str] | None = None
+    only: tuple[str, tuple[str, ...]] | None = None
+    implies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contains: bool = False
     undivided: tuple[str, ...] = ()
     path: bool = False
@@ -299,12 +302,23 @@ class Config:
         return "paper" if str(getattr(self, "protocol", "")).startswith("paper") else "held-out"
 
     def fields(self) -> dict[str, object]:
-        """The settings that name a run, as JSON; of data their name or the last part of a path."""
+        """The settings that name a run, as JSON; of data their name or the last part of a path.
+
+        Those that say nothing beside a value that was added later are left out.
+        """
+        known = by_name(type(self))
+        values = {name: getattr(self, name) for name in known}
+        named = {
+            name: value
+            for name, value in values.items()
+            if known[name].role != "computation"
+            and not (known[name].added and value == usual(known[name], values))
+        }
+        later = {name for name in named if known[name].added}
         return {
-            one.name: _as_json(one, value)
-            for one in settings_of(type(self))
-            if one.role != "computation"
-            and not ((value := getattr(self, one.name)) == one.default and one.added)
+            name: _as_json(one, value)
+            for name, value in named.items()
+            if (one := known[name]).only is None or one.only[0] not in later or is_read(one, values)
         }
 
 
@@ -340,6 +354,94 @@ def check_recorded(known: Mapping[str, Setting], recorded: Mapping[str, Any]) ->
             known[name].check_recorded(value)
 
 
+def is_read(one: Setting, values: Mapping[str, Any]) -> bool:
+    """Whether a setting says anything beside the others.
+
+    Args:
+        one: The setting.
+        values: Those of the others, by name; what another is that is missing is not asked.
+
+    Examples:
+        >>> momentum = Setting(help="", role="training", only=("optimizer", ("sgd",)))
+        >>> is_read(momentum, {"optimizer": "sgd"}), is_read(momentum, {"optimizer": "adam"})
+        (True, False)
+    """
+    return one.only is None or values.get(one.only[0], one.only[1][0]) in one.only[1]
+
+
+def usual(one: Setting, values: Mapping[str, Any]) -> Any:
+    """What a setting is where it is left out: its default, or what follows from the others.
+
+    Args:
+        one: The setting.
+        values: Those of the others, by name.
+
+    Examples:
+        >>> implies = {"maml": {"head_only": False}, "anil": {"head_only": True}}
+        >>> algorithm = Setting(help="", role="training", implies=implies)
+        >>> usual(algorithm, {"head_only": True}), usual(algorithm, {})
+        ('anil', 'maml')
+    """
+    for value, others in one.implies.items():
+        if all(values.get(name, other) == other for name, other in others.items()):
+            return value
+    return one.default
+
+
+def quiet(config: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of settings, those that say nothing beside the others as by default.
+
+    Args:
+        config: The class of the config.
+        values: By name, of all settings or of some.
+    """
+    known = by_name(config)
+    left_out = {n: usual(one, values) for n, one in known.items() if one.implies}
+    read = {**values, **{n: v for n, v in left_out.items() if values.get(n) is None}}
+    return {n: v if is_read(known[n], read) else known[n].default for n, v in values.items()}
+
+
+def settle(config: Config, name: str) -> None:
+    """Bring a setting and those that it stands for together; while the config is made.
+
+    Left out, or at the value that stands for nothing unusual (the first), it follows from them.
+    Another value gives them theirs.
+
+    Args:
+        config: The config.
+        name: The setting that stands for others.
+
+    Raises:
+        UsageError: If another setting contradicts it, or says nothing beside it.
+    """
+    known = by_name(type(config))
+    one = known[name]
+    values = {other: getattr(config, other) for other in known}
+    value = values[name]
+    if value is None or value == next(iter(one.implies)):
+        value = usual(one, values)
+        object.__setattr__(config, name, value)
+    fixed = one.implies.get(value, {})
+    for other, wanted in fixed.items():
+        _refuse_other(known[other], values[other], (known[other].default, wanted), name, value)
+        object.__setattr__(config, other, wanted)
+    for unread in known.values():
+        if unread.only and unread.only[0] == name and value not in unread.only[1]:
+            allowed = (unread.default, fixed.get(unread.name, unread.default))
+            _refuse_other(unread, values[unread.name], allowed, name, value)
+
+
+def _refuse_other(
+    one: Setting, got: object, allowed: tuple[object, object], name: str, value: str
+) -> None:
+    if got not in allowed:
+        readers = f"; it is read with {', '.join(one.only[1])}" if one.only else ""
+        raise UsageError(
+            f"`{one.name}` must be left out with {name} {value!r} (which does not read "
+            f"it{readers}); got {got!r}."
+        )
+
+
 def fill(config: Config, name: str, value: object) -> None:
     """Give a setting that was left out (None) the value that others ask for; while it is made."""
     if getattr(config, name) is None:
@@ -365,14 +467,18 @@ def defaults(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
         recorded: The settings of a run.
     """
     declared = settings_of(config)
-    given = {one.name for one in declared if one.default is not None}
+    given = {one.name for one in declared if one.default is not None or one.implies}
     try:
         filled = read_back(config, {k: v for k, v in recorded.items() if k in given})
     except (UsageError, TypeError, ValueError):  # a value of another version of metaact
         filled = config()
+    follows = {one.name: usual(one, recorded) for one in declared if one.implies}
     return {
         one.name: _as_json(
-            one, one.default if one.default is not None else getattr(filled, one.name)
+            one,
+            one.default
+            if one.default is not None
+            else follows.get(one.name, getattr(filled, one.name)),
         )
         for one in declared
         if one.role != "computation"
@@ -412,7 +518,7 @@ def completed(config: type, recorded: Mapping[str, Any]) -> dict[str, Any]:
         config: The class of the config.
         recorded: The settings of a run.
     """
-    added = {s.name: _as_json(s, s.default) for s in settings_of(config) if s.added}
+    added = {s.name: _as_json(s, usual(s, recorded)) for s in settings_of(config) if s.added}
     return {**added, **recorded}
 
 

@@ -1,6 +1,18 @@
+from .episodic.algorithms.anil import Anil as Anil
+from .episodic.algorithms.boil import Boil as Boil
+from .episodic.algorithms.finetune import FineTune as FineTune
+from .episodic.algorithms.maml import Maml as Maml
+from .episodic.algorithms.mamlpp import MamlPlusPlus as MamlPlusPlus
+from .episodic.algorithms.metasgd import MetaSGD as MetaSGD
+from .episodic.algorithms.protonet import ProtoNet as ProtoNet
+from .episodic.algorithms.reptile import Reptile as Reptile
+from .episodic.algorithms.rule import Descent as Descent
+from .episodic.algorithms.rule import Rule as Rule
+from .episodic.algorithms.table import ALGORITHMS as ALGORITHMS
 from .episodic.learn2learn import import_learn2learn as import_learn2learn
+from .episodic.learner import Evaluation as Evaluation
+from .episodic.learner import MetaLearner as MetaLearner
 from .episodic.maml import MAML as MAML
-from .episodic.maml import Evaluation as Evaluation
 from .shares import set_threads as set_threads
 from .shares import threads as threads
 from .stateless import head_of as head_of
@@ -28,14 +40,26 @@ from .supervised.volumes import largest_component as largest_component
 from .supervised.volumes import predicted as predicted
 
 __all__ = [
+    "ALGORITHMS",
     "MAML",
+    "Anil",
+    "Boil",
+    "Descent",
     "Dice",
     "EpochLoss",
     "Evaluation",
+    "FineTune",
     "Labelled",
+    "Maml",
+    "MamlPlusPlus",
+    "MetaLearner",
+    "MetaSGD",
     "Normalisation",
     "Objective",
+    "ProtoNet",
     "Recipe",
+    "Reptile",
+    "Rule",
     "Score",
     "SwapCost",
     "SwapCourse",

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from metaact.errors import UsageError, check_choice
 from metaact.experiments.experiment import Experiment
 from metaact.experiments.tuning import combinations, parse_grid, refuse_without_validation
-from metaact.settings import by_name, text_of
+from metaact.settings import by_name, quiet, text_of, usual
 
 from .base import Command, check_seeds, common_options, open_store, pick_device, seeds_of
 from .groups import Option
@@ -25,6 +25,10 @@ from .sweeping import do_all, sweep_options
 
 if TYPE_CHECKING:
     from metaact.settings import Config
+
+
+FEW = 2
+"""Alternatives that a sentence names before its reason."""
 
 
 def verb(experiment: Experiment) -> click.Command:
@@ -203,15 +207,23 @@ def _replace_arguments(experiment: Experiment, ctx: click.Context) -> None:
 
 def _refuse_what_says_nothing(experiment: Experiment, given: Mapping[str, Any]) -> None:
     """Refuse a setting whose own other setting has no value that it belongs to."""
-    for one in by_name(experiment.config).values():
+    known = by_name(experiment.config)
+    for one in known.values():
         if one.only is None or _is_default(one.name):
             continue
-        name, value = one.only
+        name, values = one.only
         got = given[name] if isinstance(given[name], tuple | list) else (given[name],)
-        if value not in got:
+        got = [usual(known[name], {}) if value is None else value for value in got]
+        if not set(got) & set(values):
+            had = f"{name} {', '.join(map(str, got))}"
+            if len(values) > FEW:
+                raise UsageError(
+                    f"`{one.name}` must be left out with {had} (it is read with "
+                    f"{', '.join(values)} alone); got it."
+                )
             raise UsageError(
-                f"`{one.name}` must be left out without {name} {value} (nothing else reads it); "
-                f"got it with {name} {', '.join(map(str, got))}."
+                f"`{one.name}` must be left out without {name} {' or '.join(values)} (nothing else "
+                f"reads it); got it with {had}."
             )
 
 
@@ -252,13 +264,18 @@ def configs_of(
     arms = values.pop(by)
     _refuse_changes_in_computation(declared, values)
     names = list(values)
-    return [
-        experiment.config(**dict(zip(names, row, strict=True)), **rates, **{by: arm, "seed": seed})
+
+    def config(**settings: Any) -> Config:
+        return experiment.config(**quiet(experiment.config, settings))
+
+    found = [
+        config(**dict(zip(names, row, strict=True)), **rates, **{by: arm, "seed": seed})
         for row in itertools.product(*values.values())
         for rates in every
         for arm in arms
         for seed in seeds_of(given)
     ]
+    return list(dict.fromkeys(found))
 
 
 def _refuse_changes_in_computation(

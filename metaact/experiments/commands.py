@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaact.errors import UsageError
-from metaact.settings import Config, Setting, settings_of, shown
+from metaact.settings import Config, Setting, is_read, settings_of, shown, usual
 
 from .experiment import Experiment
 from .table import EXPERIMENTS, find
@@ -136,7 +136,7 @@ def _apart(known: Mapping[str, Setting], options: Mapping[str, str]) -> tuple[ob
         one = known.get(name)
         if value == "" or (one and (one.many or one.path or one.role == "computation")):
             found.append((name, value))  # it takes one value
-        elif one and one.default is None:
+        elif one and one.default is None and not one.implies:
             found.append(name)  # what it is where it is left out has no name
     return tuple(found)
 
@@ -145,15 +145,29 @@ def _options(known: Mapping[str, Setting], commands: Sequence[Mapping[str, str]]
     order = {name: place for place, name in enumerate((*known, SEED))}
     names = dict.fromkeys(name for options in commands for name in options)
     for name in sorted(names, key=lambda name: order.get(name, len(order))):
-        usual = shown(known[name].default) if name in known else None
-        given = (options.get(name, usual) for options in commands)
+        given = (options.get(name) or _left_out(known, name, options) for options in commands)
         values = dict.fromkeys(value for value in given if value is not None)
         if name == SEED and all(value.isdecimal() for value in values):
             yield from _seeds(sorted(int(value) for value in values))
-        elif list(values) == [""]:
+        elif not values:
             yield name
         else:
             yield from (name, ",".join(values))
+
+
+def _left_out(known: Mapping[str, Setting], name: str, options: Mapping[str, str]) -> str | None:
+    """The value of an option that a command leaves out; None if it has none there, or is a flag."""
+    if name in options or name not in known:
+        return None
+    one = known[name]
+    values: dict[str, object] = {
+        known[flag].name: value or True for flag, value in options.items() if flag in known
+    }
+    values |= {
+        s.name: usual(s, values) for s in known.values() if s.implies and s.name not in values
+    }
+    value = usual(one, values)
+    return shown(value) if value is not None and is_read(one, values) else None
 
 
 def _seeds(seeds: Sequence[int]) -> list[str]:

@@ -238,7 +238,7 @@ class AloneConfig(Config):
         role="training",
         minimum=0,
         below=1,
-        only=("optimizer", "sgd"),
+        only=("optimizer", ("sgd",)),
     )
     nesterov: bool = setting(
         False, "Nesterov's form of SGD's momentum.", role="training", added=True
@@ -276,7 +276,7 @@ class AloneConfig(Config):
         role="training",
         minimum=0,
         below=1,
-        only=("schedule", "step"),
+        only=("schedule", ("step",)),
         added=True,
     )
     warmup_epochs: int = count(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
-from metaact.settings import Role, completed, counted, defaults, is_divided, shown, text_of
+from metaact.settings import (
+    Role,
+    completed,
+    counted,
+    defaults,
+    is_divided,
+    is_read,
+    shown,
+    text_of,
+)
 
 from .experiment import Experiment, Measure
 from .recorded import check_settings
@@ -190,6 +199,22 @@ class Study:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def alike(self, arm: Arm, value: str) -> list[Arm]:
+        """The arms of another value at the rates of an arm, as far as both have them."""
+        others = [other for other in self.arms if other.value == value]
+        same = [other for other in others if other.rates == arm.rates]
+        return same[:1] or [other for other in others if _agree(arm.rates, other.rates)]
+
+    def beside(self, arm: Arm, value: str) -> Arm | None:
+        """The one arm of another value at the rates of an arm; None if there is none, or several.
+
+        Args:
+            arm: An arm.
+            value: The value of the other.
+        """
+        found = self.alike(arm, value)
+        return found[0] if len(found) == 1 else None
+
 
 def measure_of(run: Run, experiment: Experiment, environment: Mapping[str, Any]) -> Measure:
     """What a run is scored by; version 0.1.0 did not record it: then what the experiment says.
@@ -248,8 +273,10 @@ def _check_rates(run: Run, experiment: Experiment) -> None:
         RunError: If it does not.
     """
     unused = experiment.unused(run.kind, run.config)
-    for name in (one.name for one in experiment.rates):
-        if name not in run.config and name not in unused:
+    whole = completed(experiment.config, run.config)
+    for one in experiment.rates:
+        name = one.name
+        if name not in run.config and name not in unused and is_read(one, whole):
             raise RunError(f"its config must hold every rate; it holds no {name}")
         if name in run.config and name in unused:
             raise RunError(f"its config must hold no {name} (it has no use for it)")
@@ -289,13 +316,15 @@ def read_record(
     place = length if at is None else at
     failed, score, scores, validation = _scores(run, result, metrics, measure, place)
     config = run.config
+    whole = completed(experiment.config, config)
+    read = [one for one in experiment.rates if is_read(one, whole)]
     return Record(
         run=run,
         experiment=experiment,
         measure=measure,
-        arm=arm_of(experiment, by, completed(experiment.config, config)[by]),
+        arm=arm_of(experiment, by, whole[by]),
         seed=int(config["seed"]),
-        rates={s.name: float(config[s.name]) for s in experiment.rates if s.name in config},
+        rates={one.name: float(whole[one.name]) for one in read if one.name in whole},
         settings=shared_settings(experiment, config, by=by, at=at),
         source=str(config.get(SOURCES.get(by, ""), "")),
         result=result,
@@ -361,6 +390,9 @@ def shared_settings(
 ) -> dict[str, Any]:
     """What a run shares with those it may be compared with, by the roles of its settings.
 
+    What says nothing beside its arm, or is what the arm stands for, is not among them: runs that
+    agree in what they have in common may be compared.
+
     Args:
         experiment: What it is a run of.
         config: What names the run.
@@ -379,7 +411,58 @@ def shared_settings(
         follows = defaults(experiment.config, config)
         unset = [name for name, one in known.items() if one.default is None and name in follows]
         aside |= {name for name in unset if config.get(name) == follows[name]}
-    return {name: value for name, value in config.items() if name not in aside}
+    varying = {name: known[name] for name in dependent(experiment, by) if name not in aside}
+    if not varying:
+        return {name: value for name, value in config.items() if name not in aside}
+    whole = completed(experiment.config, config)
+    implied = known[by].implies.get(whole[by], {})
+    aside |= {n for n, one in varying.items() if n in implied or not is_read(one, whole)}
+    there = {**config, **{name: whole[name] for name in varying if name in whole}}
+    return {name: value for name, value in there.items() if name not in aside}
+
+
+def dependent(experiment: Experiment, by: str) -> set[str]:
+    """The settings that some arms do not read, or that some stand for."""
+    known = experiment.settings
+    found = {name for name, one in known.items() if one.only and one.only[0] == by}
+    if by in known:
+        found |= {name for others in known[by].implies.values() for name in others}
+    return found
+
+
+def divided(records: Sequence[Record], *, by: str) -> list[list[Record]]:
+    """Runs that share a study's settings, in groups within which all agree in what they share.
+
+    Each run is in every group that it agrees with: one that has no inner steps is compared with
+    those of any number of them.
+
+    Args:
+        records: Runs of one experiment that differ in nothing but what depends on the arm.
+        by: The setting whose values are the arms.
+    """
+    names = dependent(records[0].experiment, by)
+    parts: dict[str, tuple[dict[str, Any], list[Record]]] = {}
+    for record in records:
+        own = {name: value for name, value in record.settings.items() if name in names}
+        parts.setdefault(json.dumps(own, sort_keys=True), (own, []))[1].append(record)
+    ordered = sorted(parts.values(), key=lambda part: -len(part[0]))
+    groups: list[dict[str, Any]] = []
+    for own, _ in ordered:
+        if not any(_agree(own, group) for group in groups):
+            groups.append({})
+        for group in groups:
+            if _agree(own, group):
+                group |= own
+    found = []
+    for group in groups:
+        members = [r for own, its in ordered if _agree(own, group) for r in its]
+        settings = {name: value for record in members for name, value in record.settings.items()}
+        found.append([replace(record, settings=settings) for record in members])
+    return found
+
+
+def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(other[name] == value for name, value in one.items() if name in other)
 
 
 def arm_of(experiment: Experiment, by: str, value: Any) -> str:

@@ -323,7 +323,8 @@ class Experiment:
         config: Class of its configs.
         implementation: The module that computes: "package.module".
         help: Help text of its command, its first line a summary.
-        title: What it does, as titles begin: "MAML on".
+        title: What it does, as titles begin: "Training from scratch on"; or that from the settings
+            that runs share and the name of the one whose values are the arms.
         asks: What an arm may do better: "adapt better to new tasks".
         measure: The measure, from a run's settings and the provenance of its data.
         kinds: Each kind of run and what such a run is, in words; the first holds evidence.
@@ -345,7 +346,7 @@ class Experiment:
     config: type[Config]
     implementation: str
     help: str
-    title: str
+    title: str | Callable[[Mapping[str, Any], str], str]
     asks: str
     measure: Callable[[Mapping[str, Any], Mapping[str, Any]], Measure]
     kinds: Mapping[str, str]

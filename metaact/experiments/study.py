@@ -12,7 +12,7 @@ from metaact.cores import free_cores
 from metaact.errors import UsageError, check_int
 from metaact.runs import Damaged, Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
-from metaact.settings import Config, Setting, settings_of, with_role
+from metaact.settings import Config, Setting, is_read, settings_of, with_role
 
 from . import loop
 from .arms import canonical
@@ -340,7 +340,7 @@ def open_jobs(
         if one.signature is not None:
             about["network"] = one.signature.as_json()
         opened[id(one)] = run = library.open(one, about)
-        told = [setting.in_words(getattr(one.config, setting.name)) for setting in varied]
+        told = [s.in_words(value) for s in varied for value in _said(s, one.config)]
         job = Job(
             planned=one,
             run=run,
@@ -356,7 +356,17 @@ def open_jobs(
 def _varied(configs: Sequence[Config]) -> list[Setting]:
     """The settings beside arms, seeds and rates that have several values in a plan."""
     apart = with_role(type(configs[0]), "data", "training", "observation") if configs else ()
-    return [one for one in apart if len({getattr(c, one.name) for c in configs}) > 1]
+    return [one for one in apart if len({value for c in configs for value in _said(one, c)}) > 1]
+
+
+def _said(one: Setting, config: Config) -> list[Any]:
+    """The value of a setting, if it says anything that no other says."""
+    values = {other.name: getattr(config, other.name) for other in settings_of(type(config))}
+    others = with_role(type(config), "training")
+    implied = (other.implies.get(values[other.name], {}) for other in others)
+    if not is_read(one, values) or any(one.name in names for names in implied):
+        return []
+    return [values[one.name]]
 
 
 def _keep(example: Example, store: Path) -> None:

@@ -35,6 +35,7 @@ class Trained(nn.Module):
         signature: Channels and size of the images, number of logits, names of the classes.
         class_names: What each logit stands for; () in a meta-learned network that is not adapted.
         normalisation: "mean" and "std" of each channel, of pixels in 0..1.
+        meta: What a meta-learned network learned beside its weights, by name: rates of its steps.
         run: The run: `run.config` are its settings, `run.result()` its figures.
         config: The same settings as the config of its experiment.
     """
@@ -51,9 +52,11 @@ class Trained(nn.Module):
         signature: Signature,
         normalisation: Mapping[str, Any],
         class_names: tuple[str, ...] = (),
+        meta: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.network = model
+        self.meta = meta or {}
         self.run, self.config, self.signature = run, config, signature
         self.normalisation = normalisation
         self.class_names = class_names or signature.class_names
@@ -113,7 +116,7 @@ class Trained(nn.Module):
         """
         check_meta_learned(self.run)
 
-        from .maml.run import algorithm
+        from .maml.run import learner_with
 
         config: Any = self.config
         ways = self.signature.outputs
@@ -122,7 +125,7 @@ class Trained(nn.Module):
                 f"`labels` must take every value in 0..{ways - 1} (the run learned tasks of {ways} "
                 f"classes); got {torch.unique(labels).tolist()}."
             )
-        adapted = algorithm(config, self.network).adapt(
+        adapted = learner_with(config, self.network, self.meta).adapt(
             self.normalised(images), labels, inner_steps=config.test_inner_steps
         )
         return Trained(
@@ -199,8 +202,13 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
         )
     config, signature, normalisation = _recorded(run)
     model = _built(run, config, signature)
+    meta: dict[str, Tensor] = {}
     try:
-        model.load_state_dict(_last(run))
+        weights = dict(_last(run))
+        if run.kind == META_LEARNED:
+            own = model.state_dict()
+            meta = {name: weights.pop(name) for name in list(weights) if name not in own}
+        model.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RunError(
@@ -208,7 +216,12 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
             f"builds it ({reason})."
         ) from error
     return Trained(
-        model, run=run, config=config, signature=signature, normalisation=normalisation
+        model,
+        run=run,
+        config=config,
+        signature=signature,
+        normalisation=normalisation,
+        meta={name: value.to(device) for name, value in meta.items()},
     ).to(device)
 
 

@@ -276,7 +276,7 @@ class Budget:
 
     Attributes:
         grid: The values of each rate.
-        combinations: How many combinations of rates were run.
+        combinations: How many combinations of rates an arm was run at, at most.
         seeds: Most seeds at a combination.
         runs_per_arm: Most runs of an arm.
         equal: Whether every arm was tried equally often.
@@ -326,10 +326,11 @@ def budget(trials: Sequence[Trial], choices: Sequence[Choice]) -> Budget | None:
     runs = [sum(t.runs for t in trials if t.arm == choice.arm) for choice in choices]
     made = [(c, c.index) for c in choices]
     chosen = {c.arm: dict(trials[i].rates) for c, i in made if i is not None}
-    names = list(trials[0].rates)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.rates))
+    tried = [len([trial for trial in trials if trial.arm == choice.arm]) for choice in choices]
     return Budget(
         grid={name: sorted({t.rates[name] for t in trials if name in t.rates}) for name in names},
-        combinations=len({tuple(trial.rates.items()) for trial in trials}),
+        combinations=max(tried),
         seeds=max(trial.runs for trial in trials),
         runs_per_arm=max(runs),
         equal=len(set(runs)) == 1,

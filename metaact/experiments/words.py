@@ -72,12 +72,16 @@ def _is_unusual(one: Setting) -> bool:
     return one.default is None and not one.unset
 
 
-def title(experiment: Experiment, settings: Settings, *, at: int | None = None) -> str:
+def title(
+    experiment: Experiment, settings: Settings, *, at: int | None = None, by: str = "activation"
+) -> str:
     """One line on what runs are about; see `headline`.
 
     The arm is named where it is among the settings: where another setting is asked about.
     """
-    what = "On" if experiment.baseline(settings) else experiment.title
+    named = experiment.title
+    what = named if isinstance(named, str) else named(settings, by)
+    what = "On" if experiment.baseline(settings) else what
     data = data_of(experiment, settings)
     of = f"{what} {data}" if data else what.removesuffix(" on")
     arms = [name for name, one in experiment.settings.items() if one.role == "arm"]

@@ -156,7 +156,7 @@ class _Comparing:
         return StudyReport(
             id=name,
             experiment=study.experiment.name,
-            title=title(study.experiment, study.settings, at=study.at),
+            title=title(study.experiment, study.settings, at=study.at, by=study.by),
             question=describe.question(study, reference),
             by=study.by,
             measure=study.measure,
@@ -195,8 +195,8 @@ class _Comparing:
 
     def _other(self, arm: Arm, reference: str) -> str | None:
         """The arm of the reference at the same rates, if it is another and there."""
-        same = [a for a in self.study.arms if a.value == reference and a.rates == arm.rates]
-        return same[0].name if same and same[0] is not arm else None
+        other = self.study.beside(arm, reference)
+        return other.name if other is not None and other is not arm else None
 
     def compare(self, questions: Sequence[learned.Question]) -> list[analysis.Comparison | None]:
         """Paired comparisons, one family, each on the seeds that both arms have.

@@ -12,6 +12,8 @@ from metaact.experiments.evidence import (
     Arm,
     Record,
     Study,
+    dependent,
+    divided,
     read_record,
     shared_settings,
     study_key,
@@ -162,7 +164,7 @@ def _studies(reader: _Reader) -> list[Study]:
     for record in reader.records.values():
         groups.setdefault(study_key(record.experiment, record.settings), []).append(record)
     found = []
-    for group in _with_followers(list(groups.values()), reader.by):
+    for group in _agreeing(_with_followers(list(groups.values()), reader.by), reader.by):
         first = group[0]
         found.append(
             Study(
@@ -170,7 +172,7 @@ def _studies(reader: _Reader) -> list[Study]:
                 by=reader.by,
                 measure=first.measure,
                 settings=first.settings,
-                arms=tuple(_arms(group, reader.left_out)),
+                arms=tuple(_arms(group, reader.by, reader.left_out)),
                 at=first.at,
             )
         )
@@ -197,20 +199,34 @@ def _with_followers(groups: list[list[Record]], by: str) -> list[list[Record]]:
     ]
 
 
+def _agreeing(groups: list[list[Record]], by: str) -> list[list[Record]]:
+    """The groups, those joined that differ in what some of their arms do not have at all."""
+    alike: dict[str, list[Record]] = {}
+    for group in groups:
+        first = group[0]
+        names = dependent(first.experiment, by)
+        kept = {name: value for name, value in first.settings.items() if name not in names}
+        alike.setdefault(study_key(first.experiment, kept), []).extend(group)
+    return [part for records in alike.values() for part in divided(records, by=by)]
+
+
 def _looser(record: Record, by: str) -> dict[str, object]:
     """What it shares with others, less what follows from other settings."""
     config = record.run.config
     return shared_settings(record.experiment, config, by=by, at=record.at, following=False)
 
 
-def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
-    """Arms by value and rates; a rate is part of the name where there are several."""
+def _arms(group: Sequence[Record], by: str, left_out: list[LeftOut]) -> list[Arm]:
+    """Arms by value and rates; a rate is part of the name where there are several.
+
+    They stand in the order of the values that the setting can have, or of the activations.
+    """
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in group:
         key = (record.arm, record.source, tuple(record.rates.items()))
         groups.setdefault(key, []).append(record)
     names = dict.fromkeys(name for record in group for name in record.rates)
-    varying = [name for name in names if len({record.rates.get(name) for record in group}) > 1]
+    varying = [name for name in names if _varies(name, group)]
     sources: dict[str, set[object]] = {}
     for value, source, _ in groups:
         sources.setdefault(str(value), set()).add(source)
@@ -229,7 +245,21 @@ def _arms(group: Sequence[Record], left_out: list[LeftOut]) -> list[Arm]:
                 records=tuple(_by_seed(members, left_out)),
             )
         )
-    return sorted(arms, key=lambda arm: (place(arm.value), *arm.rates.values()))
+    asked = group[0].experiment.settings.get(by)
+    choices = asked.choices if asked else ()
+
+    def order(arm: Arm) -> tuple[object, ...]:
+        at = choices.index(arm.value) if arm.value in choices else len(choices)
+        return (at, place(arm.value), *arm.rates.values())
+
+    return sorted(arms, key=order)
+
+
+def _varies(name: str, group: Sequence[Record]) -> bool:
+    """Whether arms have a rate at several values, or one arm has it and has it not."""
+    values = {record.rates[name] for record in group if name in record.rates}
+    has = {(record.arm, name in record.rates) for record in group}
+    return len(values) > 1 or len(has) > len({arm for arm, _ in has})
 
 
 def _by_seed(members: Sequence[Record], left_out: list[LeftOut]) -> list[Record]:

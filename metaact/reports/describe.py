@@ -125,13 +125,21 @@ def _exploded(study: Study) -> list[str]:
 
 def unmatched(study: Study, reference: str) -> list[str]:
     """Arms at rates at which the reference has no run: they have no verdict."""
-    rates = [dict(arm.rates) for arm in study.arms if arm.value == reference]
-    alone = [
-        arm.name for arm in study.arms if arm.value != reference and dict(arm.rates) not in rates
-    ]
-    if not alone:
-        return []
-    return [f"{reference} has no run at the rates of {', '.join(alone)}: not compared there."]
+    others = [arm for arm in study.arms if arm.value != reference]
+    counts = {arm.name: len(study.alike(arm, reference)) for arm in others}
+    alone = [name for name, count in counts.items() if count == 0]
+    several = [name for name, count in counts.items() if count > 1]
+    found = []
+    if alone:
+        found.append(
+            f"{reference} has no run at the rates of {', '.join(alone)}: not compared there."
+        )
+    if several:
+        found.append(
+            f"{reference} was run at several rates that {', '.join(several)} "
+            f"{'does' if len(several) == 1 else 'do'} not have: compared at each one's best alone."
+        )
+    return found
 
 
 def uncompared(

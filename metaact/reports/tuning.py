@@ -145,18 +145,20 @@ def sensitivity(study: Study, interval: Callable[[Arm], Interval | None]) -> Sen
     the seeds that choose, and its score is of those that do not.
     """
     choosing, scoring = _divided(study, _seeds_at_every_rate(study))
-    names = list(study.arms[0].rates)
-    values = {name: {arm.rates.get(name) for arm in study.arms} for name in names}
+    names = list(dict.fromkeys(name for arm in study.arms for name in arm.rates))
+    values = {n: {arm.rates[n] for arm in study.arms if n in arm.rates} for n in names}
     name = max(names, key=lambda n: len(values[n]), default=None)
     if name is None or len(values[name]) < 2:
         return None
     lines: dict[str, list[Point]] = {}
     chosen = False
     for value in dict.fromkeys(arm.value for arm in study.arms):
-        mine = [arm for arm in study.arms if arm.value == value]
+        mine = [arm for arm in study.arms if arm.value == value and name in arm.rates]
+        if not mine:
+            continue
         lines[value] = []
-        for rate in sorted({arm.rates[name] for arm in mine if name in arm.rates}):
-            here = [arm for arm in mine if arm.rates.get(name) == rate]
+        for rate in sorted({arm.rates[name] for arm in mine}):
+            here = [arm for arm in mine if arm.rates[name] == rate]
             if len(here) > 1:
                 chosen = True
                 best = max(here, key=lambda a: _height(_on_seeds(a, choosing), study.measure.sign))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from metaact import activations, models
 from metaact.adaptation import MAML, Recipe, Trainer, evaluate, set_threads, threads
-from metaact.adaptation.episodic import maml as maml_module
+from metaact.adaptation.episodic import learner as maml_module
 from metaact.adaptation.shares import copies, in_shares
 from metaact.errors import UsageError
 from metaact.randomness import isolated_rng

@@ -163,7 +163,7 @@ def test_a_run_itself_is_no_store(call: Cli, store: Path) -> None:
 def test_show_says_what_it_is(call: Cli, store: Path) -> None:
     code, out, _ = call("show", "mnist-5way-1shot-arelu-seed1")
     assert code == 0
-    assert out.startswith("arelu, seed 1: meta-learned with MAML on mnist (5-way, 1-shot, ")
+    assert out.startswith("arelu, seed 1: meta-learned on mnist (5-way, 1-shot, ")
     rows = {line[:12].strip(): line[12:] for line in out.splitlines()}
     assert rows["status"] == "complete"
     assert rows["differs"].startswith("seed 1, dataset mnist, ")

@@ -162,3 +162,19 @@ def test_arms_may_be_values_of_another_setting() -> None:
         ("conv4", 0),
         ("conv4", 1),
     ]
+
+
+def test_what_an_algorithm_does_not_read_is_not_in_its_part_of_a_command() -> None:
+    configs = [
+        MamlConfig(activation="relu", algorithm=name, **rates)
+        for name, rates in (
+            ("maml", {"inner_lr": 0.1}),
+            ("boil", {"inner_lr": 0.1}),
+            ("protonet", {}),
+        )
+    ]
+    made = [command(MAML, config) for config in configs]
+    assert merged(made, by="algorithm") == [
+        "metaact maml --activation relu --algorithm maml,boil,protonet --inner-lr 0.1 --by algorithm"
+    ]
+    assert words(MAML, MamlConfig(algorithm="anil")) == ["maml", "--seed", "0", "--head-only"]

@@ -17,6 +17,7 @@ from torch.nn import functional
 from metaact.adaptation.stateless import Stateless, check_same, logits_of, reads
 from metaact.errors import MissingDependencyError, UsageError, named_reason
 
+from .algorithms.rule import Descent
 from .inner import NO_GRADIENT
 from .problem import Batch, Outcome, Problem
 from .scoring import check_logits, joined, score
@@ -45,18 +46,29 @@ def import_learn2learn() -> ModuleType:
         ) from error
 
 
-def learn2learn(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
+def learn2learn(
+    problem: Problem, batch: Batch, *, inner_steps: int, learns: bool = False
+) -> Outcome:
     """Adapt by clones of `learn2learn.algorithms.MAML`. See `Engine`.
+
+    It carries out the rules that minimise the loss of the queries, by plain steps.
 
     Raises:
         MissingDependencyError: If learn2learn is not installed.
         UsageError: If the adapted parameters are not exactly those of one module, learn2learn's
             clone of the model would not be one, or the model has state that changes.
     """
+    rule = problem.rule
+    assert isinstance(rule, Descent)
+    if rule.inner_clip:
+        raise UsageError(
+            "`engine` must be 'vectorised' or 'loop' with `inner_clip` (learn2learn clips no "
+            "gradients); got 'learn2learn'."
+        )
     name, part = _adapted_module(problem)
     call = Stateless(problem.model)
-    exact = torch.is_grad_enabled() and not problem.first_order
-    wrapped: Any = _wrapped(part, lr=problem.inner_lr, first_order=not exact)
+    exact = torch.is_grad_enabled() and not rule.first_order
+    wrapped: Any = _wrapped(part, lr=rule.inner_lr, first_order=not exact)
 
     with held_buffers(problem.model) as buffers:
 

@@ -6,29 +6,57 @@ from torch import Tensor
 
 from metaact.adaptation.stateless import Stateless
 
-from .inner import Parameters, adapt
+from .algorithms.rule import judged
+from .inner import Parameters
 from .problem import Batch, Outcome, Problem
-from .scoring import joined, score
+from .scoring import joined
 from .stateful import check_unchanged, fresh_buffers
 
 
-def loop(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
+def loop(problem: Problem, batch: Batch, *, inner_steps: int, learns: bool = False) -> Outcome:
     """Adapt to one task at a time. See `Engine`.
 
     Raises:
         UsageError: If the model has state that changes.
     """
     return joined(
-        [_one_task(problem, batch[t : t + 1], inner_steps=inner_steps) for t in range(len(batch))]
+        [
+            _one_task(problem, batch[t : t + 1], inner_steps=inner_steps, learns=learns)
+            for t in range(len(batch))
+        ]
     )
 
 
-def _one_task(problem: Problem, task: Batch, *, inner_steps: int) -> Outcome:
-    adapted = adapted_to(problem, task.support[0], task.support_labels[0], inner_steps=inner_steps)
-    buffers = fresh_buffers(problem.model)
-    logits = Stateless(problem.model)({**buffers, **adapted}, task.query[0])
-    check_unchanged(buffers)
-    return score(logits.unsqueeze(0), task.query_labels, classes=problem.classes)
+def _one_task(problem: Problem, task: Batch, *, inner_steps: int, learns: bool) -> Outcome:
+    alone = OneTask(problem)
+    if learns:
+        return problem.rule.learn(alone, task, inner_steps=inner_steps)
+    adapted = problem.rule.adapt(alone, task.support, task.support_labels, inner_steps=inner_steps)
+    return judged(alone, adapted, task)
+
+
+class OneTask:
+    """The network of one task; see `Tasks`."""
+
+    dims = 0
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._call = Stateless(problem.model)
+        everything: Parameters = dict(problem.model.named_parameters())
+        self.start = {name: everything[name] for name in problem.adapted}
+        self.shared = {name: p for name, p in everything.items() if name not in self.start}
+
+    def logits(self, own: Parameters, shared: Parameters, images: Tensor, /) -> Tensor:
+        """Logits [1, images, classes].
+
+        Raises:
+            UsageError: If the model has state that changes.
+        """
+        buffers = fresh_buffers(self.problem.model)
+        found = self._call({**shared, **buffers, **own}, images[0]).unsqueeze(0)
+        check_unchanged(buffers)
+        return found
 
 
 def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps: int) -> Parameters:
@@ -46,20 +74,8 @@ def adapted_to(problem: Problem, images: Tensor, labels: Tensor, *, inner_steps:
     Raises:
         UsageError: If the model has state that changes.
     """
-    call, buffers = Stateless(problem.model), fresh_buffers(problem.model)
-    everything: Parameters = dict(problem.model.named_parameters())
-
-    def loss(parameters: Parameters) -> Tensor:
-        logits = call({**everything, **buffers, **parameters}, images)
-        given = labels.unsqueeze(0)
-        return score(logits.unsqueeze(0), given, classes=problem.classes).losses.sum()
-
-    adapted = adapt(
-        {name: everything[name] for name in problem.adapted},
-        loss,
-        inner_lr=problem.inner_lr,
-        inner_steps=inner_steps,
-        first_order=problem.first_order,
+    alone = OneTask(problem)
+    adapted = problem.rule.adapt(
+        alone, images.unsqueeze(0), labels.unsqueeze(0), inner_steps=inner_steps
     )
-    check_unchanged(buffers)
-    return {**everything, **adapted}
+    return {**dict(problem.model.named_parameters()), **adapted}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from metaact.adaptation.stateless import head_of
 from metaact.errors import UsageError, check_choice
+
+if TYPE_CHECKING:
+    from .algorithms.rule import Rule
 
 
 class Batch(Protocol):
@@ -63,25 +66,66 @@ class Problem:
     """One model and how it adapts.
 
     Attributes:
-        model: The network; its parameters are the meta-parameters.
-        adapted: Names of the parameters that the inner loop changes.
-        inner_lr: Step size of the inner loop.
-        first_order: Whether the inner gradients count as constants.
+        model: The network; its parameters are meta-parameters.
+        rule: The algorithm.
+        adapted: Names of the parameters of which a task has its own.
+        meta: Meta-parameters beside the network's, by name.
+        inputs: What depends on the iteration and is not learned, by name.
         classes: How many classes the labels of the batch name; 0 if that is not looked at.
     """
 
     model: nn.Module
+    rule: Rule
     adapted: tuple[str, ...]
-    inner_lr: float
-    first_order: bool
+    meta: dict[str, Tensor] = field(default_factory=dict)
+    inputs: dict[str, Tensor] = field(default_factory=dict)
     classes: int = 0
+
+
+class Tasks(Protocol):
+    """The networks of some tasks: what an engine hands to an algorithm.
+
+    Values of parameters are stacked, [tasks, ...], or those of one task alone.
+
+    Attributes:
+        problem: The model and how it adapts.
+        start: The model's own values of the parameters that adapt.
+        shared: All other parameters.
+        dims: How many dimensions of values count tasks: 1 if they are stacked, else 0.
+    """
+
+    problem: Problem
+    start: dict[str, Tensor]
+    shared: dict[str, Tensor]
+    dims: int
+
+    def logits(
+        self, own: dict[str, Tensor], shared: dict[str, Tensor], images: Tensor, /
+    ) -> Tensor:
+        """Logits [tasks, images, classes].
+
+        Args:
+            own: Values of parameters, of each task.
+            shared: Values of the others, one for all tasks.
+            images: float [tasks, images, ...].
+        """
 
 
 class Engine(Protocol):
     """Adapt to the support images of each task and judge on its queries."""
 
-    def __call__(self, problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
-        """Run all tasks of `batch`."""
+    def __call__(
+        self, problem: Problem, batch: Batch, *, inner_steps: int, learns: bool = False
+    ) -> Outcome:
+        """Run all tasks of `batch`.
+
+        Args:
+            problem: The model and how it adapts.
+            batch: The tasks.
+            inner_steps: Steps on a task.
+            learns: Whether the losses are those that are minimised over tasks, in place of those
+                of the queries after adaptation.
+        """
 
 
 def check_batch(batch: Batch, *, like: Tensor) -> None:

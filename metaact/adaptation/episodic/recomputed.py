@@ -1,12 +1,10 @@
 """The meta-gradient of a vectorised batch from the parameters of each step alone.
 
-With g(θ) = ∇L_support(θ) an inner step is θ' = θ − η·g(θ), so a gradient v in θ' is one in θ of
-
-    v − η·H(θ)·v,
-
-H the Hessian of L_support, and one in a parameter φ that is not adapted of −η·(∂g/∂φ)ᵀ·v. The inner
-loop is run without any graph, and only the parameters of its steps are kept. The way back computes
-each step's gradient again, takes these products, and frees the step's graph before the next.
+With g(θ) = ∇L_support(θ) an inner step is θ' = s(θ, g(θ)), so a gradient v in θ' is one in θ, and
+in every parameter φ that is not adapted, of the gradient of s(θ, g(θ))ᵀ·v. For MAML, where s is
+θ − η·g, these are v − η·H(θ)·v, H the Hessian of L_support, and −η·(∂g/∂φ)ᵀ·v. The inner loop is
+run without any graph, and only the parameters of its steps are kept. The way back computes each
+step's gradient again, takes these products, and frees the step's graph before the next.
 
 Memory grows with the steps by the parameters alone; the time is that of one more gradient a step.
 
@@ -22,7 +20,7 @@ Deviation:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -30,9 +28,11 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from metaact.randomness import Streams, preserved_rng
 
-from .inner import Parameters, adapt
+from .algorithms.rule import Descent, judged
+from .inner import Parameters
 from .problem import Batch, Outcome, Problem
-from .vectorised import Forward, vectorised
+from .scoring import score
+from .vectorised import Stacked, vectorised
 
 Slopes = dict[str, Tensor | None]
 
@@ -68,36 +68,39 @@ def recomputed(
         Losses and accuracies, detached, and the gradients of scale · Σ losses, one of each of
         `trained`; None for one that has no influence.
     """
-    forward = Forward(problem, tasks=len(batch), device=batch.support.device)
-    constants = {name: p.detach() for name, p in forward.shared.items()}
-    shared = {name: p for name, p in forward.shared.items() if p.requires_grad}
+    rule = problem.rule
+    assert isinstance(rule, Descent)
+    tasks = Stacked(problem, tasks=len(batch), device=batch.support.device)
+    shared = {name: p for name, p in tasks.shared.items() if p.requires_grad} | problem.meta
+    at = {name: value.detach() for name, value in rule.start(tasks).items()}
 
-    def loss(stacked: Parameters, others: Parameters) -> Tensor:
-        return forward(stacked, others, batch.support, batch.support_labels).losses.sum()
-
-    at = {name: value.detach() for name, value in forward.stacked.items()}
-    path = []
-    for _ in range(inner_steps):
-        path.append((at, Streams.now()))
-        with torch.no_grad():
-            at = adapt(
-                at,
-                lambda stacked: loss(stacked, constants),
-                inner_lr=problem.inner_lr,
-                inner_steps=1,
-                first_order=True,
-            )
-    last = {name: value.detach().requires_grad_() for name, value in at.items()}
-    outcome = forward(last, forward.shared, batch.query, batch.query_labels)
-    slopes = _gradients(scale * outcome.losses.sum(), last | shared)
-    after = Streams.now()
-    for at, drawn in reversed(path):
-        drawn.restore()
-        _step_back(
-            at, slopes, shared, lambda stacked: loss(stacked, forward.shared), lr=problem.inner_lr
+    def step(at: Parameters, number: int, *, exact: bool) -> Parameters:
+        """The parameters after one more step, those that the loss does not use left out."""
+        others = tasks.shared if exact else {n: p.detach() for n, p in tasks.shared.items()}
+        logits = tasks.logits(at, others, batch.support)
+        losses = score(logits, batch.support_labels, classes=problem.classes).losses
+        found = torch.autograd.grad(
+            losses.sum(), list(at.values()), create_graph=exact, allow_unused=True
         )
-    after.restore()
-    names = {id(p): name for name, p in problem.model.named_parameters()}
+        slopes = {n: g for n, g in zip(at, found, strict=True) if g is not None}
+        values = {name: at[name] for name in slopes}
+        return rule.update(problem, values, slopes, number, dims=tasks.dims)
+
+    walked = []
+    for number in range(inner_steps):
+        walked.append((at, Streams.now()))
+        after = step(_leaves(at), number, exact=False)
+        at = {**at, **{name: value.detach() for name, value in after.items()}}
+    last = _leaves(at)
+    outcome = judged(tasks, last, batch)
+    slopes = _gradients(scale * outcome.losses.sum(), last | shared)
+    drawn = Streams.now()
+    for number, (at, before) in reversed(list(enumerate(walked))):
+        before.restore()
+        leaves = _leaves(at)
+        _step_back(step(leaves, number, exact=True), slopes, leaves, shared)
+    drawn.restore()
+    names = {id(p): name for name, p in (dict(problem.model.named_parameters()) | shared).items()}
     totals = {
         name: slope.sum(dim=0) if slope is not None and name in at else slope
         for name, slope in slopes.items()
@@ -106,33 +109,33 @@ def recomputed(
     return done, [totals.get(names[id(parameter)]) for parameter in trained]
 
 
+def _leaves(values: Parameters) -> Parameters:
+    return {name: value.detach().requires_grad_() for name, value in values.items()}
+
+
 def _gradients(value: Tensor, wanted: Parameters) -> Slopes:
     found = torch.autograd.grad(value, list(wanted.values()), allow_unused=True)
     return dict(zip(wanted, found, strict=True))
 
 
-def _step_back(
-    at: Parameters,
-    slopes: Slopes,
-    shared: Parameters,
-    loss: Callable[[Parameters], Tensor],
-    *,
-    lr: float,
-) -> None:
-    """Take the gradients `slopes` from after a step to before it."""
-    leaves = {name: value.detach().requires_grad_() for name, value in at.items()}
-    first = torch.autograd.grad(
-        loss(leaves), list(leaves.values()), create_graph=True, allow_unused=True
-    )
-    # g·v, whose gradient is H·v; a gradient that is constant has none.
-    product: list[Tensor] = []
-    for gradient, name in zip(first, leaves, strict=True):
+def _step_back(after: Parameters, slopes: Slopes, leaves: Parameters, shared: Parameters) -> None:
+    """Take the gradients `slopes` from after a step to before it.
+
+    Args:
+        after: What the step made of some of the leaves; the others it left as they were.
+        slopes: Gradients in the values after the step, and in what tasks share; they are replaced.
+        leaves: The values before the step.
+        shared: What tasks share.
+    """
+    products = []
+    for name, value in after.items():
         slope = slopes[name]
-        if gradient is not None and slope is not None and gradient.requires_grad:
-            product.append((gradient * slope).sum())
-    if not product:
+        if slope is not None:
+            products.append((value * slope).sum())
+            slopes[name] = None
+    if not products:
         return
-    for name, change in _gradients(torch.stack(product).sum(), leaves | shared).items():
+    for name, change in _gradients(torch.stack(products).sum(), leaves | shared).items():
         if change is not None:
             before = slopes[name]
-            slopes[name] = -lr * change if before is None else before - lr * change
+            slopes[name] = change if before is None else before + change

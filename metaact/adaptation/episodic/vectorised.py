@@ -16,54 +16,48 @@ from metaact.adaptation.stateless import Stateless
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
 
-from .inner import Parameters, adapt
+from .algorithms.rule import judged
+from .inner import Parameters
 from .problem import Batch, Outcome, Problem
-from .scoring import score
 from .stateful import check_unchanged, fresh_buffers
 
 
-def vectorised(problem: Problem, batch: Batch, *, inner_steps: int) -> Outcome:
+def vectorised(
+    problem: Problem, batch: Batch, *, inner_steps: int, learns: bool = False
+) -> Outcome:
     """Adapt to all tasks at once. See `Engine`.
 
     Raises:
         UsageError: If the model has an op that cannot be vectorised, or state that changes.
     """
-    forward = Forward(problem, tasks=len(batch), device=batch.support.device)
-    exact = torch.is_grad_enabled() and not problem.first_order
-    shared = forward.shared if exact else {n: p.detach() for n, p in forward.shared.items()}
-
-    def loss(stacked: Parameters) -> Tensor:
-        return forward(stacked, shared, batch.support, batch.support_labels).losses.sum()
-
-    adapted = adapt(
-        forward.stacked,
-        loss,
-        inner_lr=problem.inner_lr,
-        inner_steps=inner_steps,
-        first_order=problem.first_order,
+    stacked = Stacked(problem, tasks=len(batch), device=batch.support.device)
+    if learns:
+        return problem.rule.learn(stacked, batch, inner_steps=inner_steps)
+    adapted = problem.rule.adapt(
+        stacked, batch.support, batch.support_labels, inner_steps=inner_steps
     )
-    return forward(adapted, forward.shared, batch.query, batch.query_labels)
+    return judged(stacked, adapted, batch)
 
 
-class Forward:
-    """Loss and accuracy of every task, from stacked and shared parameters."""
+class Stacked:
+    """The networks of all tasks, from stacked and shared parameters; see `Tasks`."""
+
+    dims = 1
 
     def __init__(self, problem: Problem, *, tasks: int, device: torch.device) -> None:
+        self.problem = problem
         self._call = Stateless(problem.model)
-        self._classes = problem.classes
         self._lowering = Lowering(layout=device.type == "cpu")
         self._buffers = fresh_buffers(problem.model)
         everything = dict(problem.model.named_parameters())
-        self.stacked = {
+        self.start: Parameters = {
             name: everything[name].expand(tasks, *everything[name].shape)
             for name in problem.adapted
         }
-        self.shared: Parameters = {n: p for n, p in everything.items() if n not in self.stacked}
+        self.shared: Parameters = {n: p for n, p in everything.items() if n not in self.start}
 
-    def __call__(
-        self, stacked: Parameters, shared: Parameters, images: Tensor, labels: Tensor
-    ) -> Outcome:
-        """Run the model of every task on the task's images."""
+    def logits(self, own: Parameters, shared: Parameters, images: Tensor, /) -> Tensor:
+        """Run the model of every task on the task's images: [tasks, images, classes]."""
         constant = {**shared, **self._buffers}
 
         def one_task(own: Parameters, x: Tensor) -> Tensor:
@@ -71,7 +65,7 @@ class Forward:
 
         try:
             with self._lowering:
-                logits = vmap(one_task, randomness="different")(stacked, images)
+                logits = vmap(one_task, randomness="different")(own, images)
         except (RuntimeError, NotImplementedError) as error:
             if not _is_refusal(error):
                 raise
@@ -80,7 +74,7 @@ class Forward:
                 f"vectorised: {str(error).splitlines()[0]}); the option is --engine loop."
             ) from error
         check_unchanged(self._buffers)
-        return score(logits, labels, classes=self._classes)
+        return logits
 
 
 def _is_refusal(error: Exception) -> bool:

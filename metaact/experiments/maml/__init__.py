@@ -1,4 +1,4 @@
-"""Meta-learning: MAML on N-way K-shot episodes, scored on frozen held-out episodes."""
+"""Meta-learning on N-way K-shot episodes, scored on frozen held-out episodes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
         axis=Axis(name="meta-iteration", key="iteration", first=0),
         along=False,
     )
+
+
+def title(settings: Mapping[str, Any], by: str) -> str:
+    """What is done: MAML, in one of its forms, unless another algorithm is named or asked about."""
+    return "Meta-learning on" if "algorithm" in (*settings, by) else "MAML on"
 
 
 def selected(study: Study, arm: Arm) -> Selected | None:
@@ -72,13 +77,15 @@ def cell(
 HELP = """Meta-learn with each activation and compare them on held-out episodes.
 
 Every arm and seed is one run in the store. All are tested on the same frozen episodes, so that
-differences are paired. A killed command continues where it was when it is given again.
+differences are paired. A killed command continues where it was when it is given again. MAML is one
+of nine algorithms: --algorithm names others.
 
 \b
     metaact maml --activation arelu
     metaact maml --dataset omniglot --activation arelu,relu,arelu-frozen --seeds 3
     metaact maml --activation arelu,relu --tune inner-lr=0.02,0.1,meta-lr=0.001 --controls
     metaact maml --dataset mnist --protocol paper --activation all
+    metaact maml --by algorithm --algorithm maml,anil,protonet --seeds 3
 """
 
 MAML = Experiment(
@@ -86,11 +93,11 @@ MAML = Experiment(
     config=MamlConfig,
     implementation="metaact.experiments.maml.run",
     help=HELP,
-    title="MAML on",
+    title=title,
     asks="adapt better to new tasks",
     measure=measure,
-    kinds={"maml": "meta-learned with MAML"},
+    kinds={"maml": "meta-learned"},
     selected=selected,
     cell=cell,
 )
-"""MAML on few-shot episodes: the experiment of `metaact maml`."""
+"""Meta-learning on few-shot episodes: the experiment of `metaact maml`."""

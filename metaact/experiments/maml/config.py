@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaact.adaptation.choices import ENGINES
+from metaact.adaptation.episodic.algorithms.table import ALGORITHMS, check_engine, readers
 from metaact.experiments import declared
-from metaact.settings import Config, check, count, counted, fill, setting
+from metaact.settings import (
+    Config,
+    check,
+    count,
+    counted,
+    fill,
+    setting,
+    settle,
+)
 
 MOST_STEPS = 10_000
 """Inner steps of one adaptation; the meta-gradient keeps the graph of every one of them."""
@@ -19,9 +28,14 @@ _LEAK = "running statistics would leak from task to task"
 _KEPT = "the graph of every step is kept in memory"
 
 
+def _only(name: str) -> tuple[str, tuple[str, ...]]:
+    """The algorithms that read a setting."""
+    return "algorithm", readers(name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MamlConfig(Config):
-    """One activation, one seed, meta-learned with MAML.
+    """One activation, one seed, meta-learned with one algorithm.
 
     The defaults are the paper's where the paper has one (section 4.5 and its authors' code).
 
@@ -41,9 +55,14 @@ class MamlConfig(Config):
         queries: Query images per class in training episodes; None is `shots` under the paper's
             protocol and 15 otherwise.
         test_queries: Query images per class in validation and test episodes.
+        algorithm: One of `metaact.adaptation.ALGORITHMS`; None is "fomaml" with `first_order`,
+            "anil" with `head_only`, else "maml". What it does not read must be left out.
         inner_steps: Gradient steps on the support images.
         test_inner_steps: The same in testing; None is `inner_steps`.
-        inner_lr: Learning rate of those steps.
+        inner_lr: Learning rate of those steps, or where learned rates start.
+        inner_clip: Largest norm of a task's gradient in an inner step; 0 scales none.
+        multi_step: Iterations over which MAML++'s loss after every step fades; None is a tenth.
+        outer_step: Reptile's step from the start values to the mean of what tasks adapted to.
         meta_lr: Learning rate of Adam, which makes the meta-updates.
         tasks: Episodes per meta-batch.
         task_pool: Number of training episodes, drawn once and then reused at random; 0 draws fresh
@@ -88,10 +107,22 @@ class MamlConfig(Config):
         unset="15; the paper's protocol: as many as shots",
     )
     test_queries: int = count(15, "Query images per class in testing.", role="data")
+    algorithm: str | None = setting(
+        None,
+        "How the network adapts and what is learned over tasks; several are compared with --by "
+        "algorithm.",
+        role="training",
+        choices=tuple(ALGORITHMS),
+        unset="maml; fomaml with --first-order, anil with --head-only",
+        words={name: row.words for name, row in ALGORITHMS.items()},
+        implies={name: row.implies for name, row in ALGORITHMS.items() if row.implies},
+        added=True,
+    )
     inner_steps: int = count(
         5,
         "Inner gradient steps.",
         role="training",
+        only=_only("inner_steps"),
         most=MOST_STEPS,
         why_most=_KEPT,
         aliases=("--steps",),
@@ -100,17 +131,45 @@ class MamlConfig(Config):
         None,
         "Inner steps in testing.",
         role="training",
+        only=_only("test_inner_steps"),
         most=MOST_STEPS,
         why_most=_KEPT,
         unset="as in training",
         aliases=("--test-steps",),
     )
-    inner_lr: float = declared.rate(0.005, "Learning rate of the inner steps.")
+    inner_lr: float = setting(
+        0.005, "Learning rate of the inner steps.", role="rate", only=_only("inner_lr")
+    )
+    inner_clip: float = setting(
+        0.0,
+        "Largest norm of a task's gradient in an inner step, which is scaled to it; 0: as it is.",
+        role="training",
+        minimum=0,
+        only=_only("inner_clip"),
+        added=True,
+    )
+    multi_step: int | None = count(
+        None,
+        "Iterations over which the loss after every inner step fades to that after the last.",
+        role="training",
+        least=0,
+        unset="a tenth of the iterations",
+        only=_only("multi_step"),
+        added=True,
+    )
     meta_lr: float = setting(
         0.005,
         "Learning rate of Adam, which makes the meta-updates.",
         role="rate",
         aliases=("--lr",),
+        only=_only("meta_lr"),
+    )
+    outer_step: float = setting(
+        1.0,
+        "Step from the start values to the mean of what the tasks adapted to.",
+        role="rate",
+        only=_only("outer_step"),
+        added=True,
     )
     tasks: int = count(32, "Episodes per meta-batch.", role="data")
     task_pool: int | None = count(
@@ -121,8 +180,15 @@ class MamlConfig(Config):
         unset="0; the paper's protocol: 1000",
     )
     iterations: int = declared.length(100, "Meta-updates.", words=counted("iteration"), always=True)
-    first_order: bool = setting(False, "Ignore second derivatives (FOMAML).", role="training")
-    head_only: bool = setting(False, "Adapt only the last layer (ANIL).", role="training")
+    first_order: bool = setting(
+        False,
+        "Ignore second derivatives (FOMAML).",
+        role="training",
+        only=_only("first_order"),
+    )
+    head_only: bool = setting(
+        False, "Adapt only the last layer (ANIL).", role="training", only=_only("head_only")
+    )
     protocol: str = declared.protocol(
         declared.PROTOCOLS,
         "held-out: frozen test episodes. paper: also the best training iteration, the authors' "
@@ -160,10 +226,18 @@ class MamlConfig(Config):
         unset="chosen by the engine",
     )
 
+    @property
+    def fading(self) -> int:
+        """Iterations over which MAML++'s loss after every step fades."""
+        return self.iterations // 10 if self.multi_step is None else self.multi_step
+
     def __post_init__(self) -> None:
         check(self)
+        settle(self, "algorithm")
+        check_engine(str(self.algorithm), self.engine, inner_clip=self.inner_clip)
         paper = self.protocol == "paper"
         declared.fill_batch_norm(self, "batch")
         fill(self, "queries", self.shots if paper else 15)
         fill(self, "task_pool", 1000 if paper else 0)
-        fill(self, "test_inner_steps", self.inner_steps)
+        if self.algorithm in readers("test_inner_steps"):
+            fill(self, "test_inner_steps", self.inner_steps)

@@ -1,18 +1,21 @@
-"""Meta-learn one activation with MAML and measure it on frozen held-out episodes."""
+"""Meta-learn one activation with one algorithm and measure it on frozen held-out episodes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metaact import activations, analysis, tasks
-from metaact.adaptation import MAML, import_learn2learn
+from metaact.adaptation import MetaLearner, import_learn2learn
+from metaact.adaptation.episodic.algorithms.finetune import OLD
+from metaact.adaptation.episodic.algorithms.table import ALGORITHMS
+from metaact.adaptation.episodic.algorithms.table import find as find_algorithm
 from metaact.adaptation.episodic.second_order import REMEDY, lost_terms
 from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
@@ -30,7 +33,7 @@ from metaact.experiments.timing import seconds_of
 from metaact.models import is_foreign
 from metaact.randomness import derived_seed, isolated_rng, preserved_rng
 from metaact.runs import finite
-from metaact.settings import LONGEST
+from metaact.settings import LONGEST, in_words, is_read, settings_of, with_role
 
 from . import measure
 from .config import MamlConfig
@@ -158,7 +161,9 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
         UsageError: If that cannot be; it names the remedy.
     """
     arm = activations.resolve(config.activation, config.forms)
-    if arm.kind == "user" and not config.first_order:
+    classes = shared.split.train.classes
+    model = build(config, shared)
+    if arm.kind == "user" and learner_of(config, model, classes=classes).second_order:
         with preserved_rng():
             why = lost_terms(arm.factory(), torch.linspace(-3, 3, 72).reshape(2, 4, 3, 3))
         if why:
@@ -167,17 +172,17 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
                 f"second-order steps ({why}); take --first-order, or write its backward pass of "
                 f"differentiable operations ({REMEDY}); got {config.activation!r}."
             )
-    model = build(config, shared)
     name, value = ("model", config.model) if is_foreign(config.model) else ("activation", arm.name)
     if not is_foreign(config.model) and arm.kind != "user":
         return
     batch = training_batches(config, shared)(0)
     # As many as a share of this network has: what goes task by task is not vectorised.
-    some = min(2, -(-len(batch) // algorithm(config, model).shares(batch)))
+    some = min(2, -(-len(batch) // learner_of(config, model, classes=classes).shares(batch)))
     tried = replace(config, inner_steps=1, chunk_size=some)
     try:
         with isolated_rng("maml", config.seed, 0):
-            torch.autograd.backward(algorithm(tried, model).evaluate(batch[:some]).loss)
+            learner = learner_of(tried, model, classes=classes)
+            torch.autograd.backward(learner.evaluate(batch[:some]).loss)
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
@@ -189,7 +194,8 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
 def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int], tasks.MetaBatch]:
     """The training meta-batches of one seed, by the number of the iteration.
 
-    Fresh episodes, or with `task_pool` a draw with replacement from that many.
+    Fresh episodes, or with `task_pool` a draw with replacement from that many. Where nothing adapts
+    in training, their labels number all training classes.
 
     Raises:
         UsageError: If the training part cannot fill such episodes.
@@ -204,6 +210,7 @@ def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int],
         mean=shared.mean,
         std=shared.std,
         device=shared.device,
+        own_labels=config.algorithm == "finetune",
     )
     fresh.check_tasks(config.tasks)
     if not config.task_pool:
@@ -219,6 +226,7 @@ def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int],
             mean=shared.mean,
             std=shared.std,
             device=shared.device,
+            own_labels=config.algorithm == "finetune",
         )
 
     def draw(iteration: int) -> tasks.MetaBatch:
@@ -233,17 +241,33 @@ def build(config: MamlConfig, shared: EpisodeData) -> nn.Module:
     return network(config, shared.split.train, classes=config.ways, device=shared.device)
 
 
-def algorithm(config: MamlConfig, model: nn.Module) -> MAML:
-    """MAML with the settings of a run."""
-    return MAML(
+def learner_of(config: MamlConfig, model: nn.Module, *, classes: int = 2) -> MetaLearner:
+    """A network that adapts as the settings of a run say.
+
+    Args:
+        config: The settings.
+        model: The network.
+        classes: Training classes, for the algorithm that learns to tell them all apart.
+    """
+    assert config.algorithm is not None
+    rule = find_algorithm(config.algorithm)
+    given = {one.name: getattr(config, one.name) for one in settings_of(MamlConfig)}
+    given |= {"classes": classes, "multi_step": config.fading}
+    return MetaLearner(
         model,
-        inner_lr=config.inner_lr,
+        rule(**{item.name: given[item.name] for item in fields(rule) if item.init}),
         inner_steps=config.inner_steps,
-        first_order=config.first_order,
-        head_only=config.head_only,
         chunk_size=config.chunk_size,
         engine=config.engine,
     )
+
+
+def outer_optimizer(config: MamlConfig, learner: MetaLearner) -> torch.optim.Optimizer:
+    """Adam at the meta learning rate; for an algorithm that has a step size of its own, SGD."""
+    assert config.algorithm is not None
+    if "outer_step" in ALGORITHMS[config.algorithm].reads:
+        return torch.optim.SGD(learner.parameters(), lr=config.outer_step)
+    return torch.optim.Adam(learner.parameters(), lr=config.meta_lr)
 
 
 def plan(configs: Sequence[MamlConfig], shared: EpisodeData) -> list[Planned]:
@@ -263,13 +287,22 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         config=config,
         kind="maml",
         name=run_name(stem, activation=config.activation, seed=config.seed),
-        label=f"{config.activation} inner lr {config.inner_lr:g} meta lr {config.meta_lr:g} "
-        f"seed {config.seed}",
+        label=f"{config.activation} {_rates(config)} seed {config.seed}",
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.iterations,
         signature=signature(shared.split.train, ways=config.ways),
     )
+
+
+def _rates(config: MamlConfig) -> str:
+    """The learning rates that the algorithm has."""
+    read = [
+        one
+        for one in with_role(MamlConfig, "rate")
+        if is_read(one, {"algorithm": config.algorithm})
+    ]
+    return " ".join(in_words(one.name, getattr(config, one.name)) for one in read)
 
 
 def execute(
@@ -288,7 +321,7 @@ def estimate(planned: Planned, shared: EpisodeData) -> float:
     episodes = len(shared.test)
     if shared.validation is not None:
         episodes += len(shared.validation) * -(-config.iterations // config.validation_every)
-    tested = seconds_of(lambda: learner.maml.test(batch, inner_steps=config.test_inner_steps))
+    tested = seconds_of(lambda: learner.learner.test(batch, inner_steps=config.test_inner_steps))
     return update * config.iterations + tested * episodes / len(batch)
 
 
@@ -312,8 +345,8 @@ class Learner:
         self.config = config
         self.shared = shared
         self.model = build(config, shared)
-        self.maml = algorithm(config, self.model)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.meta_lr)
+        self.learner = learner_of(config, self.model, classes=shared.split.train.classes)
+        self.optimizer = outer_optimizer(config, self.learner)
         self.batches = training_batches(config, shared)
         self.iteration = 0
         self.best = 0.0
@@ -332,7 +365,7 @@ class Learner:
         self.model.train()
         self.optimizer.zero_grad()
         with isolated_rng("maml", self.config.seed, self.iteration):
-            outcome = self.maml.backward(self.batches(self.iteration))
+            outcome = self.learner.backward(self.batches(self.iteration), iteration=self.iteration)
         loss, accuracy = float(outcome.loss), float(outcome.accuracy.mean())
         if not math.isfinite(loss):
             return Step(records=[], ended=self._diverged())
@@ -361,19 +394,19 @@ class Learner:
 
     def finish(self, last: Record) -> Finished:
         """Accuracy on every frozen test episode."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        if not all(bool(p.isfinite().all()) for p in self.learner.parameters()):
             return self._diverged()
         accuracies = self._test(self.shared.test, "test")
         return Finished(
             result={
                 "outcome": "complete",
                 "test_accuracy": sum(accuracies) / len(accuracies),
-                "best_training_accuracy": self.best,
-                "shares": self.maml.shares(self.batches(0)),
+                "best_training_accuracy": self.best if self.learner.rule.scores_unseen else None,
+                "shares": self.learner.shares(self.batches(0)),
                 **counts(self.model),
             },
             scores=accuracies,
-            weights=self.model.state_dict(),
+            weights=self._learned(),
         )
 
     def _test(self, episodes: tasks.FrozenEpisodes, part: str) -> list[float]:
@@ -385,24 +418,61 @@ class Learner:
             return [
                 float(accuracy)
                 for batch in episodes.batches(self.config.tasks)
-                for accuracy in self.maml.test(batch, inner_steps=self.config.test_inner_steps)
+                for accuracy in self.learner.test(batch, inner_steps=self.config.test_inner_steps)
             ]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
         return {
-            "model": self.model.state_dict(),
+            "model": self._learned(),
             "optimizer": self.optimizer.state_dict(),
             "iteration": self.iteration,
             "best": self.best,
         }
 
+    def _learned(self) -> dict[str, Any]:
+        """The weights, and meta-parameters beside them."""
+        meta = {name: value.detach() for name, value in self.learner.meta.items()}
+        return {**self.model.state_dict(), **meta}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
+        load_learned(self.learner, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.iteration = int(state["iteration"])
         self.best = float(state["best"])
+
+
+def load_learned(learner: MetaLearner, state: Mapping[str, Any]) -> None:
+    """Give a learner weights, and the meta-parameters beside them.
+
+    Raises:
+        KeyError: If a meta-parameter is missing.
+        RuntimeError: If a part does not fit.
+    """
+    weights = {name: value for name, value in state.items() if name not in learner.meta}
+    learner.model.load_state_dict(weights)
+    _set(learner.meta, state)
+
+
+def _set(meta: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in meta.items():
+            value.copy_(values[name])
+
+
+def learner_with(config: MamlConfig, model: nn.Module, meta: Mapping[str, Tensor]) -> MetaLearner:
+    """A network that was meta-learned, to adapt as in its run.
+
+    Args:
+        config: The settings of the run.
+        model: The network, with its weights.
+        meta: Meta-parameters beside them, as the run learned them.
+    """
+    heads = [len(value) for name, value in meta.items() if name.startswith(OLD)]
+    learner = learner_of(config, model, classes=max(heads, default=2))
+    _set(learner.meta, meta)
+    return learner
 
 
 def _picture(test: tasks.FrozenEpisodes, images: tasks.Images) -> Figure:

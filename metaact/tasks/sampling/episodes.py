@@ -34,6 +34,7 @@ class Episodes:
         mean: Subtracted from pixels in [0, 1]: one number or one per channel.
         std: What they are then divided by.
         device: Where meta-batches are made.
+        own_labels: Whether labels number the classes of all images, not those of an episode.
 
     Raises:
         UsageError: If an argument is out of range or the images cannot fill an episode.
@@ -50,13 +51,14 @@ class Episodes:
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
         device: torch.device | str = "cpu",
+        own_labels: bool = False,
     ) -> None:
         self._shape = Shape(images, ways=ways, shots=shots, queries=queries)
         self.seed = check_int("seed", seed, minimum=0, maximum=_LARGEST_SEED)
         self.images = images
         self.position = 0
         self._index = ClassIndex(images.labels.cpu().numpy())
-        self._gather = Gather(images, mean=mean, std=std, device=device)
+        self._gather = Gather(images, mean=mean, std=std, device=device, own_labels=own_labels)
 
     @property
     def ways(self) -> int:

@@ -28,6 +28,7 @@ class FrozenEpisodes:
         mean: Subtracted from pixels in [0, 1].
         std: What they are then divided by.
         device: Where meta-batches are made.
+        own_labels: Whether labels number the classes of all images, not those of an episode.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class FrozenEpisodes:
         mean: float | Sequence[float],
         std: float | Sequence[float],
         device: torch.device | str,
+        own_labels: bool = False,
     ) -> None:
         self.images = images
         self.shots = shots
         self._indices = indices
-        self._gather = Gather(images, mean=mean, std=std, device=device)
+        self._gather = Gather(images, mean=mean, std=std, device=device, own_labels=own_labels)
         digest = hashlib.sha256(images.sha256().encode())
         digest.update(repr((indices.shape, shots)).encode())
         digest.update(np.ascontiguousarray(indices, dtype="<i8").tobytes())
@@ -96,6 +98,7 @@ def frozen(
     mean: float | Sequence[float] = 0.0,
     std: float | Sequence[float] = 1.0,
     device: torch.device | str = "cpu",
+    own_labels: bool = False,
 ) -> FrozenEpisodes:
     """Draw a fixed list of episodes, from a seed of its own.
 
@@ -115,6 +118,7 @@ def frozen(
         mean: Subtracted from pixels in [0, 1].
         std: What they are then divided by.
         device: Where meta-batches are made.
+        own_labels: Whether labels number the classes of all images, not those of an episode.
 
     Returns:
         The frozen episodes.
@@ -137,7 +141,15 @@ def frozen(
         indices = index.draw(rng, episodes=episodes, ways=ways, count=count)
     else:
         indices = _draw_once(rng, index, episodes=episodes, ways=ways, count=count)
-    return FrozenEpisodes(images, indices, shots=shots, mean=mean, std=std, device=device)
+    return FrozenEpisodes(
+        images,
+        indices,
+        shots=shots,
+        mean=mean,
+        std=std,
+        device=device,
+        own_labels=own_labels,
+    )
 
 
 def most_episodes(sizes: Indices, *, ways: int, count: int) -> int:

@@ -134,6 +134,7 @@ class Gather:
         mean: One number, or one per channel.
         std: One positive number, or one per channel.
         device: Where meta-batches are made.
+        own_labels: Whether labels number the classes of all images, not those of an episode.
 
     Raises:
         UsageError: If `mean` or `std` is not finite or does not fit the channels.
@@ -146,10 +147,12 @@ class Gather:
         mean: float | Sequence[float],
         std: float | Sequence[float],
         device: torch.device | str,
+        own_labels: bool = False,
     ) -> None:
         means = per_channel("mean", mean, images.channels)
         stds = [check_rate("std", value) for value in per_channel("std", std, images.channels)]
         self._pixels = images.pixels.to(device)
+        self._own = images.labels.to(device) if own_labels else None
         # Folded into one multiplication and one addition of the whole batch.
         scale = [1 / (255 * s) for s in stds]
         shift = [-m / s for m, s in zip(means, stds, strict=True)]
@@ -163,23 +166,29 @@ class Gather:
             indices: int64 [tasks, ways, shots + queries].
             shots: How many of each class are support images.
         """
-        _, ways, count = indices.shape
+        support, query = indices[:, :, :shots], indices[:, :, shots:]
         return MetaBatch(
-            support=self._images(indices[:, :, :shots]),
-            support_labels=self._labels(len(indices), ways, shots),
-            query=self._images(indices[:, :, shots:]),
-            query_labels=self._labels(len(indices), ways, count - shots),
+            support=self._images(support),
+            support_labels=self._labels(support),
+            query=self._images(query),
+            query_labels=self._labels(query),
         )
 
     def _images(self, indices: Indices) -> Tensor:
-        device = self._pixels.device
-        flat = torch.from_numpy(np.ascontiguousarray(indices).reshape(-1)).to(device)
-        values = self._pixels.index_select(0, flat).float().mul_(self._scale).add_(self._shift)
+        values = self._pixels.index_select(0, self._flat(indices))
+        values = values.float().mul_(self._scale).add_(self._shift)
         return values.reshape(len(indices), -1, *self._pixels.shape[1:])
 
-    def _labels(self, tasks: int, ways: int, count: int) -> Tensor:
+    def _labels(self, indices: Indices) -> Tensor:
+        tasks, ways, count = indices.shape
+        if self._own is not None:
+            return self._own.index_select(0, self._flat(indices)).reshape(tasks, -1)
         row = torch.arange(ways, device=self._pixels.device).repeat_interleave(count)
         return row.repeat(tasks, 1)
+
+    def _flat(self, indices: Indices) -> Tensor:
+        flat = torch.from_numpy(np.ascontiguousarray(indices).reshape(-1))
+        return flat.to(self._pixels.device)
 
 
 def per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:

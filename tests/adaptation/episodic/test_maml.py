@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from metaact.adaptation import MAML, program
-from metaact.adaptation.episodic import maml as maml_module
-from metaact.adaptation.episodic.inner import adapt
+from metaact.adaptation import MAML, Maml, program
+from metaact.adaptation.episodic import learner as maml_module
+from metaact.adaptation.episodic.inner import path
 from metaact.adaptation.episodic.vectorised import vectorised
 from metaact.adaptation.vmap.convolution import Adjoint, Convolution
 from metaact.adaptation.vmap.pooling import MaxPool
@@ -79,15 +79,21 @@ def test_quadratic_in_closed_form() -> None:
     goals = torch.randn(5, 3, generator=draw, dtype=torch.float64)
     start = torch.randn(3, generator=draw, dtype=torch.float64, requires_grad=True)
 
-    def quadratic(theta: dict[str, Tensor]) -> Tensor:
+    def quadratic(theta: dict[str, Tensor], number: int) -> Tensor:
         away = theta["theta"] - centres
         return 0.5 * torch.einsum("ti,ij,tj->", away, a, away)
 
+    rule = Maml(inner_lr=0.1)
     for first_order in (False, True):
         stacked = {"theta": start.expand(5, 3)}
-        adapted = adapt(stacked, quadratic, inner_lr=0.1, inner_steps=4, first_order=first_order)[
-            "theta"
-        ]
+        *_, last = path(
+            stacked,
+            quadratic,
+            lambda values, slopes, number: rule.step(values, slopes, {}, number),
+            inner_steps=4,
+            exact=not first_order,
+        )
+        adapted = last["theta"]
         power = torch.linalg.matrix_power(torch.eye(3, dtype=torch.float64) - 0.1 * a, 4)
         by_hand = centres + (start.detach() - centres) @ power
         torch.testing.assert_close(adapted.detach(), by_hand)
@@ -515,9 +521,9 @@ def test_automatic_shares_follow_the_size_of_a_task(
 ) -> None:
     sizes: list[int] = []
 
-    def spy(problem: object, batch: MetaBatch, *, inner_steps: int) -> object:
+    def spy(problem: object, batch: MetaBatch, **more: object) -> object:
         sizes.append(len(batch))
-        return vectorised(problem, batch, inner_steps=inner_steps)
+        return vectorised(problem, batch, **more)
 
     monkeypatch.setitem(maml_module.ENGINES, "vectorised", spy)
     monkeypatch.setattr(maml_module, "loop", spy)  # which is what one task alone gets

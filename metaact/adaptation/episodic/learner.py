@@ -1,0 +1,522 @@
+"""Meta-learning by any rule: all tasks of a meta-batch, in shares, by any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial, reduce
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from metaact.adaptation import choices
+from metaact.adaptation.known import signature
+from metaact.adaptation.program import Program, Programs
+from metaact.adaptation.recording import Results
+from metaact.adaptation.shares import copies, in_order, in_shares, threads
+from metaact.adaptation.stateless import differentiable_kernels, holding
+from metaact.errors import UsageError, check_choice, check_int
+from metaact.randomness import Streams
+
+from .algorithms.rule import Descent, Rule
+from .learn2learn import learn2learn
+from .loop import adapted_to, loop
+from .problem import (
+    Batch,
+    Engine,
+    Outcome,
+    Problem,
+    check_batch,
+    check_images,
+    classes_of,
+)
+from .recomputed import graph_bytes, recomputed
+from .scoring import joined
+from .second_order import check_second_order
+from .stateful import check_copy, check_modules, check_reads
+from .vectorised import vectorised
+
+ENGINES: dict[str, Engine] = dict(
+    zip(choices.ENGINES, (vectorised, loop, learn2learn), strict=True)
+)
+
+# On a CPU a share holds at most about this many numbers of support or query images: enough to make
+# Python's overhead small, little enough for activations to be reused from the cache. A network with
+# more parameters that adapt goes task by task.
+SHARE_NUMBERS = 2**18
+
+# A batch with fewer is not divided.
+FEW_NUMBERS = 2**14
+
+# Where the graph of all inner steps would take more bytes than this, they are computed again.
+LARGE_GRAPH = 4 * 2**30
+
+Work = Callable[[Problem, Batch], Results]
+"""What is done to a share: its losses and accuracies, and perhaps gradients."""
+
+
+class Evaluation(NamedTuple):
+    """Result of adapting to a meta-batch.
+
+    Attributes:
+        loss: Query cross-entropy, a scalar, the mean over tasks.
+        accuracy: float [tasks], the share of queries each adapted network gets right, in 0..1.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class MetaLearner:
+    r"""A network that adapts to tasks by a rule, all tasks of a meta-batch in one vectorised call.
+
+    The model's training mode is left as it is, except by `test`. Random layers in training mode
+    draw from PyTorch's global stream, every task and step its own numbers; fork that stream to keep
+    it. BatchNorm must not keep running statistics: it then normalises each task's support images,
+    and its query images, by their own.
+
+    Args:
+        model: Any network from images [batch, ...] to logits [batch, classes].
+        rule: The algorithm, such as `metaact.adaptation.MetaSGD(inner_lr=0.01)`.
+        inner_steps: Gradient steps per task; a rule that takes none takes no notice.
+        chunk_size: Tasks in a share, worked on at a time by one thread: fewer need less memory, and
+            the sum is the same. None chooses by the shape of the batch: one task for the engines
+            that go task by task and for large networks on a CPU, all tasks on a GPU, else as many
+            as fit `SHARE_NUMBERS`, in an even number of shares. `metaact.adaptation.set_threads`
+            says how many threads there are.
+        engine: "vectorised", "loop" (one task at a time), or "learn2learn".
+        recompute: Whether the way back of the engine "vectorised" computes each second-order step
+            again instead of keeping its graph: less memory, more time, the same gradient up to
+            rounding. None does so where the graph would exceed `LARGE_GRAPH`. Rules whose losses
+            are not those after the last step alone keep their graphs.
+
+    Attributes:
+        meta: Meta-parameters beside the network's, by name: leaves that require gradients.
+
+    Raises:
+        UsageError: If an argument is not allowed, the engine does not carry out the rule, or the
+            model has a module that cannot be adapted task by task.
+
+    Examples:
+        >>> from metaact.adaptation import MetaSGD
+        >>> model = nn.Sequential(nn.Linear(6, 2))
+        >>> learner = MetaLearner(model, MetaSGD(inner_lr=0.5), inner_steps=3)
+        >>> [(name, list(rates.shape)) for name, rates in learner.meta.items()]
+        [('rate of 0.weight', [2, 6]), ('rate of 0.bias', [2])]
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rule: Rule,
+        *,
+        inner_steps: int = 1,
+        chunk_size: int | None = None,
+        engine: str = "vectorised",
+        recompute: bool | None = None,
+    ) -> None:
+        check_modules(model)
+        self._inner_steps = check_int("inner_steps", inner_steps, minimum=1)
+        self._engine = check_choice("engine", engine, ENGINES)
+        if engine not in rule.engines:
+            raise UsageError(
+                f"`engine` must be {' or '.join(map(repr, rule.engines))} for "
+                f"{type(rule).__name__}; got {engine!r}."
+            )
+        if chunk_size is not None:
+            check_int("chunk_size", chunk_size, minimum=1)
+        self._chunk_size = chunk_size
+        self._recompute = recompute
+        self._problem = Problem(
+            model=model,
+            rule=rule,
+            adapted=rule.adapted(model),
+            meta={
+                name: value.detach().requires_grad_()
+                for name, value in rule.init(model, inner_steps=inner_steps).items()
+            },
+        )
+        self._known: dict[object, bool] = {}
+        self._draws = self._read = self._differentiated = False
+        self.programs = Programs()
+
+    @property
+    def meta(self) -> dict[str, Tensor]:
+        """Meta-parameters beside the network's own, by name."""
+        return self._problem.meta
+
+    def parameters(self) -> list[Tensor]:
+        """All that is learned over tasks: hand it to the outer optimizer."""
+        return [*self.model.parameters(), *self.meta.values()]
+
+    @property
+    def rule(self) -> Rule:
+        """The algorithm."""
+        return self._problem.rule
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the meta-gradient has second derivatives of the network."""
+        return isinstance(self.rule, Descent) and not self.rule.first_order
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        return self._problem.model
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """Names of the parameters that the inner loop changes."""
+        return self._problem.adapted
+
+    @differentiable_kernels()
+    def evaluate(
+        self, batch: Batch, *, inner_steps: int | None = None, iteration: int = 0
+    ) -> Evaluation:
+        """Adapt to every task and return the mean query loss, differentiable, and accuracies.
+
+        It is what the rule minimises over tasks, where that is another loss.
+
+        Where the batch is worked on in several chunks and gradients are on, each chunk's gradient
+        is computed at once and its graph freed, so memory stays bounded; `loss` then carries the
+        finished gradient, once differentiable in the model's parameters. For a loss that is a
+        plain autograd graph choose `chunk_size` >= tasks; for the value alone, use
+        `torch.no_grad()`.
+
+        Args:
+            batch: Tasks of one shape, such as a `metaact.tasks.MetaBatch`.
+            inner_steps: Steps for this call; None takes those of the constructor.
+            iteration: Meta-updates done, for rules that change with them.
+
+        Returns:
+            The loss and the accuracies.
+
+        Raises:
+            UsageError: If the batch does not fit the model.
+        """
+        derivatives = torch.is_grad_enabled()
+        problem, steps = self._checked(batch, inner_steps, iteration, derivatives=derivatives)
+        inputs_too = batch.support.requires_grad or batch.query.requires_grad
+        if not derivatives:
+            return _mean([self._outcome(problem, batch, steps, learns=True)])
+        if inputs_too or len(self._edges(batch)) == 2:
+            return _mean(
+                [self._run(problem, share, steps, learns=True) for share in self._split(batch)]
+            )
+        outcome, totals = self._with_gradients(problem, batch, steps)
+        loss, accuracy = _mean([outcome])
+        return Evaluation(_Known.apply(loss, totals, *self._trained()), accuracy)
+
+    @differentiable_kernels()
+    def backward(self, batch: Batch, *, iteration: int = 0) -> Evaluation:
+        """Add the gradient of the mean query loss to the parameters' `.grad`, share by share.
+
+        It is that of what the rule minimises over tasks, where that is another loss.
+
+        Args:
+            batch: Tasks of one shape.
+            iteration: Meta-updates done, for rules that change with them.
+
+        Returns:
+            The loss and the accuracies before any update, detached.
+
+        Raises:
+            UsageError: If the batch does not fit the model.
+        """
+        problem, steps = self._checked(batch, None, iteration, derivatives=True)
+        with torch.enable_grad():
+            outcome, totals = self._with_gradients(problem, batch, steps)
+        for parameter, total in zip(self._trained(), totals, strict=True):
+            parameter.grad = _plus(parameter.grad, total)
+        return _mean([outcome])
+
+    @differentiable_kernels()
+    def test(self, batch: Batch, inner_steps: int | None = None) -> Tensor:
+        """Accuracies [tasks] with the model in eval mode and no graph kept.
+
+        Args:
+            batch: Tasks of one shape.
+            inner_steps: Steps for this call; None takes those of the constructor.
+
+        Returns:
+            float [tasks] in 0..1. The model's modes are restored.
+
+        Raises:
+            UsageError: If the batch does not fit the model.
+        """
+        problem, steps = self._checked(batch, inner_steps, derivatives=False)
+        with torch.no_grad(), _eval_mode(self.model):
+            return self._outcome(problem, batch, steps).accuracies
+
+    @differentiable_kernels()
+    def adapt(
+        self,
+        support: Tensor,
+        support_labels: Tensor,
+        *,
+        inner_steps: int | None = None,
+        differentiable: bool = False,
+    ) -> nn.Module:
+        """A copy of the model that is adapted to the support images of one task.
+
+        Whatever the engine, it is the network that `test` scores on the task's queries, in eval
+        mode, with parameters of its own: it can be called, saved and trained further.
+
+        Args:
+            support: float [images, ...].
+            support_labels: int64 [images], 0..classes-1 within the task.
+            inner_steps: Steps for this call; None takes those of the constructor.
+            differentiable: Return the network that `evaluate` scores in place of it: in the mode
+                of the model, and its parameters are functions of the model's, so that a loss of
+                its outputs has a meta-gradient (of first order with `first_order`).
+
+        Returns:
+            The copy; the model stays as it is.
+
+        Raises:
+            UsageError: If the images or labels do not fit the model.
+
+        Examples:
+            >>> from metaact.adaptation import MAML
+            >>> maml = MAML(nn.Sequential(nn.Linear(2, 2)), inner_lr=0.5, inner_steps=20)
+            >>> images, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+            >>> maml.adapt(images, labels)(images).argmax(dim=1)
+            tensor([0, 1])
+        """
+        check_modules(self.model)
+        check_images("support", support, support_labels, like=next(self.model.parameters()))
+        self._look(support, derivatives=differentiable)
+        steps = self._steps(inner_steps)
+        problem = replace(self._problem, classes=classes_of(support_labels))
+        if differentiable:
+            with torch.enable_grad():
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+            made = holding(self.model, found)
+        else:
+            with torch.no_grad(), _eval_mode(self.model):
+                found = adapted_to(problem, support, support_labels, inner_steps=steps)
+                made = holding(self.model, found, own=True)
+        check_copy(self.model, made, support)
+        return made
+
+    def shares(self, batch: Batch) -> int:
+        """In how many shares a batch of this shape is worked on: on any machine the same."""
+        return len(self._edges(batch)) - 1
+
+    def _trained(self) -> list[Tensor]:
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def _run(self, problem: Problem, share: Batch, steps: int, *, learns: bool = False) -> Outcome:
+        # There is nothing to vectorise in one task, and PyTorch's own ops are faster for it.
+        alone = self._engine == "vectorised" and len(share) == 1
+        engine = loop if alone else ENGINES[self._engine]
+        return engine(problem, share, inner_steps=steps, learns=learns)
+
+    def _outcome(
+        self, problem: Problem, batch: Batch, steps: int, *, learns: bool = False
+    ) -> Outcome:
+        """Without a graph."""
+
+        def work(problem: Problem, share: Batch) -> Results:
+            return self._run(problem, share, steps, learns=learns)
+
+        return _joined(self._in_shares(work, problem, batch, key=(steps, learns)))
+
+    def _with_gradients(
+        self, problem: Problem, batch: Batch, steps: int
+    ) -> tuple[Outcome, list[Tensor | None]]:
+        """Outcomes, and the gradients of the mean loss, those of the shares added in order."""
+        trained, tasks = self._trained(), len(batch)
+        again = self._recomputes(batch, steps)
+
+        def work(problem: Problem, share: Batch) -> Results:
+            if again:
+                outcome, gradients = recomputed(
+                    problem, share, inner_steps=steps, trained=trained, scale=1 / tasks
+                )
+                return *outcome, *gradients
+            losses, accuracies = self._run(problem, share, steps, learns=True)
+            slopes = torch.autograd.grad(losses.sum() / tasks, trained, allow_unused=True)
+            return losses.detach(), accuracies, *slopes
+
+        found = self._in_shares(work, problem, batch, key=("gradients", steps, tasks, again))
+        gradients = zip(*(results[2:] for results in found), strict=True)
+        return _joined(found), [reduce(_plus, each) for each in gradients]
+
+    def _recomputes(self, batch: Batch, steps: int) -> bool:
+        """Whether steps are computed again on the way back: where their graphs would be large."""
+        second_order = (
+            self._engine == "vectorised" and self.second_order and self.rule.is_exact and steps
+        )
+        if not second_order or self._recompute is not None:
+            return bool(second_order and self._recompute)
+        shape = (batch.support.shape, len(batch), steps)
+        if shape not in self._known:
+            size = graph_bytes(self._problem, batch, inner_steps=steps)
+            self._known[shape] = size > LARGE_GRAPH
+        return self._known[shape]
+
+    def _in_shares(
+        self, work: Work, problem: Problem, batch: Batch, *, key: Hashable
+    ) -> list[Results]:
+        """Do all shares; one after the other if the model draws random numbers.
+
+        Shares that draw from PyTorch's one stream at the same time would each get what is left by
+        the others. That a model draws is seen only when it has: then it is done again, in order.
+        """
+        shares, device = list(self._split(batch)), batch.support.device
+        programs = self._recorded(work, problem, shares, key)
+        if programs:
+            return in_shares(lambda given: given[0](given[1]), programs)
+        models: list[nn.Module] | None = None
+        if len(shares) > 1 and device.type == "cpu" and not self._draws and threads() > 1:
+            models = copies(self.model, len(shares))
+        if models is None:
+            return in_order(lambda share: work(problem, share), shares, device=device)
+
+        def one(number: int) -> Results:
+            return work(replace(problem, model=models[number]), shares[number])
+
+        before = Streams.now()
+        results = in_shares(one, range(len(shares)))
+        if Streams.now() == before:
+            return results
+        self._draws = True
+        before.restore()
+        return self._in_shares(work, problem, batch, key=key)
+
+    def _recorded(
+        self, work: Work, problem: Problem, shares: Sequence[Batch], key: Hashable
+    ) -> list[tuple[Program, list[Tensor]]]:
+        """The program of each share, and what it is given; none if not all have one.
+
+        A GPU is left out: there it was never tried.
+        """
+        on_cpu = shares[0].support.device.type == "cpu"
+        known = signature(self.model) if on_cpu and self._engine != "learn2learn" else None
+        if known is None:
+            return []
+        names = (*problem.meta, *problem.inputs)
+        settings = (problem.adapted, problem.rule, problem.classes, names, known)
+        own = [*self.model.parameters(), *self.model.buffers()]
+        own += [*problem.meta.values(), *problem.inputs.values()]
+        found = []
+        for share in shares:
+            data = (share.support, share.support_labels, share.query, share.query_labels)
+            program = self.programs.find(
+                (key, *settings), partial(work, problem, share), [*own, *data]
+            )
+            if program is not None:
+                found.append((program, [*own, *data]))
+        return found if len(found) == len(shares) else []
+
+    def _checked(
+        self,
+        batch: Batch,
+        inner_steps: int | None,
+        iteration: int | None = None,
+        *,
+        derivatives: bool,
+    ) -> tuple[Problem, int]:
+        check_modules(self.model)
+        check_batch(batch, like=next(self.model.parameters()))
+        self._look(batch.support[0], derivatives=derivatives)
+        classes = classes_of(batch.support_labels, batch.query_labels)
+        steps = self._steps(inner_steps)
+        inputs = {}
+        if iteration is not None:
+            inputs = self.rule.inputs(iteration, inner_steps=steps)
+            inputs = {n: value.to(batch.support.device) for n, value in inputs.items()}
+        return replace(self._problem, classes=classes, inputs=inputs), steps
+
+    def _look(self, images: Tensor, *, derivatives: bool) -> None:
+        """Look once at what the model reads, and for derivatives at how it makes its own."""
+        if not self._read:
+            check_reads(self.model, self.adapted, images)
+            self._read = True
+        if derivatives and self.second_order and not self._differentiated:
+            check_second_order(self.model, images)
+            self._differentiated = True
+
+    def _steps(self, inner_steps: int | None) -> int:
+        if inner_steps is None:
+            return self._inner_steps
+        return check_int("inner_steps", inner_steps, minimum=0)
+
+    def _split(self, batch: Batch) -> Iterator[Batch]:
+        return (batch[a:b] for a, b in pairwise(self._edges(batch)))
+
+    def _edges(self, batch: Batch) -> list[int]:
+        """Where the shares of a batch begin and end, from its shape alone."""
+        tasks = len(batch)
+        count = -(-tasks // self._chunk_size) if self._chunk_size else self._automatic(batch)
+        # Even shares: a small rest would pay the overhead of a whole one.
+        return [tasks * part // count for part in range(count + 1)]
+
+    def _automatic(self, batch: Batch) -> int:
+        tasks = len(batch)
+        if self._engine != "vectorised":
+            return tasks
+        if batch.support.device.type != "cpu":
+            return 1
+        everything = dict(self.model.named_parameters())
+        if sum(everything[name].numel() for name in self.adapted) > SHARE_NUMBERS:
+            return tasks  # one fills the cache alone, and each task has parameters of its own
+        numbers = tasks * max(1, batch.support[0].numel(), batch.query[0].numel())
+        # An even number, for two threads; one where a share would be little but overhead.
+        even = 2 * max(1, -(-numbers // (2 * SHARE_NUMBERS)))
+        return min(tasks, even) if numbers > FEW_NUMBERS else 1
+
+
+class _Known(Function):
+    """A loss whose gradients are known already."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, loss: Tensor, gradients: list[Tensor | None], *parameters: Tensor
+    ) -> Tensor:
+        """Return the loss, attached to the parameters."""
+        ctx.gradients = gradients
+        return loss.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale the known gradients."""
+        return None, None, *(None if known is None else g * known for known in ctx.gradients)
+
+
+def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _joined(found: Sequence[Results]) -> Outcome:
+    outcomes = []
+    for losses, accuracies, *_ in found:
+        assert losses is not None
+        assert accuracies is not None
+        outcomes.append(Outcome(losses, accuracies))
+    return joined(outcomes)
+
+
+def _mean(outcomes: list[Outcome]) -> Evaluation:
+    losses, accuracies = joined(outcomes)
+    return Evaluation(losses.mean(), accuracies)
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
