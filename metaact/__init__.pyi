@@ -12,6 +12,7 @@ from ._version import __version__ as __version__
 from .activations import convert as convert
 from .adaptation import MAML as MAML
 from .experiments import load as load
+from .reports import frame as frame
 
 __all__ = [
     "MAML",
@@ -22,6 +23,7 @@ __all__ = [
     "convert",
     "errors",
     "experiments",
+    "frame",
     "load",
     "models",
     "paper",

@@ -55,7 +55,7 @@ def test_a_door_lists_its_public_names_and_nothing_else(door: str) -> None:
 def test_the_front_door() -> None:
     import metaact
 
-    offered = "MAML __version__ activations adaptation analysis convert errors experiments"
+    offered = "MAML __version__ activations adaptation analysis convert errors experiments frame"
     others = "load models paper reports runs tasks"
     assert dir(metaact) == [*offered.split(), *others.split()]
 
