@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,9 +49,8 @@ def blocks(evidence: Evidence, per: Per = "run") -> Iterator[Block]:
         UsageError: If `per` is another.
     """
     check_choice("per", per, PER)
-    columns_of = {"run": _figures, "epoch": _records, "unit": _units}[per]
     for study, arm, record, baseline in _all(evidence):
-        columns = columns_of(record)
+        columns = _COLUMNS[per](record)
         keys = {
             "study": study,
             "experiment": record.experiment.name,
@@ -150,3 +149,10 @@ def _units(record: Record) -> dict[str, Sequence[Any]]:
     """The score of each test unit; none where the run failed or kept its mean alone."""
     scores = [] if record.scores is None else record.scores.tolist()
     return {"unit": range(len(scores)), "score": scores}
+
+
+_COLUMNS: Mapping[Per, Callable[[Record], Mapping[str, Sequence[Any]]]] = {
+    "run": _figures,
+    "epoch": _records,
+    "unit": _units,
+}

@@ -20,6 +20,7 @@ from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
 from metaact.adaptation.stateless import differentiable_kernels, holding
+from metaact.display import brief
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.randomness import Streams
 
@@ -69,6 +70,14 @@ class Evaluation(NamedTuple):
 
     loss: Tensor
     accuracy: Tensor
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            loss=self.loss.item(),
+            accuracy=self.accuracy.mean().item(),
+            tasks=len(self.accuracy),
+        )
 
 
 class MAML:
@@ -156,6 +165,15 @@ class MAML:
         self._known: dict[object, bool] = {}
         self._draws = self._read = False
         self.programs = Programs()
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            type(self.model).__name__,
+            inner_lr=self._problem.inner_lr,
+            inner_steps=self._inner_steps,
+            engine=self._engine,
+        )
 
     @property
     def model(self) -> nn.Module:
