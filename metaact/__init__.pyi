@@ -13,6 +13,7 @@ from ._version import __version__ as __version__
 from .activations import convert as convert
 from .adaptation import MAML as MAML
 from .experiments import load as load
+from .reports import frame as frame
 
 __all__ = [
     "MAML",
@@ -24,6 +25,7 @@ __all__ = [
     "errors",
     "experiments",
     "focus",
+    "frame",
     "load",
     "models",
     "paper",

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from metaact.display import brief
 from metaact.errors import LARGEST_FLOAT, UsageError, check_choice, check_int, check_rate
 
 Role = Literal["arm", "seed", "rate", "data", "training", "observation", "computation"]
@@ -293,8 +294,22 @@ class Config:
 
     __slots__ = ()
 
+    def __init_subclass__(cls) -> None:
+        # A dataclass would list all fields; it keeps a method that its own class has.
+        setattr(cls, "__repr__", Config._shown)  # noqa: B010
+
     def __post_init__(self) -> None:
         check(self)
+
+    def _shown(self) -> str:
+        """Arm and seed, and what is not as by default."""
+        usual, known = defaults(type(self), self.fields()), by_name(type(self))
+        told = {
+            name: value
+            for name, value in self.fields().items()
+            if known[name].role in ("arm", "seed") or value != usual[name]
+        }
+        return brief(self, **told)
 
     @property
     def forms(self) -> str:

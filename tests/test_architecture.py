@@ -51,9 +51,10 @@ ROOT_FILES = {
     "__main__": {"cli"},
     "_version": set(),
     "cores": set(),
+    "display": set(),
     "errors": set(),
     "randomness": set(),
-    "settings": {"errors"},
+    "settings": {"display", "errors"},
 }
 """What each file at the root may import; every package may import them, but for the command."""
 

@@ -56,7 +56,7 @@ def test_the_front_door() -> None:
     import metaact
 
     offered = "MAML __version__ activations adaptation analysis convert errors experiments focus"
-    others = "load models paper reports runs tasks"
+    others = "frame load models paper reports runs tasks"
     assert dir(metaact) == [*offered.split(), *others.split()]
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from torch import nn
 
+from metaact.activations.plotted import curve
+from metaact.display import brief, html_facts
 from metaact.errors import UsageError
 
 MARK = "metaact_activation"
@@ -67,6 +69,18 @@ class Entry:
     init_gain: float = 1.0
     width_factor: Fraction = Fraction(1)
     options: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, self.name)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "formula": self.formula,
+            "start": self.start,
+            "learnable": f"{self.learnable} a layer" if self.learnable else "nothing",
+            "source": self.citation,
+        }
+        return html_facts(self.title, facts, curve(self.factory()))
 
     def before(self, width: int) -> int:
         """How many channels the layer before it must give, so that it gives `width`.

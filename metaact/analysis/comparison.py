@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from metaact.display import brief, escaped
+
 from .interval import Interval
 from .wording import difference_text, p_text
 
@@ -48,6 +50,12 @@ class Comparison:
     compared: int = 1
     corrected: str = "alone"
     assumes: str = ""
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escaped(self.verdict)}</b>: {escaped(self.sentence)}</p>"
+
+    def __repr__(self) -> str:
+        return brief(self, self.first, self.second, self.verdict, self.summary)
 
     def __str__(self) -> str:
         return self.sentence

@@ -1,4 +1,4 @@
-"""`metaact runs`: list the runs of a store, show one in full, remove some."""
+"""`metaact runs`: list the runs of a store, show one in full, export or remove some."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
 from .output import complain, echo, echo_json
-from .parameters import Folder, Names, Place
-from .reading_options import BEGIN, check_begun
+from .parameters import Folder, Names, Place, Runs
+from .reading_options import BEGIN, STORE, check_begun, name_left_out
 from .run_choice import dependents, find_runs, read_store
 
 if TYPE_CHECKING:
+    from metaact.reports.exports._export import Target
     from metaact.runs import Entry
 
 MOST_COMPLAINTS = 5
@@ -46,7 +47,7 @@ def _status_options(command: F) -> F:
 
 @click.group()
 def runs() -> None:
-    """List, show or remove runs."""
+    """List, show, export or remove runs."""
 
 
 @runs.command("list", cls=Command)
@@ -142,6 +143,54 @@ def show(run: str, out: Path, as_json: bool) -> None:
         echo_json(run_page.document(entry, dependents=needed_by))
     else:
         echo(run_page.page(entry, dependents=needed_by))
+
+
+@runs.command("export", cls=Command)
+@click.argument("places", nargs=-1, type=Runs(), metavar="[RUNS]...")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["tensorboard", "trackio", "csv"]),
+    help="Event files, trackio's local store, or a folder of tidy CSV files.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=Folder(),
+    help="Folder for the files; not for trackio, which is told by TRACKIO_DIR. [default: "
+    "tensorboard or csv]",
+)
+def export(places: tuple[Path, ...], to: Target, folder: Path | None) -> None:
+    """Write the finished runs in RUNS (default: runs) for another program, after the fact.
+
+    These are the runs that `metaact compare` reads. csv has one row per run, per epoch or
+    iteration, and per test episode or image. tensorboard and trackio get every metric at its step
+    (α and β of each layer too) and all settings; runs that are there already stay as they are. The
+    place goes to stdout. They are installed by `pip install 'metaact[tensorboard]'` and
+    `pip install 'metaact[trackio]'`.
+
+    \b
+        metaact runs export --to csv -o results
+        metaact runs export --to tensorboard && tensorboard --logdir tensorboard
+        metaact runs export runs/maml --to trackio
+    """  # noqa: D301
+    if to == "trackio" and folder is not None:
+        raise click.UsageError(
+            "--output must not be given with --to trackio (it keeps its projects in a folder of "
+            "its own); set TRACKIO_DIR to another."
+        )
+    places = places or (STORE,)
+    check_begun(places)
+
+    from metaact import reports
+
+    evidence = reports.gather(places)
+    name_left_out(evidence)
+    if not evidence.studies:
+        raise Failure("no complete run is left to export; see what was left out above.", 1)
+    where = None if to == "trackio" else folder or Path(to)
+    echo(reports.export(evidence, to, where))
 
 
 @runs.command("rm", cls=Command)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from metaact.display import brief
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
 from metaact.settings import (
@@ -78,6 +79,9 @@ class Record:
     scores: Array | None = field(repr=False)
     validation: float | None
 
+    def __repr__(self) -> str:
+        return brief(self, self.arm, seed=self.seed, score=self.score, run=self.run)
+
     @property
     def seen(self) -> tuple[Mapping[str, Any], ...]:
         """The records up to where the run is read."""
@@ -113,6 +117,9 @@ class Arm:
     value: str
     rates: Mapping[str, float]
     records: tuple[Record, ...]
+
+    def __repr__(self) -> str:
+        return brief(self, self.name, seeds=self.seeds, failed=self.failed)
 
     @property
     def scored(self) -> tuple[Record, ...]:
@@ -167,6 +174,9 @@ class Study:
     settings: Mapping[str, Any]
     arms: tuple[Arm, ...]
     at: int | None
+
+    def __repr__(self) -> str:
+        return brief(self, self.experiment.name, by=self.by, arms=[arm.name for arm in self.arms])
 
     @property
     def records(self) -> tuple[Record, ...]:

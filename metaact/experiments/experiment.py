@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from metaact.display import brief, unusual
 from metaact.errors import UsageError
 from metaact.settings import Config, Setting, by_name
 
@@ -88,6 +89,9 @@ class Measure:
                 f"{self.bounds}."
             )
 
+    def __repr__(self) -> str:
+        return brief(self, **unusual(self))
+
     @property
     def sign(self) -> int:
         """1 where a higher score is better, -1 where a lower one is."""
@@ -130,6 +134,9 @@ class Example:
     caption: str
     draw: Callable[[], Figure]
 
+    def __repr__(self) -> str:
+        return brief(self, self.kind, self.caption)
+
     @property
     def file(self) -> str:
         """Name of the picture in the store's folder of examples."""
@@ -151,6 +158,9 @@ class Signature:
     size: tuple[int, int]
     outputs: int
     class_names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, **unusual(self))
 
     def as_json(self) -> dict[str, Any]:
         """The signature as a run records it."""
@@ -183,6 +193,9 @@ class Prepared:
     validated: bool
     examples: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, device=self.device, validated=self.validated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -223,6 +236,9 @@ class Planned:
     normalisation: Mapping[str, Any] | None = None
     signature: Signature | None = None
 
+    def __repr__(self) -> str:
+        return brief(self, self.kind, self.name, length=self.length)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Member:
@@ -237,6 +253,9 @@ class Member:
     planned: Planned
     run: Run
     needs: tuple[Run, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, self.planned.label, self.run)
 
 
 class Implementation(Protocol):
@@ -299,6 +318,9 @@ class Column:
     scores: Mapping[int, Any]
     note: str = ""
 
+    def __repr__(self) -> str:
+        return brief(self, self.name, seeds=list(self.scores))
+
 
 def _no_columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     return []
@@ -360,6 +382,9 @@ class Experiment:
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell
+
+    def __repr__(self) -> str:
+        return brief(self, self.name)
 
     @property
     def settings(self) -> dict[str, Setting]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from metaact.display import brief
 from metaact.errors import RunError, named_reason, reason_of
 from metaact.runs import Run, finite
 
@@ -37,6 +38,9 @@ class Finished:
     scores: Sequence[float] = ()
     weights: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        return brief(self, **self.result)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -49,6 +53,9 @@ class Step:
 
     records: Sequence[Record]
     ended: Finished | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, records=len(self.records), ended=self.ended)
 
 
 class Learner(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from metaact.display import brief
 from metaact.errors import RunError
 from metaact.runs import Run
 from metaact.settings import settings_of
@@ -59,6 +60,15 @@ class Preview:
     workers: int
     seconds: float | None
     timed: int
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            runs=self.runs,
+            there=len(self.entries) - self.runs,
+            workers=self.workers,
+            seconds=self.seconds,
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaact.cores import free_cores
+from metaact.display import brief
 from metaact.errors import UsageError, check_int
 from metaact.runs import Damaged, Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
@@ -58,6 +59,9 @@ class Outcome:
     validated: bool = True
     at: int | None = None
 
+    def __repr__(self) -> str:
+        return brief(self, self.experiment.name, runs=len(self.jobs), done=len(self.report.done))
+
     @property
     def directories(self) -> list[Path]:
         """Run directories that hold evidence and are complete."""
@@ -83,6 +87,9 @@ class Ready:
     shared: tuple[Prepared, ...]
     library: Library = field(repr=False)
     recipe: Recipe | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return brief(self, self.experiment.name, runs=len(self.jobs))
 
     @property
     def validated(self) -> bool:

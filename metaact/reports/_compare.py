@@ -82,13 +82,10 @@ def compare(evidence: Evidence, **options: Any) -> Document:
     known = {arm.value for study in evidence.studies for arm in study.arms}
     if chosen.reference is not None:
         check_choice("reference", chosen.reference, sorted(known), why="the arms that are there")
-    counts: dict[str, int] = {}
     studies = []
-    for study, baseline in _with_baselines(evidence.studies):
-        name = study.experiment.name
-        counts[name] = counts.get(name, 0) + 1
+    for name, study, baseline in named(evidence.studies):
         ordered = replace(study, arms=tuple(_ordered(study.arms, chosen.order)))
-        studies.append(_Comparing(ordered, baseline, chosen).report(f"{name}-{counts[name]}"))
+        studies.append(_Comparing(ordered, baseline, chosen).report(name))
     return Document(
         studies=describe.told_apart(studies),
         left_out=list(evidence.left_out),
@@ -98,6 +95,17 @@ def compare(evidence: Evidence, **options: Any) -> Document:
         method=chosen.method,
         seed=chosen.seed,
     )
+
+
+def named(studies: Sequence[Study]) -> list[tuple[str, Study, Study | None]]:
+    """The studies that are shown, each with its name and the study that is its baseline."""
+    counts: dict[str, int] = {}
+    found = []
+    for study, baseline in _with_baselines(studies):
+        name = study.experiment.name
+        counts[name] = counts.get(name, 0) + 1
+        found.append((f"{name}-{counts[name]}", study, baseline))
+    return found
 
 
 def _ordered(arms: Sequence[Arm], order: Sequence[str]) -> list[Arm]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metaact.activations.order import place
+from metaact.display import brief
 from metaact.errors import MetaactError, RunError, check_choice
 from metaact.experiments.evidence import (
     Arm,
@@ -37,6 +38,9 @@ class Evidence:
 
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
+
+    def __repr__(self) -> str:
+        return brief(self, studies=list(self.studies), left_out=len(self.left_out))
 
 
 def gather(

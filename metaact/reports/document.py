@@ -12,6 +12,7 @@ from typing import Any
 
 from metaact import __version__
 from metaact.analysis import Comparison, Interval, Ranks
+from metaact.display import brief, escaped, html_lines
 from metaact.experiments.experiment import Measure
 from metaact.experiments.tuning import Budget
 from metaact.runs import finite
@@ -193,6 +194,9 @@ class ArmReport:
     counted: Interval | None = None
     interquartile: float | None = None
     far: int | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, self.name, str(self.score), seeds=self.seeds, failed=self.failed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +421,14 @@ class StudyReport:
     failures: list[FailureTest] = field(default_factory=list)
     plan: PlanReport | None = None
 
+    def __repr__(self) -> str:
+        return brief(self, self.id, self.title, arms=[arm.name for arm in self.arms])
+
+    def _repr_html_(self) -> str:
+        from .render.study_tables import study_tables  # which is made of documents
+
+        return "".join(table._repr_html_() for table in study_tables(self))
+
     def arm(self, name: str) -> ArmReport:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
@@ -498,6 +510,11 @@ class TableReport:
     notes: list[str]
     heading: str = ""
 
+    def _repr_html_(self) -> str:
+        from .agreement import render  # which makes such tables
+
+        return f"<pre>{escaped(render(self))}</pre>"
+
     @property
     def compared(self) -> list[Agreement]:
         """The cells that both have."""
@@ -547,6 +564,20 @@ class Document:
     tables: list[TableReport] = field(default_factory=list)
     version: str = __version__
     experiment: str = "comparison"
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.experiment,
+            studies=[study.id for study in self.studies],
+            left_out=len(self.left_out),
+        )
+
+    def _repr_html_(self) -> str:
+        left = [f"Left out {item.directory}: {item.why}" for item in self.left_out]
+        shown = [study._repr_html_() for study in self.studies]
+        shown += [table._repr_html_() for table in self.tables]
+        return "".join(shown) + html_lines(left)
 
     def as_json(self) -> dict[str, Any]:
         """The document as strict JSON: what is not finite is null."""

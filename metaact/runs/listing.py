@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metaact.display import brief
 from metaact.errors import RunError
 
 from .run import LOCK, Run, is_held
@@ -48,6 +49,9 @@ class Entry:
     length: int | None = None
     size: int = 0
     changed: float = 0.0
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.directory), self.status, done=self.done, length=self.length)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metaact.display import brief
 from metaact.errors import RunError, UsageError
 
 from ._identity import SHORT, check_kind, folder_name, identity
@@ -41,6 +42,9 @@ class Listing:
 
     runs: tuple[Run, ...]
     damaged: tuple[Damaged, ...]
+
+    def __repr__(self) -> str:
+        return brief(self, runs=len(self.runs), damaged=len(self.damaged))
 
 
 class RunStore:

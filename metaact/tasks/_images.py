@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from metaact.display import brief, html_facts
 from metaact.errors import DataError
+from metaact.tasks._shown import first_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +93,22 @@ class Images:
                     f"written into results); got {name!a}: rename it."
                 )
 
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.provenance.dataset,
+            self.provenance.split,
+            images=len(self),
+            classes=self.classes,
+            shape=tuple(self.pixels.shape[1:]),
+        )
+
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def _repr_html_(self) -> str:
+        facts = {"note": self.provenance.note, "form": self.provenance.form}
+        return html_facts(repr(self), facts, first_images(self.pixels))
 
     @property
     def classes(self) -> int:

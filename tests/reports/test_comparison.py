@@ -280,7 +280,7 @@ def test_transfer_has_its_baselines_and_curves(transfers: Path) -> None:
     assert curve.x == [0, 1, 2, 3]
     assert curve.mean[-1] == pytest.approx(arm.score.mean)
     whole = np.mean([np.mean(right(0.9, s), axis=1) for s in range(3)], axis=0)
-    assert arm.area.mean == pytest.approx(np.trapezoid(whole, dx=1) / 3, abs=1e-9)
+    assert arm.area.mean == pytest.approx(np.mean((whole[1:] + whole[:-1]) / 2), abs=1e-9)
     reached, never = arm.times
     assert reached.median == 1
     assert never.by_seed == [None] * 3

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metaact.display import brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -78,6 +80,15 @@ class WarmStart:
     plain_drift: float
     stuck: int
 
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            places=len(self.places),
+            drift=self.drift,
+            plain_drift=self.plain_drift,
+            stuck=self.stuck,
+        )
+
     def __str__(self) -> str:
         rows = [("path", "error", "plain", "gain", "into", "start")]
         rows += [
@@ -114,6 +125,9 @@ class Conversion:
     places: tuple[Place, ...]
     kept: tuple[Kept, ...]
     warm: WarmStart | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, places=len(self.places), kept=len(self.kept), warm=self.warm)
 
     def __str__(self) -> str:
         rows = [("path", "was", "is", "called at")]

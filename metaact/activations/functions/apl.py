@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import check_finite
 from metaact.errors import UsageError
 
 
-class APL(nn.Module):
+class APL(Plotted, nn.Module):
     r"""Adaptive piecewise-linear unit: max(0, x) + Σ_s a_s·max(0, b_s − x); 2S learnable scalars.
 
     Args:

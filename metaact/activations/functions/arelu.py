@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.sloped import two_slopes
 from metaact.activations.slopes import (
     ALPHA_START,
@@ -29,7 +30,7 @@ def arelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     return two_slopes(x, clamped(alpha), 1 + torch.sigmoid(beta))
 
 
-class AReLU(nn.Module):
+class AReLU(Plotted, nn.Module):
     r"""Attention-based rectified linear unit: ReLU plus a learned, element-wise sign attention.
 
     AReLU(x) = C(α)·x for x < 0 and (1 + σ(β))·x for x ≥ 0, with C(α) = min(max(α, 0.01), 0.99).

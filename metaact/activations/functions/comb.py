@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import check_finite
 
 
-class Comb(nn.Module):
+class Comb(Plotted, nn.Module):
     r"""Learned mixture p·x + (1 − p)·max(0, x); one learnable scalar, not constrained.
 
     It starts as ReLU (p = 0). ∂/∂x at 0 is p, the left-hand slope, because ReLU's is 0 there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.sloped import two_slopes
 from metaact.activations.slopes import (
     ALPHA_START,
@@ -29,7 +30,7 @@ def elsa(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     return two_slopes(x, clamped(alpha), torch.sigmoid(beta))
 
 
-class ELSA(nn.Module):
+class ELSA(Plotted, nn.Module):
     r"""Element-wise sign attention: C(α)·x for x < 0 and σ(β)·x for x ≥ 0; two learnable scalars.
 
     Args:
@@ -63,7 +64,7 @@ class ELSA(nn.Module):
         return elsa(x, self.alpha, self.beta)
 
 
-class WithELSA(nn.Module):
+class WithELSA(Plotted, nn.Module):
     """An activation plus ELSA: act(x) + ELSA(x). AReLU is ReLU with ELSA.
 
     Args:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import ALPHA_START, BETA_START, check_start
 
 from .arelu import arelu
 
 
-class FrozenAReLU(nn.Module):
+class FrozenAReLU(Plotted, nn.Module):
     """AReLU whose α and β are buffers: they stay at their start values, nothing is learned.
 
     The state dict has AReLU's keys, so weights learned with AReLU can be loaded and frozen.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
+
 # The authors' code has this number where the tanh form of GELU has √(2/π) = 0.7978846.
 AUTHORS_CONSTANT = 0.7979946
 
 
-class PaperGELU(nn.Module):
+class PaperGELU(Plotted, nn.Module):
     r"""GELU in the tanh form of the AReLU authors' code.
 
     PaperGELU(x) = x/2·(1 + tanh(0.7979946·(x + 0.044715x³))).

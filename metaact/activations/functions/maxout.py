@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.errors import UsageError, check_int
 
 
-class Maxout(nn.Module):
+class Maxout(Plotted, nn.Module):
     r"""Maximum over groups of `pool` neighbouring channels.
 
     The layer before it needs `pool` times the channels. At a tie the gradient is shared equally.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import check_finite
 from metaact.errors import UsageError
 
@@ -19,7 +20,7 @@ PAPER_NUMERATOR = (0.0335583603, 0.505000375, 1.65343934, 2.01001052, 0.93190199
 PAPER_DENOMINATOR = (3.30847488e-06, 3.98021568, 5.12471206e-07, 0.301830109)
 
 
-class PAU(nn.Module):
+class PAU(Plotted, nn.Module):
     r"""Padé activation unit, safe form: P(x)/Q(x), P of degree 5, Q(x) = 1 + |Σ_{k=1..4} b_k x^k|.
 
     Ten learnable scalars. Q ≥ 1, so there are no poles. At the start b₁ = b₃ = 0 and the function
@@ -55,7 +56,7 @@ class PAU(nn.Module):
         return horner(x, self.numerator) / (1 + inner.abs())
 
 
-class PaperPAU(nn.Module):
+class PaperPAU(Plotted, nn.Module):
     r"""Padé activation unit of the AReLU authors' code: Q(x) = 1 + Σ_{k=1..4} |b_k| |x|^k.
 
     Ten learnable scalars. The authors' CUDA code drops second-order terms; here they are exact.

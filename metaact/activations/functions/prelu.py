@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import check_finite
 
 
-class PReLU(nn.Module):
+class PReLU(Plotted, nn.Module):
     r"""Parametric ReLU: max(0, x) + a·min(0, x); one learnable scalar, named as in torch.
 
     Value, gradients and state dict are those of `torch.nn.PReLU()`; forward with backward and

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.errors import UsageError
 
 
-class RReLU(nn.Module):
+class RReLU(Plotted, nn.Module):
     r"""Randomised leaky ReLU: max(0, x) + r·min(0, x).
 
     In training mode r is drawn per element from U(lower, upper), in eval mode it is the mean. The

@@ -7,11 +7,12 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import ALPHA_START, START_GAIN
 from metaact.errors import UsageError
 
 
-class ScaledLeakyReLU(nn.Module):
+class ScaledLeakyReLU(Plotted, nn.Module):
     """A leaky ReLU times a gain, by default with AReLU's two start slopes; nothing is learned.
 
     It is the same function as `FrozenAReLU`, built from torch's own leaky ReLU: the two arms of an

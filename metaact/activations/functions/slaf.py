@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.slopes import check_finite
 from metaact.errors import UsageError
 
@@ -17,7 +18,7 @@ HALF = 1 / (2 * math.sqrt(2 * math.pi))
 RELU_PROJECTION = (HALF, 0.5, HALF, 0.0)
 
 
-class SLAF(nn.Module):
+class SLAF(Plotted, nn.Module):
     r"""Self-learnable activation: the polynomial Σ_{k<K} c_k x^k; K learnable scalars.
 
     The start values are the cubic nearest to ReLU for standard normal inputs, so that a network of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metaact.activations.plotted import Plotted
 from metaact.activations.sloped import two_slopes
 from metaact.activations.slopes import (
     ALPHA_START,
@@ -14,7 +15,7 @@ from metaact.activations.slopes import (
 )
 
 
-class UnitAReLU(nn.Module):
+class UnitAReLU(Plotted, nn.Module):
     """AReLU divided by its own gain at the start: slopes C(α)/g₀ and (1 + σ(β))/g₀.
 
     It learns as AReLU does and starts with slope 1 right of 0, as ReLU does: the learning without

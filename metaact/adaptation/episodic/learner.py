@@ -20,6 +20,7 @@ from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
 from metaact.adaptation.stateless import differentiable_kernels, holding
+from metaact.display import brief
 from metaact.errors import UsageError, check_choice, check_int
 from metaact.randomness import Streams
 
@@ -70,6 +71,14 @@ class Evaluation(NamedTuple):
 
     loss: Tensor
     accuracy: Tensor
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            loss=self.loss.item(),
+            accuracy=self.accuracy.mean().item(),
+            tasks=len(self.accuracy),
+        )
 
 
 class MetaLearner:
@@ -144,6 +153,15 @@ class MetaLearner:
         self._known: dict[object, bool] = {}
         self._draws = self._read = self._differentiated = False
         self.programs = Programs()
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            type(self.model).__name__,
+            rule=self.rule,
+            inner_steps=self._inner_steps,
+            engine=self._engine,
+        )
 
     @property
     def meta(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from metaact.adaptation.choices import AUGMENTATIONS, DECAYS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from metaact.display import brief, unusual
 from metaact.errors import UsageError, check_choice, check_int, check_rate
 
 FACTOR = 0.1
@@ -96,6 +97,9 @@ class Recipe:
         check_choice("precision", self.precision, PRECISIONS)
         self._check_nesterov()
         self._check_schedule()
+
+    def __repr__(self) -> str:
+        return brief(self, **unusual(self))
 
     def _check_nesterov(self) -> None:
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):

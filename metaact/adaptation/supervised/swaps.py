@@ -9,6 +9,7 @@ from torch import nn
 
 from metaact.activations import WarmStart, convert, stuck_count
 from metaact.activations.entry import Entry
+from metaact.display import brief
 from metaact.errors import UsageError
 
 from .recipe import Recipe
@@ -50,6 +51,11 @@ class SwapCost:
     plain: SwapCourse
     warm: SwapCourse
     start: WarmStart
+
+    def __repr__(self) -> str:
+        return brief(
+            self, before=self.before, plain=self.plain.accuracies[-1], warm=self.warm.accuracies[-1]
+        )
 
     def __str__(self) -> str:
         head = "".join(f"{f'step {step}':>10}" for step in self.plain.steps)

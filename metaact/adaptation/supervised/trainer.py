@@ -23,6 +23,7 @@ from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
+from metaact.display import brief
 from metaact.randomness import Streams, derived_seed, isolated_rng
 
 from . import augmentation as augmenting
@@ -90,6 +91,9 @@ class Score:
     loss: float
     right: Tensor
     top5: float | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, loss=self.loss, accuracy=self.accuracy, images=len(self.right))
 
     @property
     def accuracy(self) -> float:
@@ -164,6 +168,15 @@ class Trainer:
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.epochs = 0
         self.programs = Programs()
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            type(self.model).__name__,
+            images=len(self.images.labels),
+            seed=self.seed,
+            epochs=self.epochs,
+        )
 
     @property
     def steps(self) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metaact.display import brief
+
 from .canvas import (
     NAME,
     WIDTH,
@@ -43,6 +45,9 @@ class CurvePanel:
     curves: Mapping[str, Curve]
     marks: Mapping[str, Sequence[tuple[float, float]]]
     percent: bool
+
+    def __repr__(self) -> str:
+        return brief(self, self.title, list(self.curves))
 
 
 def curve_panels(

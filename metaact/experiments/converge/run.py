@@ -38,7 +38,7 @@ from . import measure
 from .config import ConvergeConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ImageData(Prepared):
     """The data that every arm and seed of one comparison share.
 

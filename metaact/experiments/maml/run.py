@@ -48,7 +48,7 @@ WAYS, QUERIES, SHOTS = 8, 5, 4
 """What is shown of an episode at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class EpisodeData(Prepared):
     """The data that every arm and seed of one comparison share.
 

@@ -30,7 +30,7 @@ from .start import check_network, keeps_head, started
 from .weights import Weights, read_weights
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DomainData(Prepared):
     """The data that every arm and seed of one comparison share.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from metaact.analysis import Comparison, Interval, difference_text
 from metaact.analysis.intervals import SEEDS
 from metaact.analysis.wording import p_figure
+from metaact.display import html_lines, html_table
 from metaact.reports.document import (
     ArmReport,
     FailureTest,
@@ -41,6 +42,10 @@ class StudyTable:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        shown = html_table(self.columns, self.rows, title=self.title)
+        return shown + html_lines([*self.notes, *self.sentences])
 
 
 def study_tables(study: StudyReport) -> list[StudyTable]:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import torch
 
+from metaact.display import brief, html_facts
 from metaact.errors import check_int
 from metaact.tasks._images import Images
+from metaact.tasks._shown import EPISODES
+from metaact.tasks._shown import episodes as shown
 from metaact.tasks.sampling.draws import ClassIndex, generator
 from metaact.tasks.sampling.meta_batch import Gather, MetaBatch, Shape
 from metaact.tasks.sampling.normalisation import statistics
@@ -59,6 +62,20 @@ class Episodes:
         self.position = 0
         self._index = ClassIndex(images.labels.cpu().numpy())
         self._gather = Gather(images, mean=mean, std=std, device=device, own_labels=own_labels)
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.images,
+            ways=self.ways,
+            shots=self.shots,
+            queries=self.queries,
+            seed=self.seed,
+        )
+
+    def _repr_html_(self) -> str:
+        batch = self.sample(EPISODES, index=0)  # which leaves `position` as it is
+        return html_facts(repr(self), {}, *shown(batch.support, batch.query, self.ways))
 
     @property
     def ways(self) -> int:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaact.display import brief, html_facts
 from metaact.errors import UsageError, check_int
 from metaact.tasks._images import Images
+from metaact.tasks._shown import EPISODES, episodes
 from metaact.tasks.sampling.draws import ClassIndex, Indices, generator
 from metaact.tasks.sampling.meta_batch import Gather, MetaBatch, Shape
 
@@ -50,6 +52,21 @@ class FrozenEpisodes:
         digest.update(repr((indices.shape, shots)).encode())
         digest.update(np.ascontiguousarray(indices, dtype="<i8").tobytes())
         self._sha256 = digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.images,
+            episodes=len(self),
+            ways=self._indices.shape[1],
+            shots=self.shots,
+            sha256=self.sha256[:10],
+        )
+
+    def _repr_html_(self) -> str:
+        first = self._gather(self._indices[:EPISODES], shots=self.shots)
+        ways = self._indices.shape[1]
+        return html_facts(repr(self), {}, *episodes(first.support, first.query, ways))
 
     def __len__(self) -> int:
         """Number of episodes."""

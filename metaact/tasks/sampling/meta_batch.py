@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaact.display import brief, html_facts
 from metaact.errors import UsageError, check_count, check_int, check_rate
 from metaact.tasks._images import Images
+from metaact.tasks._shown import episodes
 from metaact.tasks.sampling.draws import Indices
 
 MOST_IMAGES = 30_000_000
@@ -37,6 +39,19 @@ class MetaBatch:
     support_labels: Tensor
     query: Tensor
     query_labels: Tensor
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            tasks=len(self),
+            support=tuple(self.support.shape[1:]),
+            query=tuple(self.query.shape[1:]),
+            device=str(self.support.device),
+        )
+
+    def _repr_html_(self) -> str:
+        ways = int(self.support_labels.max()) + 1 if len(self) else 0
+        return html_facts(repr(self), {}, *episodes(self.support, self.query, ways))
 
     def __len__(self) -> int:
         """Number of tasks."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from metaact.display import brief
 from metaact.errors import check_choice
 
 HoldOut = Literal["classes", "images", "groups"]
@@ -50,6 +51,9 @@ class Dataset:
     page: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, self.name)
 
 
 DATASETS: tuple[Dataset, ...] = (

@@ -296,7 +296,7 @@ def opened(file: Path) -> tuple[Image.Image, int]:
             # Of odd metadata; what it cannot read of the pixels is an error.
             warnings.simplefilter("ignore")
             with Image.open(file) as stored:
-                raw = str(stored.tile[0].args) if stored.tile else ""
+                raw = str(stored.tile[0][3]) if stored.tile else ""
                 upright = ImageOps.exif_transpose(stored)
                 frames = getattr(stored, "n_frames", 1)
     except Exception as e:

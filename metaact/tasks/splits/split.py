@@ -7,6 +7,7 @@ from itertools import combinations
 
 import torch
 
+from metaact.display import brief
 from metaact.errors import DataError, check_choice, number_of
 from metaact.tasks._images import Images
 from metaact.tasks.sources.catalogue import HoldOut
@@ -50,6 +51,11 @@ class Split:
             _check_form(self.dataset, name_a, a, name_b, b)
             _check_classes(self.dataset, self.held_out, name_a, a, name_b, b)
             _check_images(self.dataset, name_a, a, name_b, b)
+
+    def __repr__(self) -> str:
+        sizes = {name: (len(part), part.classes) for name, part in self.parts().items()}
+        told = {name: f"{images} images of {k} classes" for name, (images, k) in sizes.items()}
+        return brief(self, self.dataset, held_out=self.held_out, **told)
 
     def parts(self) -> dict[str, Images]:
         """The parts that exist, by name."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from metaact.display import brief
 from metaact.errors import UsageError, renamed
 from metaact.tasks._images import Images
 from metaact.tasks.forms.pipeline import Pipeline
@@ -47,6 +48,15 @@ class Domain:
     validation: Images | None
     test: Images
 
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.train.provenance.dataset,
+            train=len(self.train),
+            validation=0 if self.validation is None else len(self.validation),
+            test=len(self.test),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TransferPair:
@@ -70,6 +80,15 @@ class TransferPair:
     same_classes: bool
     keeps_head: bool
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.source.train.provenance.dataset,
+            self.target.train.provenance.dataset,
+            shape=tuple(self.source.train.pixels.shape[1:]),
+            keeps_head=self.keeps_head,
+        )
 
     def __str__(self) -> str:
         """Both pipelines and the notes, line by line."""

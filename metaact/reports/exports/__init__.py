@@ -1,0 +1,1 @@
+"""Finished runs for other programs: TensorBoard, trackio, and anything that reads CSV."""
