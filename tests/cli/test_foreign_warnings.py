@@ -64,12 +64,11 @@ def _warned(*lines: str, folder: Path) -> list[str]:
 
 def test_pillow_does_warn_of_such_images(odd: Path) -> None:
     """Else the next test would show nothing."""
-    with pytest.warns(UserWarning, match="should be converted to RGBA"):
-        with Image.open(odd / "鳥" / "0.png") as image:
-            image.convert("RGB")
-    with pytest.warns(UserWarning, match="EXIF|Truncated"):
-        with Image.open(odd / "鳥" / "0.jpg") as image:
-            image.getexif()
+    rgba, cut = "should be converted to RGBA", "EXIF|Truncated"
+    with pytest.warns(UserWarning, match=rgba), Image.open(odd / "鳥" / "0.png") as image:
+        image.convert("RGB")
+    with pytest.warns(UserWarning, match=cut), Image.open(odd / "鳥" / "0.jpg") as image:
+        image.getexif()
 
 
 def test_no_warning_of_pillow_or_matplotlib_is_shown(odd: Path) -> None:
