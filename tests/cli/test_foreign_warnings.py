@@ -64,11 +64,10 @@ def _warned(*lines: str, folder: Path) -> list[str]:
 
 def test_pillow_does_warn_of_such_images(odd: Path) -> None:
     """Else the next test would show nothing."""
-    transparent = pytest.warns(UserWarning, match="should be converted to RGBA")
-    with transparent, Image.open(odd / "鳥" / "0.png") as image:
+    rgba, cut = "should be converted to RGBA", "EXIF|Truncated"
+    with pytest.warns(UserWarning, match=rgba), Image.open(odd / "鳥" / "0.png") as image:
         image.convert("RGB")
-    truncated = pytest.warns(UserWarning, match=r"EXIF|Truncated")
-    with truncated, Image.open(odd / "鳥" / "0.jpg") as image:
+    with pytest.warns(UserWarning, match=cut), Image.open(odd / "鳥" / "0.jpg") as image:
         image.getexif()
 
 
