@@ -12,7 +12,7 @@ from metaact.analysis.figures.maps import MapColumn, map_sheet
 
 from .cam import ALL_AGAINST, CamMaps
 from .features import FeatureMaps
-from .scene import UNKNOWN, Scene
+from .scene import UNKNOWN, Scene, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,12 +140,7 @@ def _caption(drawn: Scene, one: CamMaps, i: int) -> str:
 def _answered(drawn: Scene, predictions: Tensor, i: int) -> str:
     label = int(drawn.labels[i])
     mark = "" if label == UNKNOWN else RIGHT if int(predictions[i]) == label else WRONG
-    return f"{_short(drawn.name_of(int(predictions[i])))} {mark}".rstrip()
-
-
-def _short(name: str) -> str:
-    """A name of a class that leaves room for what stands behind it."""
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+    return f"{shortened(drawn.name_of(int(predictions[i])), LETTERS)} {mark}".rstrip()
 
 
 def _truth(drawn: Scene, i: int) -> str:

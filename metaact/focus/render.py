@@ -15,8 +15,12 @@ from metaact.reports.render.text import safe_cell
 
 from .measures import LOWER_IS_BETTER, FocusScore
 from .report import Answer, Seen
+from .scene import shortened
 
 NOTHING = "–"
+
+LETTERS = 20
+"""Of the name of a class in a table; JSON has all of it."""
 
 FEW = 3
 """Training seeds with which an interval over others is too wide to say much."""
@@ -66,14 +70,15 @@ def _answers(seen: Seen) -> str:
 
 def _what(own: Iterable[Answer]) -> str:
     found = dict.fromkeys(one.explained or one.truth or NOTHING for one in own)
-    return next(iter(found)) if len(found) == 1 else "the answer"
+    return shortened(next(iter(found)), LETTERS) if len(found) == 1 else "the answer"
 
 
 def _said(one: Answer) -> str:
     mark = {True: "right", False: "wrong", None: ""}[one.right]
     share = "" if one.probability is None else f"{one.probability:.2f}"
     more = ", ".join(part for part in (mark, share) if part)
-    return f"{one.prediction} ({more})" if more else one.prediction
+    answer = shortened(one.prediction, LETTERS)
+    return f"{answer} ({more})" if more else answer
 
 
 def _activities(seen: Seen) -> str:

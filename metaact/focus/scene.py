@@ -111,6 +111,18 @@ def scene(
     return TESTED[study.experiment.name](shared, trained, count, generator, root)
 
 
+def shortened(name: str, letters: int) -> str:
+    """A name of a class that leaves room for others: of a path the end is kept.
+
+    Examples:
+        >>> shortened("automobile", 12), shortened("greek/small letter alpha", 12)
+        ('automobile', '…etter alpha')
+    """
+    if len(name) <= letters:
+        return name
+    return f"…{name[1 - letters :]}" if "/" in name else f"{name[: letters - 1]}…"
+
+
 def check_explained(study: Study) -> None:
     """Refuse runs of an experiment whose networks are not explained.
 

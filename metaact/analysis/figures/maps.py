@@ -22,7 +22,8 @@ CELL = 0.95
 """Inches of an image."""
 
 _GAP, _WIDE_GAP, _CAPTION, _ROW_NAME = 0.06, 0.18, 0.2, 1.15
-_HEAD, _FOOT = 0.62, 0.62
+_HEAD, _LINE = 0.62, 0.13
+_FADED = 0.55  # how dark black is below a map
 _LEAST = 5.2  # inches that the bar and its note take
 _SIGNED, _UNSIGNED = "RdBu_r", "viridis"
 _EVEN = 1e-12
@@ -91,7 +92,9 @@ def map_sheet(
     lefts = _lefts(columns)
     width = max(lefts[-1] + CELL + 0.1, _LEAST)
     step = CELL + _CAPTION + _GAP
-    height = _HEAD + len(pictures) * step + _FOOT
+    note = heading(note, int(19 * (width - 3.05)))
+    foot = 0.3 + _LINE * max(note.count("\n") + 1, 2)
+    height = _HEAD + len(pictures) * step + foot
     with style():
         from matplotlib.figure import Figure
 
@@ -122,7 +125,7 @@ def map_sheet(
             for left, column in zip(lefts, columns, strict=True):
                 _draw(cell(row, left), column, row, picture if over else None, signed=signed)
         _heads(figure, columns, lefts, width, height)
-        _scale(figure, width, height, signed=signed, note=note)
+        _scale(figure, width, height, foot - 0.22, signed=signed, note=note)
         figure.text(
             0.5,
             1 - 0.06 / height,
@@ -167,8 +170,8 @@ def _draw(
     values = np.asarray(column.maps)[row]
     axes.set_xlabel(text(column.captions[row], 22), fontsize=6.5, labelpad=2)
     if picture is not None:
-        grey = picture.mean(axis=2)
-        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        pale = 1 - _FADED * (1 - picture.mean(axis=2) / 255)  # on black no colour would be seen
+        axes.imshow(pale, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if column.blank[row]:
         axes.set_facecolor("0.9")
         axes.set_aspect("equal")
@@ -247,9 +250,11 @@ def _heads(
         )
 
 
-def _scale(figure: Figure, width: float, height: float, *, signed: bool, note: str) -> None:
+def _scale(
+    figure: Figure, width: float, height: float, top: float, *, signed: bool, note: str
+) -> None:
     """A bar of the colours, and what they mean."""
-    bar = figure.add_axes(((_ROW_NAME) / width, 0.3 / height, 1.6 / width, 0.1 / height))
+    bar = figure.add_axes((_ROW_NAME / width, (top - 0.1) / height, 1.6 / width, 0.1 / height))
     ramp = np.linspace(-1 if signed else 0, 1, 128)[None]
     bar.imshow(ramp, cmap=_SIGNED if signed else _UNSIGNED, aspect="auto")
     bar.grid(False)
@@ -258,11 +263,4 @@ def _scale(figure: Figure, width: float, height: float, *, signed: bool, note: s
     bar.tick_params(axis="x", **ticks)
     places = [0, 63.5, 127] if signed else [0, 127]
     bar.set_xticks(places, ["−max", "0", "max"] if signed else ["0", "max"])
-    figure.text(
-        (_ROW_NAME + 1.8) / width,
-        0.4 / height,
-        heading(note, int(14.5 * (width - 3))),
-        ha="left",
-        va="top",
-        fontsize=6.5,
-    )
+    figure.text((_ROW_NAME + 1.8) / width, top / height, note, ha="left", va="top", fontsize=6.5)
