@@ -329,11 +329,10 @@ class Config:
             if known[name].role != "computation"
             and not (known[name].added and value == usual(known[name], values))
         }
-        later = {name for name in named if known[name].added}
         return {
-            name: _as_json(one, value)
+            name: _as_json(known[name], value)
             for name, value in named.items()
-            if (one := known[name]).only is None or one.only[0] not in later or is_read(one, values)
+            if is_asked(known[name], known, values) or known[name].only[0] not in named  # type: ignore[index]  # what is not asked has one
         }
 
 
@@ -384,6 +383,17 @@ def is_read(one: Setting, values: Mapping[str, Any]) -> bool:
     return one.only is None or values.get(one.only[0], one.only[1][0]) in one.only[1]
 
 
+def is_asked(one: Setting, known: Mapping[str, Setting], values: Mapping[str, Any]) -> bool:
+    """Whether a run has a setting at all: it says something, or is of those that all always had.
+
+    Args:
+        one: The setting.
+        known: All settings by name.
+        values: Theirs.
+    """
+    return one.only is None or is_read(one, values) or not known[one.only[0]].added
+
+
 def usual(one: Setting, values: Mapping[str, Any]) -> Any:
     """What a setting is where it is left out: its default, or what follows from the others.
 
@@ -412,8 +422,11 @@ def quiet(config: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = by_name(config)
     left_out = {n: usual(one, values) for n, one in known.items() if one.implies}
-    read = {**values, **{n: v for n, v in left_out.items() if values.get(n) is None}}
-    return {n: v if is_read(known[n], read) else known[n].default for n, v in values.items()}
+    whole = {**values, **{n: v for n, v in left_out.items() if values.get(n) is None}}
+    return {
+        name: value if is_asked(known[name], known, whole) else known[name].default
+        for name, value in values.items()
+    }
 
 
 def settle(config: Config, name: str) -> None:

@@ -28,8 +28,10 @@ from metaact.settings import (
     completed,
     count,
     defaults,
+    quiet,
     setting,
     settings_of,
+    settle,
 )
 
 NAMES = ("maml", "converge", "transfer")
@@ -137,6 +139,8 @@ WITH: dict[str, dict[str, Any]] = {
     "schedule": {"milestones": (1,)},
     "trained_with": {"weights": "other"},
     "swap": {"weights": "other"},
+    "multi_step": {"algorithm": "maml++"},
+    "outer_step": {"algorithm": "reptile"},
 }
 """Settings without which a setting contradicts the others."""
 
@@ -163,7 +167,8 @@ def test_roles_of_the_experiments(name: str, field: str) -> None:
 
 def _another(one: Setting, value: Any) -> Any:
     if one.choices:
-        return next(choice for choice in one.choices if choice != value)
+        known = (value, *one.implies)  # what stands for others is recorded as these
+        return next(choice for choice in one.choices if choice not in known)
     if one.kind is bool:
         return not value
     if one.layers:
@@ -293,3 +298,40 @@ def test_defaults_that_follow_others_are_found() -> None:
     assert defaults(converge.config, {"lr": 1e-4})["first_epoch_points"] == 4
     # A value that another version knew and this does not is no error.
     assert defaults(maml.config, {"model": "of-another-version"})["model"] == "mnist-conv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled(Example):
+    """Settings of which one was added that stands for an older one, and others that it reads."""
+
+    rule: str | None = setting(
+        None,
+        "Rule.",
+        role="training",
+        choices=("plain", "narrow", "other"),
+        implies={"plain": {"narrowed": False}, "narrow": {"narrowed": True}},
+        added=True,
+    )
+    narrowed: bool = setting(
+        False, "Narrowed.", role="training", only=("rule", ("plain", "narrow"))
+    )
+    speed: float = setting(1.0, "Speed.", role="rate", only=("rule", ("plain", "narrow")))
+
+    def __post_init__(self) -> None:
+        settle(self, "rule")
+
+
+def test_a_setting_that_stands_for_others_and_those_that_it_does_not_read() -> None:
+    assert Ruled().rule == "plain"
+    assert Ruled(narrowed=True).rule == "narrow"
+    assert Ruled(rule="narrow") == Ruled(narrowed=True) == Ruled(rule="plain", narrowed=True)
+    assert Ruled(rule="narrow").fields() == {**Example().fields(), "narrowed": True, "speed": 1.0}
+    other = Ruled(rule="other").fields()
+    assert other == {**Example().fields(), "rule": "other"}
+    assert completed(Ruled, Ruled(narrowed=True).fields())["rule"] == "narrow"
+    for more in ({"narrowed": True}, {"speed": 2.0}):
+        with pytest.raises(UsageError, match=f"`{next(iter(more))}` must be left out with rule"):
+            Ruled(rule="other", **more)  # type: ignore[arg-type]
+    given = {"rule": "other", "narrowed": True, "speed": 2.0}
+    assert quiet(Ruled, given) == {"rule": "other", "narrowed": False, "speed": 1.0}
+    assert quiet(Ruled, {**given, "rule": None}) == {**given, "rule": None}

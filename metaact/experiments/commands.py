@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaact.errors import UsageError
-from metaact.settings import Config, Setting, is_read, settings_of, shown, usual
+from metaact.settings import Config, Setting, is_asked, settings_of, shown, usual
 
 from .experiment import Experiment
 from .table import EXPERIMENTS, find
@@ -159,15 +159,13 @@ def _left_out(known: Mapping[str, Setting], name: str, options: Mapping[str, str
     """The value of an option that a command leaves out; None if it has none there, or is a flag."""
     if name in options or name not in known:
         return None
-    one = known[name]
+    one, named = known[name], {other.name: other for other in known.values()}
     values: dict[str, object] = {
         known[flag].name: value or True for flag, value in options.items() if flag in known
     }
-    values |= {
-        s.name: usual(s, values) for s in known.values() if s.implies and s.name not in values
-    }
-    value = usual(one, values)
-    return shown(value) if value is not None and is_read(one, values) else None
+    left = {n: usual(s, values) for n, s in named.items() if n not in values}
+    value = left[one.name]
+    return shown(value) if value is not None and is_asked(one, named, {**left, **values}) else None
 
 
 def _seeds(seeds: Sequence[int]) -> list[str]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from metaact.cli.verb import configs_of, verb
 from metaact.errors import UsageError
-from metaact.experiments import Experiment, MamlConfig, find
-from metaact.experiments.commands import command, merged
+from metaact.experiments import MAML, Experiment, MamlConfig, find
+from metaact.experiments.commands import command, merged, words
 from metaact.settings import Config, Setting, settings_of
 
 ARMS = ("arelu", "relu", "arelu(alpha=0.25,beta=1)", "swish+elsa", "my.module:make")
@@ -165,16 +165,15 @@ def test_arms_may_be_values_of_another_setting() -> None:
 
 
 def test_what_an_algorithm_does_not_read_is_not_in_its_part_of_a_command() -> None:
-    configs = [
-        MamlConfig(activation="relu", algorithm=name, **rates)
+    made = [
+        command(MAML, MamlConfig(algorithm=name, **rates))
         for name, rates in (
             ("maml", {"inner_lr": 0.1}),
             ("boil", {"inner_lr": 0.1}),
             ("protonet", {}),
         )
     ]
-    made = [command(MAML, config) for config in configs]
     assert merged(made, by="algorithm") == [
-        "metaact maml --activation relu --algorithm maml,boil,protonet --inner-lr 0.1 --by algorithm"
+        "metaact maml --algorithm maml,boil,protonet --inner-lr 0.1 --by algorithm"
     ]
     assert words(MAML, MamlConfig(algorithm="anil")) == ["maml", "--seed", "0", "--head-only"]
