@@ -129,7 +129,8 @@ class Trainer:
         normalisation: What is done to every batch of pixels in 0..1; None leaves them so.
         objective: What it is trained for: cross-entropy of labels, unless asked otherwise.
         weights: How likely each image is to be drawn, [images] of sum 1: an epoch draws as many as
-            there are, with replacement. None takes every image once.
+            have a weight above 0, with replacement. None takes every image once.
+        count: Images in an epoch.
         optimizer: The optimizer, with its state.
         rates: Learning rate of each of its groups before the schedule.
         epochs: Epochs done.
@@ -163,7 +164,10 @@ class Trainer:
         self.seed = seed
         self.normalisation = normalisation
         self.objective = objective or CLASSIFICATION
-        self.weights = weights
+        self.weights = None if weights is None else weights.cpu()
+        self.count = len(images.labels)
+        if self.weights is not None:
+            self.count = int((self.weights > 0).sum())
         self.optimizer = make_optimizer(model, recipe)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.epochs = 0
@@ -181,7 +185,7 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Updates in an epoch."""
-        return math.ceil(len(self.images.labels) / self.recipe.batch_size)
+        return math.ceil(self.count / self.recipe.batch_size)
 
     @property
     def lr(self) -> float:
@@ -227,7 +231,7 @@ class Trainer:
             return None
         drawn = augmenting.draw_changes(
             self.recipe.augmentation,
-            len(self.images.labels),
+            self.count,
             seed=self.seed,
             epoch=self.epochs,
         )
@@ -251,7 +255,7 @@ class Trainer:
     @property
     def shares(self) -> int:
         """In how many shares a full batch is worked on: on any machine the same."""
-        most = min(self.recipe.batch_size, len(self.images.labels)) // SHARE_IMAGES
+        most = min(self.recipe.batch_size, self.count) // SHARE_IMAGES
         divides = most > 1 and self.objective.separable
         return most if divides and _is_separable(self.model, self.images) else 1
 
@@ -359,11 +363,14 @@ def epoch_order(images: int, *, seed: int, epoch: int, weights: Tensor | None = 
         images: How many.
         seed: Seed of a run.
         epoch: Epochs done before.
-        weights: How likely each is to be drawn, with replacement; None takes each once.
+        weights: How likely each is to be drawn, with replacement, as often as there are weights
+            above 0; None takes each once.
     """
     generator = torch.Generator().manual_seed(derived_seed("order", seed, epoch))
     if weights is not None:
-        return torch.multinomial(weights.cpu(), images, replacement=True, generator=generator)
+        chosen = weights.nonzero().flatten()
+        likely, count = weights[chosen], len(chosen)
+        return chosen[torch.multinomial(likely, count, replacement=True, generator=generator)]
     return torch.randperm(images, generator=generator)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,19 +37,21 @@ def evaluate_volumes(
     model: nn.Module,
     volumes: Volumes,
     *,
+    patients: Sequence[int] | None = None,
     normalisation: Normalisation | None = None,
     largest: bool = True,
 ) -> VolumeScore:
-    """Dice and loss of every patient, with random layers in their evaluation mode.
+    """Dice and loss of patients, with random layers in their evaluation mode.
 
     Args:
         model: Left in the mode it came in.
         volumes: On the model's device.
+        patients: Which, by number; None for all.
         normalisation: That which it was trained with.
         largest: Whether only the largest component of what a network marks in a patient counts.
     """
     losses, scores = [], []
-    for patient in range(len(volumes.patients)):
+    for patient in range(len(volumes.patients)) if patients is None else patients:
         logits, truth = predicted(model, volumes, patient, normalisation=normalisation)
         losses.append(float(soft_dice_loss(*soft_sums(logits.double(), truth))))
         marked = (logits > 0)[:, 0].cpu().numpy()

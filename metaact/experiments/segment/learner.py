@@ -26,14 +26,10 @@ class Part:
     Attributes:
         fold: Its patients.
         trainer: The network and its training.
-        validation: Volumes on which choices are made, or None.
-        test: Volumes that are scored.
     """
 
     fold: Fold
     trainer: Trainer
-    validation: Volumes | None
-    test: Volumes
 
 
 class CrossValidation:
@@ -44,20 +40,21 @@ class CrossValidation:
 
     Args:
         parts: The folds.
+        volumes: All patients.
         epochs: Length of the run.
-        patients: Names of all patients.
         largest: Whether only the largest component counts.
     """
 
     def __init__(
-        self, parts: Sequence[Part], *, epochs: int, patients: Sequence[str], largest: bool
+        self, parts: Sequence[Part], volumes: Volumes, *, epochs: int, largest: bool
     ) -> None:
         self.parts = parts
+        self.volumes = volumes
         self.epochs = epochs
         self.largest = largest
         tested = [number for part in parts for number in part.fold.test]
         self.order = np.argsort(tested)
-        self.tested = [patients[number] for number in sorted(tested)]
+        self.tested = [volumes.patients[number] for number in sorted(tested)]
         folds = [number for number, part in enumerate(parts, start=1) for _ in part.fold.test]
         self.fold_of = [folds[place] for place in self.order]
 
@@ -107,7 +104,7 @@ class CrossValidation:
             part.trainer.load_state_dict(kept)
 
     def _record(self, outcomes: Sequence[EpochLoss]) -> dict[str, object]:
-        tests = [self._evaluate(part, part.test, "test") for part in self.parts]
+        tests = [self._evaluate(part, part.fold.test, "test") for part in self.parts]
         scores = np.concatenate([score.dice for score in tests])[self.order]
         record: dict[str, object] = {
             "epoch": self.done,
@@ -120,9 +117,9 @@ class CrossValidation:
             "test_scores": scores.tolist(),
         }
         checks = [
-            self._evaluate(part, part.validation, "validation")
+            self._evaluate(part, part.fold.validation, "validation")
             for part in self.parts
-            if part.validation is not None
+            if part.fold.validation
         ]
         if checks:
             dice = [float(score.dice.mean()) for score in checks]
@@ -133,11 +130,15 @@ class CrossValidation:
             }
         return record
 
-    def _evaluate(self, part: Part, volumes: Volumes, name: str) -> VolumeScore:
+    def _evaluate(self, part: Part, patients: Sequence[int], name: str) -> VolumeScore:
         trainer = part.trainer
         with isolated_rng(name, trainer.seed, trainer.epochs, 0):
             return evaluate_volumes(
-                trainer.model, volumes, normalisation=trainer.normalisation, largest=self.largest
+                trainer.model,
+                self.volumes,
+                patients=patients,
+                normalisation=trainer.normalisation,
+                largest=self.largest,
             )
 
     def _diverged(self) -> Finished:

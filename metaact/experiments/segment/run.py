@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from metaact import activations, analysis, tasks
@@ -24,6 +26,9 @@ from metaact.tasks import Fold, Volumes
 from . import measure
 from .config import SegmentConfig
 from .learner import CrossValidation, Part
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = 6
 """Patients in the picture of what is tested on."""
@@ -74,7 +79,7 @@ def prepare(
     shared = VolumeData(
         data=_provenance(volumes, tested, folds),
         device=device,
-        normalisation=described(fitted[0]),
+        normalisation=_described(fitted),
         validated=all(fold.validation for fold in folds),
         examples=(_example(tested),),
         notes=_notes(volumes, tested, folds),
@@ -84,11 +89,18 @@ def prepare(
         largest=first.components == "largest" if first.components else volumes.one_object,
         sha256=sha256,
     )
-    least = min(len(volumes.take(fold.train)) for fold in folds)
+    counts = torch.bincount(volumes.patient).tolist()
+    least = min(sum(counts[number] for number in fold.train) for fold in folds)
     for config in {replace(c, seed=0, lr=1.0): None for c in configs}:
         check_batch_size(config.batch_size, least)
         make_optimizer(build(config, shared, 0), recipe(config, epochs=config.epochs))
     return shared
+
+
+def _described(fitted: Sequence[Normalisation | None]) -> dict[str, object]:
+    """What the slices of each fold are normalised by, as a run records it."""
+    found = [described(one) for one in fitted]
+    return {**{key: [one[key] for one in found] for key in ("mean", "std")}, "scale": "by fold"}
 
 
 def _fitted(config: SegmentConfig, volumes: Volumes, fold: Fold) -> Normalisation | None:
@@ -141,7 +153,7 @@ def _example(tested: Volumes) -> Example:
     rows = [tested.slices_of(patient) for patient in range(number)]
     best = [int(own[tested.masks[own].sum(dim=(1, 2, 3)).argmax()]) for own in rows]
 
-    def draw() -> object:
+    def draw() -> Figure:
         return analysis.overlays(
             tested.pixels[best].numpy(),
             tested.masks[best, 0].numpy().astype(bool),
@@ -154,7 +166,7 @@ def _example(tested: Volumes) -> Example:
         kind="images",
         sha256=tested.sha256(),
         caption="Slices of some tested patients; the object is outlined in green.",
-        draw=draw,  # type: ignore[arg-type]
+        draw=draw,
     )
 
 
@@ -210,39 +222,37 @@ def execute(
 def estimate(planned: Planned, shared: VolumeData) -> float:
     """Seconds that a run takes, from a few updates and one patient."""
     made = learner(planned.config, shared)
-    part = made.parts[0]
-    one = part.test.take([0])
-    evaluation = seconds_of(lambda: evaluate_volumes(part.trainer.model, one)) / len(one)
+    part, volumes = made.parts[0], shared.volumes
+    evaluation = seconds_of(
+        lambda: evaluate_volumes(part.trainer.model, volumes, patients=part.fold.test[:1])
+    )
     update = update_seconds(part.trainer)
     steps = sum(each.trainer.steps for each in made.parts)
-    slices = sum(len(each.test) + len(each.validation or ()) for each in made.parts)
-    return (update * steps + evaluation * slices) * planned.length
+    patients = sum(len(fold.test) + len(fold.validation) for fold in shared.folds)
+    return (update * steps + evaluation * patients) * planned.length
 
 
 def learner(config: SegmentConfig, shared: VolumeData) -> CrossValidation:
     """What a run trains, before its first epoch."""
     return CrossValidation(
         [_part(config, shared, number) for number in range(len(shared.folds))],
+        shared.volumes,
         epochs=config.epochs,
-        patients=shared.volumes.patients,
         largest=shared.largest,
     )
 
 
 def _part(config: SegmentConfig, shared: VolumeData, number: int) -> Part:
-    fold, volumes = shared.folds[number], shared.volumes
-    training = volumes.take(fold.train)
+    fold = shared.folds[number]
     return Part(
         fold=fold,
         trainer=Trainer(
             build(config, shared, number),
-            training,
+            shared.volumes,
             recipe=recipe(config, epochs=config.epochs),
             seed=derived_seed("fold", config.seed, number),
             normalisation=shared.fitted[number],
             objective=Dice(),
-            weights=training.weights(),
+            weights=shared.volumes.weights(fold.train),
         ),
-        validation=volumes.take(fold.validation) if fold.validation else None,
-        test=volumes.take(fold.test),
     )

@@ -103,11 +103,14 @@ class Volumes:
             parts=tuple(self.parts[number] for number in chosen) if self.parts else (),
         )
 
-    def weights(self) -> Tensor:
+    def weights(self, patients: Sequence[int] | None = None) -> Tensor:
         """How likely each slice is to be drawn: float64 [slices], of sum 1.
 
         Formula: every patient alike; of a patient's n slices, slice i by (a_i + 0.1·Σa/n)/(1.1·Σa)
         for mask areas a; each alike where a patient has no mask.
+
+        Args:
+            patients: Those that train: the slices of others have no weight. None for all.
 
         References:
             The PyTorch port of Buda and others, 2019 (which divides by zero for such a patient).
@@ -118,7 +121,11 @@ class Volumes:
         mine = total[self.patient]
         each = 1 / size[self.patient]
         by_area = (areas / mine.clamp(min=1) + EVENNESS * each) / (1 + EVENNESS)
-        return torch.where(mine > 0, by_area, each) / len(size)
+        drawn = torch.where(mine > 0, by_area, each)
+        if patients is None:
+            return drawn / len(size)
+        chosen = torch.isin(self.patient, torch.tensor(patients, device=self.patient.device))
+        return torch.where(chosen, drawn, 0) / len(patients)
 
     def all_marked(self) -> tuple[float, ...]:
         """Dice of each patient for a network that marks every pixel: 2a/(a + n) of a in n."""

@@ -122,6 +122,8 @@ def test_weights_by_mask_area_in_closed_form() -> None:
     expected = [(3 + share) / 4.4 / 2, (1 + share) / 4.4 / 2, 0.5]
     assert volumes.weights().tolist() == pytest.approx(expected)
     assert float(volumes.weights().sum()) == pytest.approx(1)
+    alone = volumes.weights([0])
+    assert alone.tolist() == pytest.approx([2 * expected[0], 2 * expected[1], 0])
 
 
 def test_the_drawn_patients() -> None:
