@@ -57,6 +57,7 @@ ONLY_READ = {
     "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
     "--activation arelu,relu": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
+    "metaact runs export runs/maml --to trackio": "it would write into the reader's trackio",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",
