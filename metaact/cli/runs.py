@@ -172,7 +172,7 @@ def export(places: tuple[Path, ...], to: Target, folder: Path | None) -> None:
 
     \b
         metaact runs export --to csv -o results
-        metaact runs export --to tensorboard && tensorboard --logdir tensorboard
+        metaact runs export --to tensorboard
         metaact runs export runs/maml --to trackio
     """  # noqa: D301
     if to == "trackio" and folder is not None:
