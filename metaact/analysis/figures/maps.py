@@ -236,13 +236,14 @@ def _heads(
     figure.text(
         (_ROW_NAME + CELL / 2) / width, level, "image", ha="center", va="bottom", fontsize=7.5
     )
-    for group in dict.fromkeys(column.group for column in columns if column.group):
+    groups = list(dict.fromkeys(column.group for column in columns if column.group))
+    for group in groups:
         ends = [x for column, x in zip(columns, lefts, strict=True) if column.group == group]
         middle = (ends[0] + ends[-1] + CELL) / 2
         figure.text(
             middle / width,
             1 - (_HEAD - 0.2) / height,
-            text(group, 18 * len(ends)),
+            text(group, 18 * len(ends) if len(groups) > 1 else 40),
             ha="center",
             va="bottom",
             fontsize=8,
