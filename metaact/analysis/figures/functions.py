@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _VALUE, _SLOPE, _START = COLOURS[0], COLOURS[1], "0.35"
 
+_REACH = 8.0
+"""Values beyond are not shown: past the 6 at which ReLU6 stops."""
+
 
 def activation_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
@@ -134,7 +137,7 @@ def _limit(axes: Axes, values: np.ndarray) -> None:
     """Keep one pole or fast power from flattening everything else in a panel."""
     finite = values[np.isfinite(values)]
     if len(finite):
-        low, high = max(float(finite.min()), -6.0), min(float(finite.max()), 6.0)
+        low, high = max(float(finite.min()), -_REACH), min(float(finite.max()), _REACH)
         room = 0.08 * max(high - low, 0.5)
         axes.set_ylim(low - room, high + room)
 
