@@ -380,7 +380,7 @@ def _small(figure: Figure) -> bytes:
     content = b""
     for dpi in QUALITIES:
         drawn, small = io.BytesIO(), io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=dpi, facecolor="none")
+        figure.savefig(drawn, format="png", dpi=dpi, transparent=True)
         Image.open(drawn).save(small, format="png", optimize=True)
         content = small.getvalue()
         if len(content) <= LARGEST:

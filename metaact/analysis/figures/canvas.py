@@ -163,9 +163,9 @@ def text(name: str, limit: int = 40) -> str:
     return name.replace("$", r"\$")
 
 
-def heading(title: str, width: int) -> str:
-    """A title in lines of at most so many characters."""
-    return textwrap.fill(text(title, 400), width)
+def heading(title: str, width: int, limit: int = 400) -> str:
+    """A title of at most `limit` characters in lines of at most `width`."""
+    return textwrap.fill(text(title, limit), width)
 
 
 def log_axis(axes: Axes, width: float, ticks: Sequence[float] | None = None) -> None:

@@ -144,7 +144,7 @@ def _multiples(
                 axes.plot(x, mean, color="0.75", linewidth=0.6, zorder=1)
         for line in draw_curves(axes, {n: arms[n] for n in group}, shown, width=each, logx=logx):
             line.set_markersize(3)
-        axes.set_title(heading(text(group[0], NAME), int(14 * each)), fontsize=7.5)
+        axes.set_title(heading(group[0], int(14 * each), NAME), fontsize=7.5)
     for axes in grid[len(groups) :]:
         axes.set_visible(False)
     for index in range(max(0, len(groups) - columns), len(groups)):

@@ -146,6 +146,7 @@ def forest_plot(
                     axes.text(1.02, len(names), words, transform=right, va="center", fontsize=8)
                 names.append(row.arm)
         name_rows(axes, names, width)
+        axes.spines["left"].set_visible(False)
         _figures(axes, differences=True)
         axes.locator_params(axis="x", nbins=5 if narrow else 9)
         axes.set_xlabel(heading(xlabel, 44 if narrow else 90))
@@ -165,6 +166,7 @@ def _head(axes: Axes, row: int, study: str, narrow: bool) -> None:
         va="center",
         fontsize=8,
         fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         zorder=4,
     )
     name.set_in_layout(False)  # it needs no room but that of the arms' names and of the axes

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style, text
+from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def activation_curves(
             _cross(axes)
             (first,) = axes.plot(x, value, color=_VALUE)
             (second,) = axes.plot(x, slope, color=_SLOPE, linestyle="--", linewidth=1.2)
-            axes.set_title(text(name, 24), fontsize=8)
+            axes.set_title(heading(name, 20, 24), fontsize=8)
             _limit(axes, np.concatenate([value, slope]))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
@@ -116,7 +116,7 @@ def activation_range(
                 x0, y0 = _same_length("start", *start)
                 (line,) = axes.plot(x0, y0, color=_START, linestyle="--", linewidth=1.2)
                 handles["start"] = line
-            axes.set_title(text(name, 24), fontsize=8)
+            axes.set_title(heading(name, 20, 24), fontsize=8)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
         _show_inputs(panels, len(layers), columns)

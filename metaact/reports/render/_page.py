@@ -53,7 +53,7 @@ def page(document: Document, *, title: str | None = None, pictures: int | None =
         element("style", Html(style)),
     )
     context = Context(margin=document.margin)
-    front = _front(document, context)
+    front = _front(document, context, drawn=pictures != 0)
     body = element(
         "body",
         element("a", "To the summary", href="#summary", class_="skip"),
@@ -109,7 +109,7 @@ def _contents(document: Document) -> Html:
     )
 
 
-def _front(document: Document, context: Context) -> Html:
+def _front(document: Document, context: Context, *, drawn: bool) -> Html:
     """What a reader sees first: what is missing, all studies in one picture and one table."""
     return element(
         "section",
@@ -117,7 +117,7 @@ def _front(document: Document, context: Context) -> Html:
         element("h2", "Summary", id="summary-title"),
         element(
             "div",
-            forest(document, context),
+            forest(document, context) if drawn else None,
             element("div", table_of_verdicts(document), _terms(document)),
             class_="summary",
         ),

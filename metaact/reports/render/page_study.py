@@ -82,7 +82,7 @@ def _part(study: StudyReport, title: str, content: Html) -> Html:
     if not content:
         return Html("")
     name = f"{study.id}-{slug(title)}"
-    return element("section", element("h3", title, id=name), content, aria_labelledby=name)
+    return element("section", element("h3", title, id=name), content)
 
 
 def _drawn(study: StudyReport, context: Context, draw: Callable[[], Drawn | None]) -> Html:

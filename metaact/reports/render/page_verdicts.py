@@ -54,11 +54,11 @@ def table_of_verdicts(document: Document) -> Html:
     for study in document.studies:
         row: dict[str, Content] = {"study": element("a", names[study.id], href=f"#{study.id}")}
         row["against"] = study.reference
-        if not study.comparisons:
-            row["no difference shown"] = "nothing to compare"
         for kind in _MARKS:
             found = [c.first for c in study.comparisons if c.verdict == kind]
             row[kind] = _counted(kind, found) if found else None
+        if not study.comparisons:
+            row["no difference shown"] = "nothing to compare"
         rows.append(row)
     kinds = [kind for kind in _MARKS if any(row.get(kind) for row in rows)]
     columns = ["study", "against", *kinds]
