@@ -39,7 +39,7 @@ FEW = 8
 """From more arms on, bands are paler and lines thinner."""
 
 TOGETHER = 4
-"""More arms than these have a panel each: more bands over one another cannot be read."""
+"""Of more lines than these each arm has a panel: more bands over one another cannot be read."""
 
 _NARROW_HEIGHT = 2.9
 _PANEL = 1.45  # inches: height of one of many panels
@@ -64,9 +64,9 @@ def learning_curves(
 ) -> Figure:
     """Draw one line per arm, with its band where there is one.
 
-    Up to `TOGETHER` arms share one panel, with their names at the ends of their lines, or, where
+    Up to `TOGETHER` lines share one panel, with their names at the ends of their lines, or, where
     those find no room, in a legend in the order in which the lines end; a page may take that off
-    `figure.legends` and set it in its own type. Of more arms each has a panel of its own, with its
+    `figure.legends` and set it in its own type. Of more each arm has a panel of its own, with its
     band and its baseline, before the lines of all others in grey. Of long lines as many points are
     drawn as can be seen.
 
@@ -92,7 +92,7 @@ def learning_curves(
     groups = _groups(arms)
     narrow = is_narrow(width)
     with style():
-        if len(groups) <= TOGETHER:
+        if len(arms) <= TOGETHER:
             figure = new_figure(width, _NARROW_HEIGHT if narrow else 4.0)
             axes = figure.subplots()
             panels = [axes]
@@ -133,8 +133,10 @@ def _multiples(
     arms: Mapping[str, Curve], groups: Sequence[Sequence[str]], width: float, logx: bool
 ) -> tuple[Figure, list[Axes]]:
     """A panel a group: its lines and bands before all other lines."""
-    rows, columns = grid_shape(len(groups), 3 if is_narrow(width) else 4)
-    figure = new_figure(width, _PANEL * rows * (0.75 if is_narrow(width) else 1) + 0.75)
+    few = len(groups) <= 4
+    rows, columns = grid_shape(len(groups), 2 if few else 3 if is_narrow(width) else 4)
+    height = _PANEL * (1.35 if few else 1) * (0.75 if is_narrow(width) else 1)
+    figure = new_figure(width, height * rows + 0.75)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     each, shown = width / columns, looks(list(arms))
     for axes, group in zip(grid, groups, strict=False):
