@@ -322,6 +322,14 @@ def test_the_contents_list_is_in_view_on_wide_screens_and_folds_on_narrow_ones(
     assert browser.value("scrollY") < 30
 
 
+def test_a_study_takes_no_more_than_three_screens(
+    browser: Browser, folded: Path, document: Document
+) -> None:
+    browser.open(folded, width=1440)
+    tall = browser.value("document.querySelector('main').scrollHeight")
+    assert tall < 900 + 2700 * len(document.studies)
+
+
 def test_a_link_into_what_is_folded_opens_it(browser: Browser, folded: Path) -> None:
     browser.open(folded, width=1440)
     browser.value("document.querySelector('a[href$=\"-runs-and-how-to-make-them-again\"]').click()")
