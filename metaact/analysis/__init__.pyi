@@ -13,6 +13,7 @@ from .failures import interquartile_mean as interquartile_mean
 from .failures import with_failures as with_failures
 from .figures import Curve as Curve
 from .figures import CurvePanel as CurvePanel
+from .figures import ForestRow as ForestRow
 from .figures import Look as Look
 from .figures import MapColumn as MapColumn
 from .figures import activation_curves as activation_curves
@@ -21,6 +22,7 @@ from .figures import contact_sheet as contact_sheet
 from .figures import curve_panels as curve_panels
 from .figures import episode_sheet as episode_sheet
 from .figures import file_name as file_name
+from .figures import forest_plot as forest_plot
 from .figures import heat_grid as heat_grid
 from .figures import interval_plot as interval_plot
 from .figures import learning_curves as learning_curves
@@ -51,6 +53,7 @@ __all__ = [
     "Comparison",
     "Curve",
     "CurvePanel",
+    "ForestRow",
     "Interval",
     "Look",
     "MapColumn",
@@ -75,6 +78,7 @@ __all__ = [
     "failure_share",
     "far_seed",
     "file_name",
+    "forest_plot",
     "heat_grid",
     "image_interval",
     "interquartile_mean",

@@ -12,7 +12,9 @@ from torch import nn
 from metaact import activations, analysis
 from metaact.errors import UsageError
 
-RANGE = 4.0
+RANGE = 8.0
+"""Inputs on either side: past 6, where ReLU6 stops."""
+
 POINTS = 401
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .base import Command, refuse_together
+from .base import Command, Failure, refuse_together
 from .next_step import suggest
-from .output import echo, echo_json
+from .output import echo, echo_json, note
+from .parameters import Runs
 from .reading_options import STORE, read_and_compare, store_params
+
+if TYPE_CHECKING:
+    from metaact.reports import Document
 
 
 @click.command(cls=Command, short_help="Compare the arms of runs: tables, intervals, verdicts.")
@@ -19,7 +23,13 @@ from .reading_options import STORE, read_and_compare, store_params
 @click.option("--csv", "form", flag_value="csv", help="Print one row per arm.")
 @click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
 @click.option("--markdown", "form", flag_value="markdown", help="Print tables in Markdown.")
-def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
+@click.option(
+    "--picture",
+    type=Runs(),
+    help="Also draw the differences of all studies in one picture: as FILE.png and FILE.svg.",
+    metavar="FILE",
+)
+def compare(runs: tuple[Path, ...], form: str | None, picture: Path | None, **options: Any) -> None:
     """Compare the arms in RUNS: run directories, or folders of them (default: runs).
 
     Runs are compared only with runs that share every setting but the one that is asked about (--by,
@@ -31,9 +41,12 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
         metaact compare runs
         metaact compare runs --reference relu --margin 1
         metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown
+        metaact compare runs --picture differences
     """  # noqa: D301
     refuse_together("--json", "--csv", "--latex", "--markdown")
     document = read_and_compare(runs, **options)
+    if picture is not None:
+        _draw(document, picture)
     if form == "json":
         echo_json(document.as_json())
         return
@@ -50,6 +63,26 @@ def compare(runs: tuple[Path, ...], form: str | None, **options: Any) -> None:
     if form is None:
         places = shlex.join(map(str, runs or (STORE,)))
         suggest(f"metaact report {places}", "puts all of it on one page, with pictures.")
+
+
+def _draw(document: Document, target: Path) -> None:
+    """Write the forest of all studies and name its files on stderr.
+
+    Raises:
+        Failure: If nothing is compared.
+        RunError: If a file cannot be written.
+    """
+    from metaact import analysis
+    from metaact.reports import summary
+
+    drawn = summary.forest(document)
+    if drawn is None:
+        raise Failure(
+            "`--picture` needs two arms that can be compared; there is nothing to draw.", 1
+        )
+    stem = target.with_suffix("") if target.suffix in (".png", ".svg") else target
+    for path in analysis.save_figure(drawn.figure, stem):
+        note(f"wrote {path}")
 
 
 compare.params = [*store_params(), *compare.params]

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from metaact.experiments.evidence import Arm, Study
@@ -238,3 +239,25 @@ def _title(study: StudyReport, same: Sequence[StudyReport]) -> str:
         if len({json.dumps(other.settings.get(name)) for other in same}) > 1
     ]
     return f"{study.title} ({', '.join(differing)})" if differing else study.title
+
+
+def short_names(studies: Sequence[StudyReport]) -> dict[str, str]:
+    """A few words for each study, by id: what was run, on which data, and what tells it apart."""
+    brief = {study.id: _brief(study) for study in studies}
+    alike: dict[str, list[StudyReport]] = {}
+    for study in studies:
+        alike.setdefault(brief[study.id], []).append(study)
+    return {
+        study.id: _title(replace(study, title=brief[study.id]), alike[brief[study.id]])
+        for study in studies
+    }
+
+
+def _brief(study: StudyReport) -> str:
+    known = find(study.experiment).settings
+    data = [
+        Path(str(study.settings[n])).name
+        for n, s in known.items()
+        if s.path and study.settings.get(n)
+    ]
+    return f"{study.experiment}: {' → '.join(data)}" if data else study.title

@@ -6,7 +6,7 @@ The verbs write them as files, the page shows them: both draw them here, from th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,11 +21,15 @@ from metaact.analysis.wording import p_text
 from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
+from .picture_values import Value, along
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array: TypeAlias = NDArray[np.float64]
+
+SETTLED = ("better", "worse", "equivalent")
+"""Verdicts that are ones; the other is "no difference shown"."""
 
 MOST_ARMS = 20
 """More lines than this cannot be told apart: then the arms at their own best rates are drawn."""
@@ -43,12 +47,14 @@ class Drawn:
         figure: The picture.
         label: What it shows, for those who do not see it.
         caption: What it shows, and over what its bands are.
+        values: Its figures, from left to right or top to bottom.
     """
 
     kind: str
     figure: Figure
     label: str
     caption: str
+    values: Sequence[Value] = ()
 
 
 def pictures(
@@ -145,8 +151,9 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     what = name.replace("_", " ")
     lost = [f"{arm.name} {len(arm.failed)}" for arm in arms if arm.failed]
     gone = f" Seeds that diverged: {', '.join(lost)}." if lost else ""
+    lines = {arm: _arrays(curve) for arm, curve in curves.items()}
     figure = analysis.learning_curves(
-        {arm: _arrays(curve) for arm, curve in curves.items()},
+        lines,
         xlabel=axis,
         ylabel=what,
         title=study.title if width >= WIDTH else "",
@@ -161,6 +168,7 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         label=f"Learning curves: {what} against {axis} of {', '.join(curves)}.",
         caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves, study.level)} "
         f"The dotted line is guessing.{scale}{gone}{rest}",
+        values=along(lines, figure, axis, log=log),
     )
 
 
@@ -247,7 +255,7 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
     rest = ""
     if len(found) > MOST_ARMS:
         rest = f" Of {len(found)} comparisons the {MOST_ARMS} that stand out most are drawn."
-        found = sorted(found, key=_standing_out, reverse=True)[:MOST_ARMS]
+        found = sorted(found, key=standing_out, reverse=True)[:MOST_ARMS]
     varies = " / ".join(dict.fromkeys(c.interval.varies for c in found))
     together = "simultaneous " if found[0].compared > 1 else ""
     figure = analysis.interval_plot(
@@ -256,7 +264,7 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         f"interval{'s' if len(found) > 1 else ''}",
         title=study.title if width >= WIDTH else "",
         differences=True,
-        settled={c.first: c.verdict in ("better", "worse", "equivalent") for c in found},
+        settled={c.first: c.verdict in SETTLED for c in found},
         margin=margin,
         width=width,
     )
@@ -269,10 +277,11 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         caption=f"Difference in test {study.measure.name} to {study.reference}, in points, with "
         f"{together}{100 * study.level:g} % intervals over {varies}. Filled: the verdict, which is "
         f"read off them, is better, worse or equivalent; open: no difference shown.{rest}",
+        values=[Value(text=c.sentence, y=row) for row, c in enumerate(found)],
     )
 
 
-def _standing_out(found: Comparison) -> float:
+def standing_out(found: Comparison) -> float:
     """How far a difference lies from 0, in widths of its interval."""
     return abs(found.mean) / (found.interval.high - found.interval.low)
 
@@ -286,8 +295,9 @@ def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         return None
     rate = found.rate.replace("_", " ")
     ticks = sorted({point.rate for points in found.lines.values() for point in points})
+    lines = {name: _against_rate(found, name) for name in found.lines}
     figure = analysis.learning_curves(
-        {name: _against_rate(found, name) for name in found.lines},
+        lines,
         xlabel=rate,
         ylabel=study.measure.test.replace("_", " "),
         title=f"{study.title}: against {rate}" if width >= WIDTH else "",
@@ -310,6 +320,7 @@ def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         f"{', '.join(found.lines)}.",
         caption=f"{study.measure.name.capitalize()} against {rate}. {_over(study)} A gap is a rate "
         f"without a figure.{gone}{f' {found.note}' if found.note else ''}",
+        values=along(lines, figure, rate, log=True),
     )
 
 
@@ -353,6 +364,10 @@ def ranks(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         "arm is better: this is another, weaker question than that of the verdicts, and no verdict "
         "rests on it. "
         f"Friedman's test over the same: {p_text(found.p_value, 1 - found.level)}.{groups}",
+        values=[
+            Value(text=f"{name}: mean rank {rank:.2f}", y=row)
+            for row, (name, rank) in enumerate(found.mean_ranks.items())
+        ],
     )
 
 
@@ -399,6 +414,17 @@ def trajectories(
         label=f"α and β of {arm.name} in each layer over training.",
         caption=f"α and β of {arm.name} over training, a colour a layer: each seed thin, their "
         f"mean thick. Outside the dashed lines α has no gradient.{crosses if count else ''}",
+        values=[
+            Value(
+                text="\n".join(
+                    f"{name}: {symbol} {values[place].mean(axis=0)[0]:.3f} → "
+                    f"{values[place].mean(axis=0)[-1]:.3f}"
+                    for name, values in layers.items()
+                ),
+                panel=place - 1,
+            )
+            for place, symbol in ((1, "α"), (2, "β"))
+        ],
     )
 
 

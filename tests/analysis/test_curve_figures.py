@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -13,16 +15,62 @@ from metaact import analysis
 from metaact.analysis import CurvePanel
 
 
-def test_legend_follows_the_ends_of_the_lines() -> None:
+def _ending(ends: dict[str, float], width: float, x_last: int = 40) -> Figure:
+    """Curves that rise to given ends."""
+    x = np.arange(1, x_last + 1)
+    arms = {name: (x, end * (1 - np.exp(-x / 10)), None, None) for name, end in ends.items()}
+    return analysis.learning_curves(arms, xlabel="epoch", ylabel="accuracy", width=width)
+
+
+@pytest.mark.parametrize("width", [7.2, 4.0])
+def test_names_stand_at_the_ends_of_the_lines_in_their_order_and_apart(width: float) -> None:
+    figure = _ending({"relu": 0.2, "arelu": 0.9, "arelu-frozen": 0.9, "gelu": 0.89}, width)
+    assert not figure.legends
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    names = [note for note in figure.axes[0].texts if note.get_text() != "chance"]
+    boxes = {n.get_text(): n.get_window_extent(canvas.get_renderer()) for n in names}
+    assert set(boxes) == {"relu", "arelu", "arelu-frozen", "gelu"}
+    order = sorted(boxes, key=lambda name: -boxes[name].y0)
+    assert order[2:] == ["gelu", "relu"]
+    inside = figure.bbox
+    for box in boxes.values():
+        assert inside.x0 <= box.x0 and box.x1 <= inside.x1  # noqa: PT018
+    for upper, lower in itertools.pairwise(order):
+        assert boxes[lower].y0 + 7 < boxes[upper].y0  # no letters over letters
+
+
+def test_without_room_at_the_ends_a_legend_has_their_order() -> None:
+    long = "a.very_long_module_name.with_parts:and_a_factory"
+    (legend,) = _ending({"relu": 0.2, long: 0.9, "gelu": 0.5}, 4.0).legends
+    shown = [entry.get_text()[:4] for entry in legend.get_texts()]
+    assert shown == ["a.ve", "gelu", "relu"]
     x = np.arange(1, 41)
-    arms = {f"arm-{i}": (x, 0.03 * i * (1 - np.exp(-x / 10)), None, None) for i in range(5)}
-    arms["diverged"] = (x, np.full(40, np.nan), None, None)
+    arms = {"diverged": (x, np.full(40, np.nan), None, None), "relu": (x, x / 40, None, None)}
     for width in (7.2, 4.0):
-        (legend,) = analysis.learning_curves(
-            arms, xlabel="meta-iteration", ylabel="accuracy", width=width
-        ).legends
-        shown = [entry.get_text() for entry in legend.get_texts()]
-        assert shown == ["arm-4", "arm-3", "arm-2", "arm-1", "arm-0", "diverged"]
+        figure = analysis.learning_curves(arms, xlabel="epoch", ylabel="accuracy", width=width)
+        (legend,) = figure.legends
+        assert [entry.get_text() for entry in legend.get_texts()] == ["relu", "diverged"]
+
+
+@pytest.mark.parametrize("width", [7.2, 4.0])
+def test_past_four_arms_each_has_a_panel_with_its_band_before_all_others(width: float) -> None:
+    x = np.arange(1, 11)
+    names = ["arelu", "relu", "selu", "elu", "gelu"]
+    arms = dict.fromkeys(names, (x, x / 10, x / 10 - 0.02, x / 10 + 0.02))
+    arms["arelu, target only"] = (x, x / 20, None, None)
+    figure = analysis.learning_curves(arms, xlabel="epoch", ylabel="accuracy", width=width)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == names
+    assert not figure.legends
+    shown = analysis.looks(list(arms))
+    for axes, name in zip(panels, names, strict=True):
+        assert len(axes.collections) == 1  # one band
+        coloured = [line.get_color() for line in axes.lines if line.get_color() != "0.75"]
+        assert coloured == [shown[name].color] * (2 if name == "arelu" else 1)
+        assert len(axes.lines) == len(arms)
+    four = dict(list(arms.items())[:4])
+    assert len(analysis.learning_curves(four, xlabel="e", ylabel="a", width=width).axes) == 1
 
 
 def _lines(axes: Axes) -> list[Line2D]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +139,37 @@ def test_saved_twice_it_is_the_same(draw: Callable[[], Figure], tmp_path: Path) 
         assert one.read_bytes() == other.read_bytes()
     assert first[0].read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("draw", [_curves, _gallery, _heat])
+def test_pictures_are_in_full_colour_and_their_text_is_text(
+    draw: Callable[[], Figure], tmp_path: Path
+) -> None:
+    png, svg = analysis.save_figure(draw(), tmp_path / "picture")
+    header = png.read_bytes()[:26]
+    assert header[12:16] == b"IHDR"
+    assert header[24:26] in (
+        b"\x08\x02",
+        b"\x08\x06",
+    )  # eight bits a channel; RGB or RGBA, no palette
+    drawn = svg.read_text("utf-8")
+    words = re.sub(r"<[^>]+>", " ", drawn[drawn.index("</metadata>") :])
+    assert "MNIST" in words or " t " in words
+    assert "<text" in drawn
+    assert 'id="DejaVuSans' not in drawn  # no letter as an outline
+
+
+def test_the_gallery_shows_where_relu6_stops(tmp_path: Path) -> None:
+    from metaact.cli.activation_plot import RANGE
+
+    assert RANGE > 6
+    x = np.linspace(-RANGE, RANGE, 33)
+    value = np.clip(x, 0, 6)
+    (axes, *_) = analysis.activation_curves({"ReLU6": (x, value, (value > 0) * (value < 6))}).axes
+    low, high = axes.get_ylim()
+    assert low < 0
+    assert 6 < high < 8  # the flat part is in sight, with room above
+    assert axes.get_xlim()[1] > 6
 
 
 def test_narrow_pictures_have_two_columns_of_panels() -> None:

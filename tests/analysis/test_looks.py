@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from metaact import activations
 from metaact.activations import controls
 from metaact.activations.table import CONTROLS as CONTROL_ENTRIES
 from metaact.activations.table import PAPER_ACTIVATIONS, PAPER_FORMS
 from metaact.analysis import Look, looks
-from metaact.analysis.figures.canvas import COLOURS
-from metaact.analysis.figures.looks import ACTIVATIONS, CONTROLS, FREE, MARKERS
+from metaact.analysis.figures.canvas import COLOURS, MORE_COLOURS
+from metaact.analysis.figures.looks import ACTIVATIONS, CONTROLS, FREE, MARKERS, OWN
 
 LEADS = ("arelu", "relu", "selu", "prelu", "elu", "gelu", "swish")
 
@@ -30,10 +34,10 @@ def _pair(name: str) -> tuple[str, str]:
 def test_every_activation_of_the_paper_has_a_row() -> None:
     assert list(ACTIVATIONS) != []
     assert set(ACTIVATIONS) == {entry.name for entry in PAPER_ACTIVATIONS}
-    assert len(set(ACTIVATIONS.values())) == len(ACTIVATIONS) == 19
-    assert {color for color, _ in ACTIVATIONS.values()} <= set(COLOURS)
+    assert len({color for color, _ in ACTIVATIONS.values()}) == len(ACTIVATIONS) == 19
+    assert {color for color, _ in ACTIVATIONS.values()} == {*COLOURS, *MORE_COLOURS}
     assert {marker for _, marker in ACTIVATIONS.values()} <= set(MARKERS)
-    assert len({ACTIVATIONS[name][0] for name in LEADS}) == len(LEADS)
+    assert {ACTIVATIONS[name][0] for name in LEADS} == set(COLOURS)
     assert len({ACTIVATIONS[name][1] for name in LEADS}) == len(LEADS)
 
 
@@ -47,6 +51,35 @@ def test_the_controls_are_those_of_the_product() -> None:
     forms = {e.paper_form: e.name for e in PAPER_ACTIVATIONS if e.paper_form}
     assert forms.items() <= CONTROLS.items()
     assert CONTROLS["leakyrelu-scaled"] == activations.resolve("leakyrelu").name
+
+
+# Linear RGB as people without one kind of cone see it (G. Machado, M. Oliveira, L. Fernandes, "A
+# Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 15(6), 2009).
+SIGHT = {
+    "all": np.eye(3),
+    "no red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def _lab(colours: Sequence[str], sight: ArrayLike) -> np.ndarray:
+    """CIE L*a*b* (D65) of colours [colours, 3] as somebody sees them."""
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.asarray(sight).T, 0, 1)
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    f = np.cbrt(np.maximum(seen @ to_xyz.T / to_xyz.sum(axis=1), 1e-4))
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_the_activations_seen_most_are_told_apart_by_all_kinds_of_colour_vision(sight: str) -> None:
+    lab = _lab([ACTIVATIONS[name][0] for name in LEADS], SIGHT[sight])
+    apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(lab, 2)]
+    assert min(apart) > 10  # CIE76; 2.3 is just noticeable
 
 
 @pytest.mark.parametrize("name", ["arelu", "relu", "selu", "my.module:Factory", "relu+elsa"])
@@ -97,9 +130,10 @@ def test_elsa_keeps_the_colour_and_has_a_free_marker() -> None:
 
 
 def test_a_name_of_the_users_has_a_pair_of_no_row() -> None:
-    assert len(FREE) == len(COLOURS) * len(MARKERS) - len(ACTIVATIONS)
+    assert len(FREE) == len(ACTIVATIONS) * (len(MARKERS) - 1)
     for name in ("my.module:Factory", "folder/file.py:Mine", "maml", "conv4"):
-        assert _pair(name) in FREE
+        assert _pair(name) in OWN
+        assert _pair(name)[0] not in COLOURS  # those of the activations that are seen most
 
 
 def test_a_name_of_the_users_looks_alike_in_every_process() -> None:

@@ -55,6 +55,22 @@ def _differences(width: float, count: int) -> Figure:
     return _intervals(width, count, differences=True)
 
 
+def _forest(width: float, count: int) -> Figure:
+    groups: dict[str, list[analysis.ForestRow]] = {}
+    for study in ("maml: glyphs, against relu", "transfer: printed-digits → street-digits " * 3):
+        groups[study] = [
+            analysis.ForestRow(
+                arm=name,
+                interval=analysis.Interval(
+                    mean=0.02 * i, low=0.02 * i - 0.03, high=0.02 * i + 0.03, n=3, varies="seeds"
+                ),
+                settled=i > 1,
+            )
+            for i, name in enumerate(_names(count))
+        ]
+    return analysis.forest_plot(groups, xlabel="difference in points", margin=0.01, width=width)
+
+
 def _points(axes: Axes) -> list[Line2D]:
     """One marker a row."""
     return [line for line in axes.lines if line.get_marker() in MARKERS]
@@ -163,7 +179,41 @@ def test_a_critical_difference_longer_than_the_ranks_says_so() -> None:
     assert axes.texts[-1].get_text().endswith("more than all ranks")
 
 
+@pytest.mark.parametrize("width", [7.2, 4.0])
+def test_a_forest_has_a_heading_a_study_and_a_row_an_arm_all_within_the_picture(
+    width: float,
+) -> None:
+    figure = _forest(width, 4)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert [place for place, name in enumerate(rows) if not name] == [0, 5]
+    points = _points(axes)
+    assert [float(np.asarray(point.get_ydata())[0]) for point in points] == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert [point.get_markerfacecolor() == "white" for point in points[:4]] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    heads = [note for note in axes.texts if note.get_fontweight() == "bold"]
+    assert [head.get_text()[:4] for head in heads] == ["maml", "tran"]
+    for words in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label):
+        box = words.get_window_extent(canvas.get_renderer())
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y0 >= 0
+        assert box.y1 <= figure.bbox.y1
+    same = {
+        name: [point.get_color() for point in points][i % 4] for i, name in enumerate(rows[1:5])
+    }
+    assert list(same.values()) == [point.get_color() for point in points[4:]]  # in both studies
+
+
 def test_refusals() -> None:
+    with pytest.raises(UsageError, match="`groups`"):
+        analysis.forest_plot({"a study": []}, xlabel="x")
     with pytest.raises(UsageError, match="`intervals`"):
         analysis.interval_plot({}, xlabel="x")
     one = analysis.Interval(mean=0.5, low=0.4, high=0.6, n=3, varies="training seeds")

@@ -42,6 +42,29 @@ def test_forms(cli: Cli, store: Path) -> None:
     assert "| arm | seeds |" in cli("compare", store, "--markdown").out
 
 
+@pytest.mark.parametrize("name", ["forest", "forest.png", "forest.svg"])
+def test_a_picture_of_all_studies_as_png_and_svg(
+    cli: Cli, store: Path, tmp_path: Path, name: str
+) -> None:
+    result = cli("compare", store, "--json", "--picture", tmp_path / name)
+    assert result.json["studies"]
+    files = sorted(path.name for path in tmp_path.glob("forest*"))
+    assert files == ["forest.png", "forest.svg"]
+    assert all(file in result.err for file in files)
+    drawn = (tmp_path / "forest.svg").read_text("utf-8")
+    assert "maml: mnist, against relu" in drawn
+    assert "+10.2 [" in drawn
+
+
+def test_a_picture_of_nothing_that_can_be_compared_is_refused(
+    cli: Cli, store: Path, tmp_path: Path
+) -> None:
+    result = cli("compare", store, "--activation", "relu", "--picture", tmp_path / "forest")
+    assert result.code == 1
+    assert "--picture" in result.err
+    assert not list(tmp_path.glob("forest*"))
+
+
 def test_a_bootstrap_over_units_has_a_seed(cli: Cli, store: Path) -> None:
     words = (store, "--over", "units", "--interval", "bca", "--json")
     ends = [

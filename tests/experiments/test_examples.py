@@ -53,6 +53,8 @@ def test_an_episode_is_drawn_once_and_small(config: MamlConfig, tmp_path: Path) 
     assert path.name == f"episodes-{recorded[:12]}.png"
     assert path.stat().st_size <= study.LARGEST
     with Image.open(path) as picture:
+        assert picture.mode == "RGBA"  # in full colour, on no ground of its own
+        assert picture.getpixel((0, 0))[3] == 0  # type: ignore[index]
         assert picture.format == "PNG"
         assert min(picture.size) > 150
     (found,) = document.studies[0].examples

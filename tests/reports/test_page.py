@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import itertools
 import re
 import subprocess
@@ -23,6 +24,7 @@ from metaact.reports.document import ArmReport, Picture
 from metaact.reports.render import study_tables
 from metaact.reports.render.page_html import VOID
 from metaact.reports.render.page_svg import legend
+from metaact.reports.summary import MOST_ROWS, forest
 
 NASTY = "<script>alert(1)</script>"
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
@@ -133,22 +135,55 @@ def test_tables_and_pictures_can_be_read_aloud(outline: Outline) -> None:
     regions = [a for a in outline.all("div") if a.get("class") == "wide"]
     assert len(regions) == len(outline.all("table"))
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
-    pictures = [a for a in outline.all("svg") if a.get("role") == "img"]
+    pictures = [a for a in outline.all("svg") if a.get("aria-labelledby")]
     assert len(pictures) == len(outline.all("figure")) > 5
+    assert {a["role"] for a in pictures} <= {"img", "group"}
+    values = [a for a in outline.all("g") if a.get("class") == "value"]
+    assert len(values) > 20
+    assert all(a["tabindex"] == "0" and a["role"] == "img" and a["aria-label"] for a in values)
     assert outline.all("html") == [{"lang": "en"}]
 
 
-def test_verdicts_and_what_was_left_out_come_before_any_figure(
+def test_all_verdicts_are_at_the_head_and_what_was_left_out_before_them(
     document: Document, source: str
 ) -> None:
-    first = source.index("<figure")
+    head = source[: source.index('<section id="maml-1"')]
+    assert head.count("<figure") == 1
+    row = re.compile(r'aria-label="([^"]*)"')
+    told = [_plain(html.unescape(found)) for found in row.findall(head)]
     for study in document.studies:
         for comparison in study.comparisons:
-            sentence = comparison.sentence.replace("<", "&lt;").replace(">", "&gt;")
-            assert source.index(re.sub(r"(?<=[\[( ])-(?=\d)", "−", sentence)) < first
-    assert source.index("2 directories were left out") < first
-    assert source.index("it is not complete") < first
-    assert source.index("NOT OFFICIAL") < first
+            assert _plain(comparison.sentence) in told
+    table = head[head.index("Verdict on every arm</span>") :]
+    for kind in ("better", "worse", "no difference shown"):
+        assert kind in table
+    assert head.index("2 directories were left out") < head.index("<figure")
+    assert head.index("it is not complete") < head.index("<figure")
+    assert "NOT OFFICIAL" in source
+
+
+def test_nothing_stands_on_the_page_twice(document: Document, outline: Outline) -> None:
+    text = _plain(outline.text)
+    for study in document.studies:
+        once = [study.question, *study.notes, *study.data_notes]
+        once += [study.learned.answer] if study.learned else []
+        for words in once:
+            assert text.count(_plain(words)) == 1, words
+        for command in study.commands:
+            assert text.count(_plain(command)) == 1
+
+
+def test_the_contents_list_leads_to_all_studies_and_back(
+    document: Document, outline: Outline
+) -> None:
+    (nav,) = outline.all("nav")
+    assert nav["aria-label"] == "Contents"
+    links = outline.values("href")
+    assert {"#summary", "#top", *(f"#{study.id}" for study in document.studies)} <= set(links)
+    many = [replace(document.studies[0], id=f"maml-{i}") for i in range(9)]
+    found = page(replace(document, studies=many), pictures=0)
+    listed = found[found.index("<nav") : found.index("</nav>")]
+    assert listed.count("<li>") == 10  # without the parts of each
 
 
 def test_what_an_arm_never_reached_is_said_in_words(outline: Outline) -> None:
@@ -163,7 +198,6 @@ def test_both_readings_optimism_and_the_decomposition_are_there(outline: Outline
         "Learned, or only scaled?",
         "learning its parameters is not shown to matter",
         "arelu at 0.02 (3)",
-        "At its own best rate arelu is better than relu.",
         "Every arm at every rate: test accuracy",
         "Intervals over each source of variation",
         "Without arelu inner lr 0.02, of which a seed diverged",
@@ -176,7 +210,10 @@ def test_every_figure_has_a_number_and_the_command_that_makes_it(source: str) ->
     captions = re.findall(r"<figcaption>.*?</figcaption>", source, flags=re.S)
     numbers = [int(found[1]) for c in captions if (found := re.search(r"Figure (\d+)\.", c))]
     assert numbers == list(range(1, len(captions) + 1))
-    assert all("metaact maml --dataset" in c or "metaact transfer" in c for c in captions)
+    assert all("-runs-and-how-to-make-them-again" in caption for caption in captions[1:])
+    for place in re.findall(r'href="#([^"]+-runs-and-how-to-make-them-again)"', source):
+        made = source[source.index(f'id="{place}"') :]
+        assert re.search(r"metaact (maml --dataset|transfer)", made[: made.index("</pre>")])
 
 
 def test_log_axis_only_where_points_crowd_at_the_start(source: str) -> None:
@@ -189,7 +226,7 @@ def test_pictures_of_the_smaller_study_can_be_left_out_and_it_says_so(document: 
     found = page(document, pictures=1)
     assert 'id="maml-1-figure-learning-curves"' in found
     assert 'id="transfer-1-figure-learning-curves"' not in found
-    assert found.count("--pictures") == 1
+    assert found.count("<code>--pictures") == 1
     assert "<figure" not in page(document, pictures=0)
     with pytest.raises(UsageError, match="`pictures` must be"):
         page(document, pictures=-1)
@@ -232,17 +269,27 @@ def test_more_arms_than_can_be_told_apart_are_chosen_and_it_says_so(document: Do
     assert "Of 25 arms the 20 with the best score are drawn" in found
 
 
-def test_many_verdicts_are_folded_decided_ones_first(document: Document) -> None:
+def test_many_arms_of_one_verdict_are_folded(document: Document) -> None:
     better, open_one, worse = document.studies[0].comparisons
-    many = with_study(document, 0, comparisons=[open_one] * 9 + [worse, better])
-    found = page(many)
-    assert "3 more: 3 no difference shown" in found
-    head = found[found.index("<article") : found.index("</article>")]
-    places = [head.index(c.sentence[:20]) for c in (better, worse, open_one)]
+    opened = [replace(open_one, first=f"arm-{i}") for i in range(9)]
+    found = page(with_study(document, 0, comparisons=[*opened, worse, better]), pictures=0)
+    row = found[found.index('href="#maml-1">', found.index("Verdict on every arm")) :]
+    row = row[: row.index("</tr>")]
+    assert "<summary>9 arms</summary>" in row
+    places = [row.index(words) for words in (better.first, worse.first, "arm-0, arm-1")]
     assert places == sorted(places)
-    studies = [replace(many.studies[0], id=f"maml-{i}") for i in range(7)]
-    found = page(replace(many, studies=studies), pictures=0)
-    assert found.count("8 more: 8 no difference shown") == 7
+
+
+def test_many_rows_of_one_study_leave_room_for_the_others(document: Document) -> None:
+    better, open_one, _ = document.studies[0].comparisons
+    opened = [replace(open_one, first=f"arm-{i}") for i in range(MOST_ROWS + 3)]
+    drawn = forest(with_study(document, 0, comparisons=[*opened, better]))
+    assert drawn is not None
+    assert "4 rows that stand out least are left out" in drawn.caption
+    told = [value.text for value in drawn.values]
+    assert better.sentence in told
+    assert len(told) == MOST_ROWS + len(document.studies[1].comparisons)
+    assert forest(replace(document, studies=[])) is None
 
 
 def test_rates_without_validation_have_one_reading_and_it_says_why(document: Document) -> None:
@@ -264,7 +311,7 @@ def test_a_study_with_nothing_to_compare_says_so(document: Document) -> None:
     study = document.studies[1]
     alone = replace(study, arms=study.arms[:1], comparisons=[])
     found = page(replace(document, studies=[alone], left_out=[]))
-    assert "No two arms here can be compared." in found
+    assert "nothing to compare" in found
     assert "none left out" in found
     assert found.count("<h1>mnist to svhn") == 1
 
@@ -318,9 +365,9 @@ def test_what_one_setting_is_about_is_named_wherever_arms_are(document: Document
 def test_a_measure_without_guessing_says_nothing_of_it(document: Document) -> None:
     measure = replace(document.studies[0].measure, name="dice", chance=None)
     found = page(with_study(document, 0, measure=measure), pictures=0)
-    assert found.count("Guessing gives") == 2  # of the other study, at its head and the page's
+    assert found.count("Guessing gives") == 1  # of the other study
     assert "Test dice of every arm" in found
-    assert "Dice against the rate" in found
+    assert "Every arm at every rate: test dice" in found
 
 
 def test_runs_that_recorded_no_command_say_so(document: Document) -> None:
@@ -380,7 +427,7 @@ def test_runs_of_every_kind_become_a_page_that_says_what_compare_says(
     document = compare(gather([tmp_path]))
     outline = Outline(page(document))
     (study,) = document.studies
-    assert _plain(outline.text).count(_plain(study.comparisons[0].sentence)) == 1
+    assert study.comparisons[0].sentence in outline.values("aria-label")
     assert study.commands[0] in outline.text
     assert "normalisation scale pixels in 0..1" in outline.text
     for cell in re.findall(r"\d+\.\d ± \d+\.\d %", text.plain(document)):

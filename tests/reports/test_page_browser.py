@@ -1,4 +1,4 @@
-"""The page in a real browser, driven over a pipe: size, colours, network, console, focus."""
+"""The page in a real browser: size, colours, network, keyboard, names, landmarks, print."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int, scheme: str = "light") -> None:
-        """Load a file as a screen of that width in pixels shows it."""
+    def open(self, path: Path, *, width: int, scheme: str = "light", media: str = "") -> None:
+        """Load a file as a screen of that width in pixels, or paper, shows it."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.ask("Emulation.setEmulatedMedia", features=[feature])
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[feature])
         self.events.clear()
         self.ask("Page.navigate", url=path.as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
@@ -117,6 +117,14 @@ class Browser:
         answer = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press a key and let it go."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        letter = {"text": "\r"} if key == "Enter" else {}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", **about, **letter)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def picture(self, path: Path) -> None:
         """The whole page as a PNG."""
@@ -156,8 +164,21 @@ def file(document: Document, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.fixture
+def folded(document: Document, folder: Path) -> Path:
+    """The page as it is, with an example."""
+    path = folder / "folded.html"
+    if not path.exists():
+        path.write_text(page(document, pictures=1), "utf-8")
+    return path
+
+
+SCHEMES = ["light", "dark"]
+WIDTHS = [390, 768, 1440]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_it_fits_the_screen_in_silence_without_network(
     browser: Browser, file: Path, width: int, scheme: str
 ) -> None:
@@ -181,6 +202,7 @@ def test_all_text_stands_out_from_its_ground(browser: Browser, file: Path, schem
     assert dark == (scheme == "dark")
     contrasts = browser.value(CONTRASTS)
     assert len(contrasts) > 300
+    assert any("against relu" in words for _, words in contrasts)  # of the forest
     assert [found for found in contrasts if found[0] < 4.5] == []
 
 
@@ -190,19 +212,20 @@ def test_lines_of_all_arms_stand_out_from_their_ground(
 ) -> None:
     browser.open(file, width=1400, scheme=scheme)
     lines = browser.value(
-        f"(() => {{ {RATIO} return [...document.querySelectorAll('.legend path[stroke-width]')]"
+        f"(() => {{ {RATIO} return [...document.querySelectorAll('main path[style*=\"--arm-\"]')]"
+        ".filter(e => getComputedStyle(e).stroke !== 'none')"
         ".map(e => [ratio(getComputedStyle(e).stroke, e), getComputedStyle(e).stroke]); })()"
     )
     assert len({colour for _, colour in lines}) >= 4
     assert [line for line in lines if line[0] < 3] == []
     every = browser.value(
-        f"(() => {{ {RATIO} return [1, 2, 3, 4, 5, 6, 7].map(n => {{"
+        f"(() => {{ {RATIO} return [...Array(19).keys()].map(n => {{"
         "const e = document.body.appendChild(document.createElement('p'));"
-        "e.style.color = `var(--arm-${n})`;"
+        "e.style.color = `var(--arm-${n + 1})`;"
         "return ratio(getComputedStyle(e).color, e); }); })()"
     )
     assert min(every) >= 3
-    assert len(set(every)) == 7
+    assert len(set(every)) == 19
 
 
 def test_headings_are_seen_and_wide_tables_scroll_by_themselves(
@@ -228,11 +251,136 @@ def test_letters_in_pictures_can_be_read_on_a_phone(browser: Browser, file: Path
     assert min(heights) > 7.5
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_everything_is_reached_by_keyboard_in_its_order_and_seen_there(
+    browser: Browser, folded: Path, width: int
+) -> None:
+    browser.open(folded, width=width)
+    browser.value("document.querySelectorAll('main details').forEach(e => e.open = true)")
+    stops = browser.value(
+        "[...document.querySelectorAll('a[href], summary, [tabindex]')]"
+        ".filter(e => e.checkVisibility({contentVisibilityAuto: true}))"
+        ".map((e, i) => (e.dataset.stop = i)).length"
+    )
+    assert stops > 60
+    for stop in range(stops):
+        browser.press("Tab")
+        at, seen = browser.value(FOCUS)
+        assert at == str(stop)
+        assert seen, browser.value("document.activeElement.outerHTML.slice(0, 200)")
+    browser.open(folded, width=width)
+    browser.press("Tab")
+    browser.press("Enter")
+    assert browser.value("location.hash") == "#summary"
+
+
+def test_values_are_told_on_focus_and_on_hover(browser: Browser, folded: Path) -> None:
+    browser.open(folded, width=1440)
+    shown = (
+        "[...document.querySelectorAll('.told')]"
+        ".filter(e => e.checkVisibility({visibilityProperty: true})).map(e => e.textContent)"
+    )
+    assert browser.value(shown) == []
+    browser.value("document.querySelector('#forest .value').focus()")
+    (told,) = browser.value(shown)
+    assert told.startswith("arelu")
+    place = browser.value(
+        "(() => { const r = document.querySelectorAll('#forest .value .place')[1]"
+        ".getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+    )
+    browser.value("document.activeElement.blur()")
+    browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    (hovered,) = browser.value(shown)
+    assert hovered != told
+    outside = browser.value(
+        "[...document.querySelectorAll('.value')].filter(e => { e.focus(); "
+        "const a = e.querySelector('.told rect').getBoundingClientRect(); "
+        "const b = e.ownerSVGElement.getBoundingClientRect(); "
+        "return a.left < b.left - 1 || a.right > b.right + 1; }).length"
+    )
+    assert outside == 0
+
+
+def test_the_contents_list_is_in_view_on_wide_screens_and_folds_on_narrow_ones(
+    browser: Browser, folded: Path
+) -> None:
+    link = "document.querySelector('.contents a')"
+    seen = f"{link}.checkVisibility({{contentVisibilityAuto: true}})"
+    browser.open(folded, width=390)
+    assert not browser.value(seen)
+    browser.press("Tab")
+    browser.press("Tab")
+    browser.press("Enter")
+    assert browser.value(seen)
+    browser.open(folded, width=1440)
+    assert browser.value(seen)
+    browser.value("scrollTo(0, document.body.scrollHeight / 2)")
+    assert 0 <= browser.value(f"{link}.getBoundingClientRect().top") < 300
+    browser.value("document.querySelector('.to-top').click()")
+    browser.value("new Promise(done => requestAnimationFrame(done))")
+    assert browser.value("location.hash") == "#top"
+    assert browser.value("scrollY") < 30
+
+
+def test_a_study_takes_no_more_than_three_screens(
+    browser: Browser, folded: Path, document: Document
+) -> None:
+    browser.open(folded, width=1440)
+    tall = browser.value("document.querySelector('main').scrollHeight")
+    assert tall < 900 + 2700 * len(document.studies)
+
+
+def test_a_link_into_what_is_folded_opens_it(browser: Browser, folded: Path) -> None:
+    browser.open(folded, width=1440)
+    browser.value("document.querySelector('a[href$=\"-runs-and-how-to-make-them-again\"]').click()")
+    assert browser.value("document.querySelector(location.hash).closest('details').open")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_parts_have_names_and_landmarks_are_there_once(
+    browser: Browser, folded: Path, width: int
+) -> None:
+    browser.open(folded, width=width)
+    browser.ask("Accessibility.enable")
+    nodes = browser.ask("Accessibility.getFullAXTree")["nodes"]
+    found = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    ]
+    roles = [role for role, _ in found]
+    for landmark in ("banner", "main", "navigation", "contentinfo"):
+        assert roles.count(landmark) == 1, landmark
+    named = ("link", "image", "img", "table", "region", "navigation", "heading")
+    without = [role for role, name in found if role in named and not name.strip()]
+    assert without == []
+    regions = [name for role, name in found if role == "region"]
+    assert len(regions) == len(set(regions))
+
+
+def test_on_paper_all_is_open_and_nothing_is_for_a_screen(browser: Browser, folded: Path) -> None:
+    browser.open(folded, width=768, scheme="dark", media="print")
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    hidden = "[...document.querySelectorAll('main details > :not(summary)')]"
+    hidden += ".filter(e => e.getBoundingClientRect().height === 0).length"
+    assert browser.value(hidden) == 0
+    assert not browser.value("document.querySelector('nav').checkVisibility()")
+    browser.open(folded, width=768)
+
+
 def test_the_names_of_users_stay_text(browser: Browser, file: Path) -> None:
     browser.open(file, width=1400)
     assert browser.value("document.scripts.length") == 0
     assert browser.value("document.body.textContent.includes('<script>alert(1)</script>')")
 
+
+FOCUS = """(() => {
+const e = document.activeElement, place = e.querySelector('.place');
+const style = getComputedStyle(place ?? e);
+const ring = place ? style.stroke !== 'none' : style.outlineStyle !== 'none';
+return [e.dataset.stop, ring && e.checkVisibility({contentVisibilityAuto: true})];
+})()"""
+"""Which stop has the focus, and whether that is seen."""
 
 RATIO = """
 const rgb = text => text.match(/[\\d.]+/g).map(Number);
@@ -257,9 +405,10 @@ const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const found = [];
 while (walk.nextNode()) {{
   const e = walk.currentNode.parentElement;
-  if (!walk.currentNode.data.trim() || e.closest('title, .skip, .paper')) continue;
+  if (!walk.currentNode.data.trim() || e.closest('title, .skip')) continue;
   const style = getComputedStyle(e);
   const drawn = e.closest('svg') ? style.fill : style.color;
+  if (['rgb(255, 255, 254)', 'rgb(0, 0, 1)'].includes(drawn)) continue;  // on a coloured cell
   found.push([ratio(drawn, e), walk.currentNode.data.slice(0, 40)]);
 }}
 return found; }})()"""

@@ -2,6 +2,8 @@
 
 from .curves import Curve as Curve
 from .curves import learning_curves as learning_curves
+from .forest import ForestRow as ForestRow
+from .forest import forest_plot as forest_plot
 from .forest import interval_plot as interval_plot
 from .functions import activation_curves as activation_curves
 from .functions import activation_range as activation_range

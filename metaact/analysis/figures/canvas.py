@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette for all kinds of colour vision, without its yellow (too pale on white).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+# Tol's muted ones and five between them: for twelve more, which all kinds of colour vision can tell
+# apart only together with their markers.
+MORE_COLOURS = (
+    *("#332288", "#44AA99", "#117733", "#999933", "#CC6677", "#882255"),
+    *("#AA4499", "#7A4A1E", "#6B7280", "#7B5CD6", "#0B6E7F", "#6B8E00"),
+)
+
 WIDTH = 7.2
 """Inches of a picture that stands alone."""
 
@@ -46,6 +53,7 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "savefig.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and copied
     "svg.hashsalt": "metaact",  # the same data give the same bytes
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
@@ -57,7 +65,7 @@ def style() -> Iterator[None]:
     """Matplotlib's defaults and ours inside, whatever was set before again after."""
     import matplotlib.style
 
-    fonts = {"font.family": list(_fonts())}
+    fonts = {"font.family": [*_fonts(), "sans-serif"]}
     with matplotlib.style.context(["default", _STYLE, fonts]), warnings.catch_warnings():
         # Names are written with letters that there are (see `text`).
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
@@ -155,9 +163,9 @@ def text(name: str, limit: int = 40) -> str:
     return name.replace("$", r"\$")
 
 
-def heading(title: str, width: int) -> str:
-    """A title in lines of at most so many characters."""
-    return textwrap.fill(text(title, 400), width)
+def heading(title: str, width: int, limit: int = 400) -> str:
+    """A title of at most `limit` characters in lines of at most `width`."""
+    return textwrap.fill(text(title, limit), width)
 
 
 def log_axis(axes: Axes, width: float, ticks: Sequence[float] | None = None) -> None:

@@ -13,6 +13,7 @@ from metaact.errors import UsageError
 from .canvas import (
     NAME,
     WIDTH,
+    grid_shape,
     heading,
     is_narrow,
     legend_below,
@@ -37,7 +38,14 @@ Curve: TypeAlias = "tuple[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | No
 FEW = 8
 """From more arms on, bands are paler and lines thinner."""
 
+TOGETHER = 4
+"""Of more lines than these each arm has a panel: more bands over one another cannot be read."""
+
 _NARROW_HEIGHT = 2.9
+_PANEL = 1.45  # inches: height of one of many panels
+_LINE = 10.0  # points from one label at the end of a line to the next
+_FAR = 40.0  # points that a label may stand above or below the end of its line
+_LETTER = 4.7  # points: width of a letter of a label
 _ALL_MARKED = 10  # points of a line that each have a marker
 _MARKERS = 0.8  # inches from one marker of a longer line to the next, about
 
@@ -56,9 +64,11 @@ def learning_curves(
 ) -> Figure:
     """Draw one line per arm, with its band where there is one.
 
-    The legend is in the order in which the lines end. It stands right of the picture, or below one
-    that is narrow; a page may take it off `figure.legends` and set it in its own type. Of long
-    lines as many points are drawn as can be seen.
+    Up to `TOGETHER` lines share one panel, with their names at the ends of their lines, or, where
+    those find no room, in a legend in the order in which the lines end; a page may take that off
+    `figure.legends` and set it in its own type. Of more each arm has a panel of its own, with its
+    band and its baseline, before the lines of all others in grey. Of long lines as many points are
+    drawn as can be seen.
 
     Args:
         arms: For each name: positions, mean, and low and high or None [points].
@@ -79,30 +89,128 @@ def learning_curves(
     """
     if not arms:
         raise UsageError("`arms` must hold at least one curve; got none.")
+    groups = _groups(arms)
     narrow = is_narrow(width)
     with style():
-        height = _NARROW_HEIGHT if narrow else max(4.0, 0.19 * len(arms) + 0.8)
-        figure = new_figure(width, height)
-        axes = figure.subplots()
-        drawn = draw_curves(axes, arms, looks(list(arms)), width=width, logx=logx)
-        if chance is not None:
-            _guessing(axes, chance)
-        if logx:
-            log_axis(axes, width, xticks)
+        if len(arms) <= TOGETHER:
+            figure = new_figure(width, _NARROW_HEIGHT if narrow else 4.0)
+            axes = figure.subplots()
+            panels = [axes]
+            drawn = draw_curves(axes, arms, looks(list(arms)), width=width, logx=logx)
+            axes.set_xlabel(heading(xlabel, int(11 * width)))
+            axes.set_ylabel(heading(ylabel, 30 if narrow else 50))
+            axes.set_title(heading(title, 50 if narrow else 62))
         else:
-            whole_axis(axes, width)
-        if percent:
-            percent_axis(axes)
-        axes.set_xlabel(heading(xlabel, int(11 * width)))
-        axes.set_ylabel(heading(ylabel, 30 if narrow else 50))
-        axes.set_title(heading(title, 50 if narrow else 62))
-        handles = sorted(drawn, key=lambda line: -_end(line))
-        labels = [text(drawn[line], NAME) for line in handles]
-        if narrow:
-            legend_below(figure, handles, labels)
-        else:
-            figure.legend(handles, labels, loc="outside right upper", handlelength=3.2)
+            figure, panels = _multiples(arms, groups, width, logx)
+            figure.supxlabel(heading(xlabel, int(11 * width)), fontsize=9)
+            figure.supylabel(heading(ylabel, 50), fontsize=9)
+            figure.suptitle(heading(title, int(12 * width)))
+        each = width / panels[0].get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+        for axes in panels:
+            if chance is not None:
+                _guessing(axes, chance, named=len(panels) == 1)
+            if logx:
+                log_axis(axes, each, xticks)
+            else:
+                whole_axis(axes, each)
+            if percent:
+                percent_axis(axes)
+        if len(panels) == 1:
+            _name_lines(figure, panels[0], drawn)
     return figure
+
+
+def _groups(arms: Mapping[str, Curve]) -> list[list[str]]:
+    """The arms, each with its baseline."""
+    groups: dict[str, list[str]] = {}
+    for name in arms:
+        owner = next((n for n in arms if name.startswith(f"{n}, ")), name)
+        groups.setdefault(owner, []).append(name)
+    return list(groups.values())
+
+
+def _multiples(
+    arms: Mapping[str, Curve], groups: Sequence[Sequence[str]], width: float, logx: bool
+) -> tuple[Figure, list[Axes]]:
+    """A panel a group: its lines and bands before all other lines."""
+    few = len(groups) <= 4
+    rows, columns = grid_shape(len(groups), 2 if few else 3 if is_narrow(width) else 4)
+    height = _PANEL * (1.35 if few else 1) * (0.75 if is_narrow(width) else 1)
+    figure = new_figure(width, height * rows + 0.75)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    each, shown = width / columns, looks(list(arms))
+    for axes, group in zip(grid, groups, strict=False):
+        for name, curve in arms.items():
+            if name not in group:
+                x, mean, *_ = _checked(name, curve, logx, each)
+                axes.plot(x, mean, color="0.75", linewidth=0.6, zorder=1)
+        for line in draw_curves(axes, {n: arms[n] for n in group}, shown, width=each, logx=logx):
+            line.set_markersize(3)
+        axes.set_title(heading(group[0], int(14 * each), NAME), fontsize=7.5)
+    for axes in grid[len(groups) :]:
+        axes.set_visible(False)
+    for index in range(max(0, len(groups) - columns), len(groups)):
+        grid[index].tick_params(labelbottom=True)
+    return figure, list(grid[: len(groups)])
+
+
+def _name_lines(figure: Figure, axes: Axes, drawn: Mapping[Line2D, str]) -> None:
+    """The arms' names at the ends of their lines, or a legend in that order."""
+    lines = sorted(drawn, key=lambda line: -_end(line)[1])
+    labels = [text(drawn[line], NAME) for line in lines]
+    width, height = figure.get_size_inches()
+    places = _label_places(axes, [_end(line)[1] for line in lines], 0.74 * 72 * height)
+    if places is not None and max(map(len, labels)) * _LETTER < 0.38 * 72 * width:
+        for line, label, place in zip(lines, labels, places, strict=True):
+            _label(axes, line, label, place)
+    elif is_narrow(width):
+        legend_below(figure, lines, labels)
+    else:
+        figure.legend(lines, labels, loc="outside right upper", handlelength=3.2)
+
+
+def _label_places(axes: Axes, ends: Sequence[float], height: float) -> list[float] | None:
+    """Points above each end at which its label stands clear of the others; None without room.
+
+    Args:
+        axes: Where.
+        ends: Where the lines end, from the highest on.
+        height: Of the axes in points.
+    """
+    if not np.isfinite(ends).all() or len(ends) * _LINE > height:
+        return None
+    low, high = axes.get_ylim()
+    wanted = np.array([height * (end - low) / (high - low) for end in ends])
+    places = wanted.copy()
+    for _ in range(200):  # push apart what is too near, by halves
+        for upper, lower in zip(range(len(places) - 1), range(1, len(places)), strict=True):
+            short = _LINE - (places[upper] - places[lower])
+            if short > 1e-6:
+                places[[upper, lower]] += (short / 2, -short / 2)
+    moved = places - wanted
+    return None if np.abs(moved).max() > _FAR else [float(shift) for shift in moved]
+
+
+def _label(axes: Axes, line: Line2D, label: str, place: float) -> None:
+    """A name right of the axes, with a piece of its line that leads to it."""
+    x, y = _end(line)
+    axes.annotate(
+        label,
+        (x, y),
+        xytext=(24, place),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+        annotation_clip=False,
+        arrowprops={
+            "arrowstyle": "-",
+            "color": line.get_color(),
+            "linestyle": line.get_linestyle(),
+            "linewidth": 1.1,
+            "shrinkA": 1,
+            "shrinkB": 3,
+        },
+    )
 
 
 def draw_curves(
@@ -143,8 +251,10 @@ def draw_curves(
     return lines
 
 
-def _guessing(axes: Axes, chance: float) -> None:
+def _guessing(axes: Axes, chance: float, *, named: bool = True) -> None:
     axes.axhline(chance, color="0.45", linestyle=(0, (1, 2)), linewidth=1, zorder=1)
+    if not named:
+        return
     axes.annotate(
         "chance",
         (0.995, chance),
@@ -157,11 +267,11 @@ def _guessing(axes: Axes, chance: float) -> None:
     )
 
 
-def _end(line: Line2D) -> float:
-    """The last value of a line; of one without any, less than all others."""
-    values = np.asarray(line.get_ydata(), dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else -np.inf
+def _end(line: Line2D) -> tuple[float, float]:
+    """The last place of a line that has a value; of one without any, less than all others."""
+    x, y = (np.asarray(d, dtype=np.float64) for d in (line.get_xdata(), line.get_ydata()))
+    finite = np.flatnonzero(np.isfinite(y))
+    return (float(x[finite[-1]]), float(y[finite[-1]])) if len(finite) else (np.nan, -np.inf)
 
 
 def _checked(

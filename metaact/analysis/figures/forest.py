@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metaact.analysis.interval import Interval
@@ -65,9 +66,7 @@ def interval_plot(
         figure = new_figure(width, height)
         axes = figure.subplots()
         if differences:
-            axes.axvline(0, color="0.2", linewidth=1, zorder=1)
-        if margin is not None:
-            axes.axvspan(-margin, margin, color="0.5", alpha=0.18, linewidth=0, zorder=0)
+            _no_difference(axes, margin)
         if chance is not None:
             axes.axvline(chance, color="0.45", linestyle=(0, (1, 2)), linewidth=1, zorder=1)
         shown = looks(list(intervals))
@@ -86,6 +85,97 @@ def interval_plot(
         axes.set_xlabel(heading(xlabel, 34 if narrow else 80))
         axes.set_title(heading(title, 50 if narrow else 80))
     return figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestRow:
+    """One row of `forest_plot`.
+
+    Attributes:
+        arm: Which arm.
+        interval: Its difference to the reference.
+        settled: Whether the verdict is one: its point is filled, else hollow.
+    """
+
+    arm: str
+    interval: Interval
+    settled: bool
+
+
+def forest_plot(
+    groups: Mapping[str, Sequence[ForestRow]],
+    *,
+    xlabel: str,
+    title: str = "",
+    margin: float | None = None,
+    width: float = WIDTH,
+) -> Figure:
+    """Draw differences of several studies on one axis: a heading a study, below it a row an arm.
+
+    Args:
+        groups: For each study its rows, from top to bottom.
+        xlabel: What the values are.
+        title: Line above.
+        margin: Half-width of the shaded range around 0, in 0..1.
+        width: Inches.
+
+    Returns:
+        The figure, for `save_figure`.
+
+    Raises:
+        UsageError: If there is nothing to draw.
+    """
+    if not any(groups.values()):
+        raise UsageError("`groups` must hold at least one row; got none.")
+    narrow = is_narrow(width)
+    with style():
+        lines = sum(1 + len(rows) for rows in groups.values())
+        figure = new_figure(width, 0.215 * lines + (0.75 if narrow else 0.7) + 0.25 * bool(title))
+        axes = figure.subplots()
+        _no_difference(axes, margin)
+        shown = looks([row.arm for rows in groups.values() for row in rows])
+        names: list[str] = []
+        for study, rows in groups.items():
+            _head(axes, len(names), study, narrow)
+            names.append("")
+            for row in rows:
+                _row(axes, len(names), row.interval, shown[row.arm], filled=row.settled)
+                if not narrow:
+                    words = difference_text(row.interval, margin=margin).replace(" points", "")
+                    right = axes.get_yaxis_transform()
+                    axes.text(1.02, len(names), words, transform=right, va="center", fontsize=8)
+                names.append(row.arm)
+        name_rows(axes, names, width)
+        axes.spines["left"].set_visible(False)
+        _figures(axes, differences=True)
+        axes.locator_params(axis="x", nbins=5 if narrow else 9)
+        axes.set_xlabel(heading(xlabel, 44 if narrow else 90))
+        if title:
+            figure.suptitle(heading(title, int(12 * width)))
+    return figure
+
+
+def _head(axes: Axes, row: int, study: str, narrow: bool) -> None:
+    """A study's name above its rows, from the left edge of the picture on."""
+    if row:
+        axes.axhline(row - 0.5, color="0.8", linewidth=0.6, zorder=0)
+    name = axes.annotate(
+        text(study, 56 if narrow else 100),
+        (0.01, row),
+        xycoords=("figure fraction", "data"),
+        va="center",
+        fontsize=8,
+        fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        zorder=4,
+    )
+    name.set_in_layout(False)  # it needs no room but that of the arms' names and of the axes
+
+
+def _no_difference(axes: Axes, margin: float | None) -> None:
+    axes.axvline(0, color="0.2", linewidth=1, zorder=1)
+    if margin is not None:
+        axes.axvspan(-margin, margin, color="0.5", alpha=0.18, linewidth=0, zorder=0)
 
 
 def name_rows(axes: Axes, names: list[str], width: float) -> None:

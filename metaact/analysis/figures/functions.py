@@ -10,13 +10,16 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style, text
+from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _VALUE, _SLOPE, _START = COLOURS[0], COLOURS[1], "0.35"
+
+_REACH = 8.0
+"""Values beyond are not shown: past the 6 at which ReLU6 stops."""
 
 
 def activation_curves(
@@ -49,7 +52,7 @@ def activation_curves(
             _cross(axes)
             (first,) = axes.plot(x, value, color=_VALUE)
             (second,) = axes.plot(x, slope, color=_SLOPE, linestyle="--", linewidth=1.2)
-            axes.set_title(text(name, 24), fontsize=8)
+            axes.set_title(heading(name, 20, 24), fontsize=8)
             _limit(axes, np.concatenate([value, slope]))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
@@ -113,7 +116,7 @@ def activation_range(
                 x0, y0 = _same_length("start", *start)
                 (line,) = axes.plot(x0, y0, color=_START, linestyle="--", linewidth=1.2)
                 handles["start"] = line
-            axes.set_title(text(name, 24), fontsize=8)
+            axes.set_title(heading(name, 20, 24), fontsize=8)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
         _show_inputs(panels, len(layers), columns)
@@ -134,7 +137,7 @@ def _limit(axes: Axes, values: np.ndarray) -> None:
     """Keep one pole or fast power from flattening everything else in a panel."""
     finite = values[np.isfinite(values)]
     if len(finite):
-        low, high = max(float(finite.min()), -6.0), min(float(finite.max()), 6.0)
+        low, high = max(float(finite.min()), -_REACH), min(float(finite.max()), _REACH)
         room = 0.08 * max(high - low, 0.5)
         axes.set_ylim(low - room, high + room)
 

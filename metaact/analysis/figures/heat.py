@@ -15,6 +15,9 @@ from .canvas import COLOURS, WIDTH, heading, is_narrow, new_figure, style, text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_ON_DARK, _ON_LIGHT = "#fffffe", "#000001"
+"""White and black that stay so where a page turns dark: the colours below them do not turn."""
+
 
 def heat_grid(
     values: ArrayLike,
@@ -74,7 +77,7 @@ def heat_grid(
         for (i, j), value in np.ndenumerate(array):
             if np.isfinite(value):
                 dark = scale * value < (low + high) / 2
-                shade = "white" if dark else "black"
+                shade = _ON_DARK if dark else _ON_LIGHT
                 shown = f"{scale * value:.{digits}f}" if percent else f"{value:.3g}"
                 axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=size)
             else:

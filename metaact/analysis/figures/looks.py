@@ -1,7 +1,8 @@
 """How an arm looks in every picture: colour and marker of its activation, line style of its kind.
 
-An activation keeps its colour and marker whatever other arms are in the picture. A control has
-those of the activation it belongs to and a dashed line, training on the target only a dotted one.
+An activation keeps its colour and marker whatever other arms are in the picture, and no other
+activation of the registry has that colour. A control has those of the activation it belongs to and
+a dashed line, training on the target only a dotted one.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from .canvas import COLOURS
+from .canvas import COLOURS, MORE_COLOURS
 
 Choice = TypeVar("Choice")
 
 BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK = COLOURS
+INDIGO, TEAL, FOREST, OLIVE, ROSE, WINE, PURPLE, BROWN, SLATE, VIOLET, SEA, MOSS = MORE_COLOURS
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 
-# The first seven have a colour each; within a colour every marker is another.
+# The first seven have the colours that are told apart best.
 ACTIVATIONS: dict[str, tuple[str, str]] = {
     "arelu": (VERMILION, "o"),
     "relu": (BLUE, "s"),
@@ -29,18 +31,18 @@ ACTIVATIONS: dict[str, tuple[str, str]] = {
     "elu": (ORANGE, "v"),
     "gelu": (SKY, "P"),
     "swish": (BLACK, "X"),
-    "celu": (PINK, "s"),
-    "lrelu": (GREEN, "<"),
-    "maxout": (VERMILION, ">"),
-    "relu6": (SKY, "o"),
-    "rrelu": (ORANGE, "*"),
-    "sigmoid": (GREEN, "p"),
-    "softplus": (BLUE, "v"),
-    "tanh": (BLUE, "*"),
-    "apl": (SKY, "D"),
-    "comb": (PINK, "^"),
-    "pau": (ORANGE, "p"),
-    "slaf": (BLACK, "<"),
+    "celu": (WINE, "s"),
+    "lrelu": (FOREST, "<"),
+    "maxout": (BROWN, ">"),
+    "relu6": (INDIGO, "o"),
+    "rrelu": (OLIVE, "*"),
+    "sigmoid": (TEAL, "p"),
+    "softplus": (SEA, "v"),
+    "tanh": (PURPLE, "*"),
+    "apl": (VIOLET, "D"),
+    "comb": (ROSE, "^"),
+    "pau": (SLATE, "p"),
+    "slaf": (MOSS, "<"),
 }
 """Colour and marker of the paper's nineteen activations."""
 
@@ -68,7 +70,7 @@ class Look:
     """How an arm is drawn.
 
     Attributes:
-        color: As Matplotlib takes it, one of `canvas.COLOURS`.
+        color: As Matplotlib takes it, one of `canvas.COLOURS` and `canvas.MORE_COLOURS`.
         marker: Matplotlib's name of the marker.
         linestyle: "-" for an activation, "--" for a control, ":" for training on the target only.
         fillstyle: How the marker is filled: tells one activation at several rates apart.
@@ -148,15 +150,18 @@ def _activation(name: str) -> str:
 
 FREE = tuple(
     (color, marker)
-    for color in COLOURS
+    for color in (*COLOURS, *MORE_COLOURS)
     for marker in MARKERS
     if (color, marker) not in ACTIVATIONS.values()
 )
 """Colours and markers of what is not in the table."""
 
+OWN = tuple(pair for pair in FREE if pair[0] in MORE_COLOURS)
+"""Those of users' own activations, which leave the best-known ones theirs."""
+
 
 def _by_name(name: str) -> tuple[str, str]:
-    return _choice(FREE, name)
+    return _choice(OWN, name)
 
 
 def _choice(among: Sequence[Choice], name: str) -> Choice:

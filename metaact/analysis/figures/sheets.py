@@ -117,7 +117,7 @@ def episode_sheet(
         _mosaic([right[second == way][:queries] for way in ways], queries),
     ]
     height = blocks[0].shape[0]
-    gap = np.full((height, max(6, left.shape[1] // 3), 3), 255, dtype=np.uint8)
+    gap = np.zeros((height, max(6, left.shape[1] // 3), 4), dtype=np.uint8)
     mosaic = np.concatenate([blocks[0], gap, blocks[1]], axis=1)
     names = [text(name, 24) for name in class_names or [f"way {way}" for way in ways]]
     middles = [i * (left.shape[1] + _GAP) + left.shape[1] / 2 for i in range(len(ways))]
@@ -145,15 +145,16 @@ def _pictures(name: str, images: ArrayLike) -> np.ndarray:
 
 
 def _mosaic(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Rows of pictures on white, as one picture [height, width, 3]."""
+    """Rows of pictures with nothing between them, as one picture [height, width, 4]."""
     height, width = rows[0].shape[1:3]
-    full = np.full(
-        (len(rows) * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), 255, np.uint8
+    full = np.zeros(
+        (len(rows) * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 4), np.uint8
     )
     for i, row in enumerate(rows):
         for j, picture in enumerate(row[:columns]):
             top, left = i * (height + _GAP), j * (width + _GAP)
-            full[top : top + height, left : left + width] = picture
+            full[top : top + height, left : left + width, :3] = picture
+            full[top : top + height, left : left + width, 3] = 255
     return full
 
 

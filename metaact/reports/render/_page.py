@@ -6,18 +6,19 @@ from dataclasses import replace
 from importlib import resources
 
 from metaact.errors import check_int
-from metaact.reports.document import Document, StudyReport
+from metaact.reports.describe import short_names
+from metaact.reports.document import Document
 
-from .page_figures import Context
-from .page_html import Html, element, fold, items, markup, minus
-from .page_study import study_section
-from .page_verdicts import MOST_SENTENCES, facts, verdicts
+from .page_figures import Context, forest
+from .page_html import Content, Html, element, fold, items, markup
+from .page_study import headings, study_section
+from .page_verdicts import table_of_verdicts
 
 _MANY = 12
 """Left-out runs beyond these are folded."""
 
 _MANY_STUDIES = 6
-"""Beyond these each shows only its first verdicts at the head of the page."""
+"""Beyond these the contents list names studies without their parts."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever an activation is called."""
@@ -51,11 +52,18 @@ def page(document: Document, *, title: str | None = None, pictures: int | None =
         element("title", heading),
         element("style", Html(style)),
     )
+    context = Context(margin=document.margin)
+    front = _front(document, context, drawn=pictures != 0)
     body = element(
         "body",
-        element("a", "To the verdicts", href="#verdicts", class_="skip"),
+        element("a", "To the summary", href="#summary", class_="skip"),
         _header(document, heading),
-        element("main", _front(document), _studies(document, pictures)),
+        element(
+            "div",
+            _contents(document),
+            element("main", front, _studies(document, context, pictures)),
+            class_="frame",
+        ),
         _footer(document),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
@@ -81,35 +89,40 @@ def _header(document: Document, heading: str) -> Html:
         f"{unofficial} on data that are not official" if unofficial else "all data official",
         f"metaact {document.version}",
     ]
-    return element("header", element("h1", heading), element("p", " · ".join(what)))
+    return element("header", element("h1", heading), element("p", " · ".join(what)), id="top")
 
 
-def _front(document: Document) -> Html:
-    """What a reader sees first: what is missing, every question with its verdicts, the terms."""
-    count = len(document.studies)
-    most = MOST_SENTENCES if count <= _MANY_STUDIES else 3
-    asked = [_question(study, alone=count == 1, most=most) for study in document.studies]
+def _contents(document: Document) -> Html:
+    """Links to all parts: in view beside a wide page, folded above a narrow one."""
+    names = short_names(document.studies)
+    few = len(document.studies) <= _MANY_STUDIES
+    entries: list[Content] = [element("a", "Summary", href="#summary")]
+    for study in document.studies:
+        parts = [element("a", title, href=f"#{place}") for place, title in headings(study)]
+        link = element("a", names[study.id], href=f"#{study.id}")
+        entries.append([link, items(parts) if few else None])
     return element(
-        "section",
-        _left_out(document),
-        element("h2", "Questions and verdicts"),
-        asked,
-        _terms(document),
-        id="verdicts",
+        "nav",
+        fold("Contents", items(entries), class_="contents"),
+        element("a", "Back to top", href="#top", class_="to-top"),
+        aria_label="Contents",
     )
 
 
-def _question(study: StudyReport, *, alone: bool, most: int) -> Html:
-    answer = element("p", minus(study.learned.answer), class_="answer") if study.learned else None
-    where = element("a", study.title, href=f"#{study.id}")
+def _front(document: Document, context: Context, *, drawn: bool) -> Html:
+    """What a reader sees first: what is missing, all studies in one picture and one table."""
     return element(
-        "article",
-        element("h3", study.question),
-        None if alone else element("p", where),
-        facts(study),
-        verdicts(study, most=most),
-        answer,
-        class_="asked",
+        "section",
+        _left_out(document),
+        element("h2", "Summary", id="summary-title"),
+        element(
+            "div",
+            forest(document, context) if drawn else None,
+            element("div", table_of_verdicts(document), _terms(document)),
+            class_="summary",
+        ),
+        id="summary",
+        aria_labelledby="summary-title",
     )
 
 
@@ -157,11 +170,10 @@ def _terms(document: Document) -> Html:
     return fold("How to read the figures", items(sentences), class_="terms")
 
 
-def _studies(document: Document, pictures: int | None) -> list[Html]:
+def _studies(document: Document, context: Context, pictures: int | None) -> list[Html]:
     """The studies in order; pictures only of those with most runs."""
     largest = sorted(document.studies, key=lambda study: -study.runs)
     drawn = {study.id for study in largest[:pictures]}
-    context = Context(margin=document.margin, alone=len(document.studies) == 1)
     return [
         study_section(study, replace(context, draws=study.id in drawn))
         for study in document.studies

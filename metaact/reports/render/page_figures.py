@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from metaact.reports.document import Picture, StudyReport
+from metaact.reports import summary
+from metaact.reports.document import Document, Picture, StudyReport
 from metaact.reports.pictures import Drawn
 
-from .page_html import Html, element, fold
-from .page_svg import inline, legend
+from .page_html import Html, element
+from .page_svg import WIDTH, inline, legend
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -23,15 +24,21 @@ class Context:
 
     Attributes:
         margin: Half-width of the range in which differences do not matter, or None.
-        alone: Whether the page has one study, whose verdicts stand at its head.
         draws: Whether this study's pictures are drawn.
         numbers: Numbers of the figures, counted through the page.
+        told: Notes that stand on the page already in this study.
     """
 
     margin: float | None
-    alone: bool = False
     draws: bool = True
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    told: set[str] = field(default_factory=set)
+
+    def new(self, notes: Iterable[str]) -> list[str]:
+        """Those of some notes that this study has not told yet; they are from now on."""
+        fresh = [note for note in dict.fromkeys(notes) if note not in self.told]
+        self.told.update(fresh)
+        return fresh
 
 
 def figure(study: StudyReport, context: Context, drawn: Drawn | None) -> Html:
@@ -40,8 +47,20 @@ def figure(study: StudyReport, context: Context, drawn: Drawn | None) -> Html:
         return Html("")
     name = f"{study.id}-figure-{drawn.kind}"
     samples = legend(drawn.figure)  # which it takes off the picture
-    picture = inline(drawn.figure, name=f"{name}-svg", label=drawn.label)
+    picture = inline(drawn.figure, name=f"{name}-svg", label=drawn.label, values=drawn.values)
     return element("figure", picture, samples, _caption(study, context, drawn.caption), id=name)
+
+
+def forest(document: Document, context: Context) -> Html:
+    """The differences of all studies in one picture; nothing where nothing is compared."""
+    drawn = summary.forest(document, width=WIDTH)
+    if drawn is None:
+        return Html("")
+    picture = inline(drawn.figure, name="forest-svg", label=drawn.label, values=drawn.values)
+    number = element("b", f"Figure {next(context.numbers)}.")
+    hint = " Point at a row, or go to it by keyboard, for its verdict in words."
+    caption = element("figcaption", number, " ", drawn.caption, hint)
+    return element("figure", picture, caption, id="forest")
 
 
 def example(study: StudyReport, context: Context, found: Picture) -> Html:
@@ -66,7 +85,8 @@ def _png(path: Path) -> str | None:
 
 def _caption(study: StudyReport, context: Context, words: str) -> Html:
     number = element("b", f"Figure {next(context.numbers)}.")
-    return element("figcaption", number, " ", words, fold("How to make it", commands(study)))
+    made = element("a", "How to make it", href=f"#{study.id}-runs-and-how-to-make-them-again")
+    return element("figcaption", number, " ", words, " ", made, ".")
 
 
 def commands(study: StudyReport) -> list[Html]:

@@ -88,7 +88,7 @@ def table(
         element("thead", element("tr", head)),
         element("tbody", body),
     )
-    return element("div", whole, class_="wide", role="region", tabindex="0", aria_label=caption)
+    return element("div", whole, class_="wide", role="group", tabindex="0", aria_label=caption)
 
 
 def minus(text: str) -> str:

@@ -1,12 +1,15 @@
-"""One study on the page: its verdicts, then the evidence, then what it takes to make it again."""
+"""One study on the page: the evidence, and folded what it takes to make it again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
 
 from metaact.reports import pictures
 from metaact.reports.document import StudyReport
 from metaact.reports.pictures import Drawn
+from metaact.reports.summary import MOST_ROWS
 
 from . import page_sources as sources
 from . import page_tables as tables
@@ -14,32 +17,23 @@ from . import study_tables
 from .page_figures import Context, commands, example, figure
 from .page_html import Html, element, fold, items, markup, minus, slug
 from .page_svg import WIDTH
-from .page_verdicts import facts, verdict, verdicts
+from .page_verdicts import facts
 
 MOST_EXAMPLES = 6
+
+Part: TypeAlias = Callable[[StudyReport, Context], Html]
 
 
 def study_section(study: StudyReport, context: Context) -> Html:
     """A whole study."""
-    arm = study.by.replace("_", " ")
-    measure = study.measure.name
-    parts = [
-        ("Results", _results),
-        ("Failed seeds", _failures),
-        (f"Each {arm} at its own best rate", _tuned),
-        (f"{measure.capitalize()} against the rate", _rates),
-        ("Learned, or only scaled?", _learned),
-        ("Optimism: selected and held-out figures", _optimism),
-        ("How fast it learns", _speed),
-        ("Ranks", _ranks),
-        ("Start values of α and β", _start_values),
-        ("Activations as learned", _functions),
-        ("What the test looks like", _examples),
-        ("Data and provenance", _data),
-        ("Settings", _settings),
-        ("Runs, and how to make them again", _runs),
+    context = replace(context, told=set())
+    made = [_part(study, title, make(study, context)) for title, make in _parts(study)]
+    folded = [
+        # An address within what is folded opens it.
+        fold(title, element("div", content, id=f"{study.id}-{slug(title)}"))
+        for title, make in _FOLDED
+        if (content := make(study, context))
     ]
-    made = [_part(study, title, make(study, context)) for title, make in parts]
     undrawn = element(
         "p",
         "The pictures of this study are not drawn, to keep the page small: ask for more with ",
@@ -49,32 +43,46 @@ def study_section(study: StudyReport, context: Context) -> Html:
     )
     return element(
         "section",
-        element("h2", study.title),
-        None if context.alone else _summary(study),
+        element("h2", study.title, id=f"{study.id}-title"),
+        element("p", study.question, class_="question"),
+        facts(study),
         None if context.draws else undrawn,
         made,
+        element("div", folded, class_="folded"),
         id=study.id,
         class_="study",
+        aria_labelledby=f"{study.id}-title",
     )
 
 
-def _summary(study: StudyReport) -> Html:
-    """What stands at the head of the page too, for those who come to this study by a link."""
-    return markup(
-        [
-            element("p", study.question, class_="question"),
-            facts(study),
-            element("h3", "Verdicts", id=f"{study.id}-verdicts"),
-            verdicts(study),
-        ]
-    )
+def _parts(study: StudyReport) -> list[tuple[str, Part]]:
+    """What is seen at once, in its order."""
+    arm = study.by.replace("_", " ")
+    return [
+        ("Results", _results),
+        ("Failed seeds", _failures),
+        ("Learned, or only scaled?", _learned),
+        (f"Each {arm} at its own best rate", _tuned),
+        ("Pictures", _pictures),
+    ]
+
+
+def headings(study: StudyReport) -> list[tuple[str, str]]:
+    """Addresses and names of a study's parts that a contents list names."""
+    there = [
+        ("Learned, or only scaled?", study.learned),
+        (f"Each {study.by.replace('_', ' ')} at its own best rate", study.tuned),
+    ]
+    titles = ["Results", *(title for title, found in there if found)]
+    titles.append("Runs, and how to make them again")
+    return [(f"{study.id}-{slug(title)}", title) for title in titles]
 
 
 def _part(study: StudyReport, title: str, content: Html) -> Html:
     if not content:
         return Html("")
     name = f"{study.id}-{slug(title)}"
-    return element("section", element("h3", title, id=name), content, aria_labelledby=name)
+    return element("section", element("h3", title, id=name), content)
 
 
 def _drawn(study: StudyReport, context: Context, draw: Callable[[], Drawn | None]) -> Html:
@@ -83,25 +91,17 @@ def _drawn(study: StudyReport, context: Context, draw: Callable[[], Drawn | None
 
 
 def _results(study: StudyReport, context: Context) -> Html:
-    return markup(
-        [
-            tables.results(study),
-            _drawn(
-                study, context, lambda: pictures.differences(study, context.margin, width=WIDTH)
-            ),
-            tables.readings(study),
-        ]
-    )
+    return tables.results(study, context)
 
 
 def _failures(study: StudyReport, context: Context) -> Html:
-    return tables.whole(study_tables.failures(study))
+    return tables.whole(study_tables.failures(study), context)
 
 
 def _tuned(study: StudyReport, context: Context) -> Html:
     if study.tuned is None:
         return Html("")
-    sentences = [verdict(comparison) for comparison in study.tuned.comparisons]
+    apart = study_tables.learned_at_best(study)
     return markup(
         [
             element(
@@ -110,25 +110,8 @@ def _tuned(study: StudyReport, context: Context) -> Html:
                 "arms at equal rates; here each has the rate that was best for it on validation "
                 "data.",
             ),
-            element("div", items(sentences), class_="verdicts") if sentences else None,
-            tables.whole(study_tables.tuned(study)),
-            tables.whole(study_tables.learned_at_best(study)),
-        ]
-    )
-
-
-def _rates(study: StudyReport, context: Context) -> Html:
-    if study.sensitivity is None:
-        return Html("")
-    words = (
-        "These runs have no validation part, so no arm can be given its own best rate without a "
-        "look at the test."
-    )
-    return markup(
-        [
-            element("p", words, class_="notes") if study.tuned is None else None,
-            _drawn(study, context, lambda: pictures.sensitivity(study, width=WIDTH)),
-            tables.whole(study_tables.rates(study)),
+            tables.whole(study_tables.tuned(study), context),
+            fold(apart.title, tables.whole(apart, context)) if apart.rows else None,
         ]
     )
 
@@ -141,35 +124,29 @@ def _learned(study: StudyReport, context: Context) -> Html:
         [
             element("p", minus(answer), class_="answer"),
             tables.parts(study, study.learned),
-            items(map(minus, rest), class_="notes"),
+            tables.reading(context.new(rest)),
         ]
     )
 
 
 def _optimism(study: StudyReport, context: Context) -> Html:
-    return tables.whole(study_tables.optimism(study))
+    return tables.whole(study_tables.optimism(study), context)
 
 
-def _speed(study: StudyReport, context: Context) -> Html:
-    curves = _drawn(study, context, lambda: pictures.learning(study, width=WIDTH))
-    losses = _drawn(study, context, lambda: pictures.losses(study, width=WIDTH))
-    parts = [curves, losses, tables.speed(study)]
-    return element("div", parts, class_="pictures") if any(parts) else Html("")
-
-
-def _ranks(study: StudyReport, context: Context) -> Html:
-    return _drawn(study, context, lambda: pictures.ranks(study, width=WIDTH))
-
-
-def _start_values(study: StudyReport, context: Context) -> Html:
-    return _drawn(study, context, lambda: pictures.start_values(study, width=WIDTH))
-
-
-def _functions(study: StudyReport, context: Context) -> Html:
-    drawn = [
-        _drawn(study, context, lambda: pictures.shapes(study, width=WIDTH)),
-        _drawn(study, context, lambda: pictures.trajectories(study, width=WIDTH)),
+def _pictures(study: StudyReport, context: Context) -> Html:
+    """All pictures beside each other: differences only where the forest of all lacks some."""
+    makers: list[Callable[[], Drawn | None]] = [
+        lambda: pictures.learning(study, width=WIDTH),
+        lambda: pictures.losses(study, width=WIDTH),
+        lambda: pictures.sensitivity(study, width=WIDTH),
+        lambda: pictures.start_values(study, width=WIDTH),
+        lambda: pictures.shapes(study, width=WIDTH),
+        lambda: pictures.trajectories(study, width=WIDTH),
     ]
+    if len(study.comparisons) > MOST_ROWS:
+        makers.insert(0, lambda: pictures.differences(study, context.margin, width=WIDTH))
+    drawn = [_drawn(study, context, make) for make in makers]
+    drawn += [example(study, context, found) for found in study.examples[:MOST_EXAMPLES]]
     if not any(drawn):
         return Html("")
     stuck = [
@@ -181,9 +158,27 @@ def _functions(study: StudyReport, context: Context) -> Html:
     return markup([element("div", drawn, class_="pictures"), items(stuck, class_="notes")])
 
 
-def _examples(study: StudyReport, context: Context) -> Html:
-    shown = [example(study, context, found) for found in study.examples[:MOST_EXAMPLES]]
-    return element("div", shown, class_="pictures") if shown else Html("")
+def _rates(study: StudyReport, context: Context) -> Html:
+    if study.sensitivity is None:
+        return Html("")
+    words = (
+        "These runs have no validation part, so no arm can be given its own best rate without a "
+        "look at the test."
+    )
+    return markup(
+        [
+            element("p", words, class_="notes") if study.tuned is None else None,
+            tables.whole(study_tables.rates(study), context),
+        ]
+    )
+
+
+def _speed(study: StudyReport, context: Context) -> Html:
+    return tables.speed(study, context)
+
+
+def _ranks(study: StudyReport, context: Context) -> Html:
+    return _drawn(study, context, lambda: pictures.ranks(study, width=WIDTH))
 
 
 def _data(study: StudyReport, context: Context) -> Html:
@@ -191,19 +186,30 @@ def _data(study: StudyReport, context: Context) -> Html:
 
 
 def _settings(study: StudyReport, context: Context) -> Html:
-    return fold(f"{len(study.settings)} settings", sources.settings(study))
+    return sources.settings(study)
 
 
 def _runs(study: StudyReport, context: Context) -> Html:
     words = "This command makes these runs, or finds them where they are:"
     if len(study.commands) > 1:
         words = "These commands make these runs, or find them where they are:"
-    name = study.measure.name.capitalize()
     return markup(
         [
             element("p", words) if study.commands else None,
             commands(study),
-            fold(f"{name} of each seed, and its directory", sources.runs(study)),
-            fold("Versions and machines", sources.environments(study)),
+            sources.runs(study),
+            sources.environments(study),
         ]
     )
+
+
+_FOLDED: tuple[tuple[str, Part], ...] = (
+    ("Every arm at every rate", _rates),
+    ("How fast it learns", _speed),
+    ("Optimism: selected and held-out figures", _optimism),
+    ("Ranks", _ranks),
+    ("Data and provenance", _data),
+    ("Settings", _settings),
+    ("Runs, and how to make them again", _runs),
+)
+"""What is looked up: folded, and open in print."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaact.analysis.figures import canvas
+from metaact.reports.picture_values import Value
 
 from .page_html import Html, element
 
@@ -16,35 +19,111 @@ if TYPE_CHECKING:
 WIDTH = 4.0
 """Inches of a picture: its text stays readable when it is shrunk to a phone's width."""
 
-_ROOM = 31 / (72 * WIDTH)
+_ROOM = 34 / (72 * WIDTH)
 """Units of the page for each point of a picture: the widest fill a figure, others stay smaller."""
 
 
-def inline(figure: Figure, *, name: str, label: str) -> Html:
+def inline(figure: Figure, *, name: str, label: str, values: Sequence[Value] = ()) -> Html:
     """The figure as an `<svg>` element, without its legend.
 
     Args:
         figure: The figure.
         name: Prefix of its ids, unique on the page.
         label: What it shows, for those who do not see it.
+        values: What it says in figures, shown on hover and focus.
     """
-    import matplotlib
-
     buffer = io.StringIO()
     with canvas.style():
-        matplotlib.rcParams["svg.fonttype"] = "none"
         figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
     drawn = buffer.getvalue()
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
     assert size is not None  # Matplotlib writes it always
-    body = _body(drawn, name)
+    body = _body(drawn, name) + _values(figure, values)
     title = element("title", label, id=f"{name}-title")
-    mapped = any(axes.images for axes in figure.axes)
-    kind = "picture paper" if mapped else "picture"  # words on a colour map suit white paper alone
+    # What holds something that can be focused is no image but a group of them.
+    role = "group" if values else "img"
     return Html(
-        f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-labelledby="{name}-title" '
-        f'class="{kind}" style="max-width:{_ROOM * float(size[1]):.1f}rem">{title}{body}</svg>'
+        f'<svg viewBox="0 0 {size[1]} {size[2]}" role="{role}" aria-labelledby="{name}-title" '
+        f'class="picture" style="max-width:{_ROOM * float(size[1]):.1f}rem">{title}{body}</svg>'
     )
+
+
+_LETTER = 4.1
+"""Points: width of a letter of a value, of 7.5 points."""
+
+_STEP = 10.0
+"""Points from one line of a value to the next."""
+
+
+def _values(figure: Figure, values: Sequence[Value]) -> str:
+    """A place to point at for each value, with its words, which the style shows on hover."""
+    if not values:
+        return ""
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    places = [_box(figure, value) for value in values]
+    sides = [_neighbours(value, values, places) for value in values]
+    parts = []
+    for value, (left, top, right, bottom), (x0, x1) in zip(values, places, sides, strict=True):
+        left, right = max(left, x0), min(right, x1)
+        lines = [row for line in value.text.split("\n") for row in textwrap.wrap(line, 56) or [""]]
+        wide, high = _LETTER * max(map(len, lines)) + 10, _STEP * len(lines) + 6
+        x = min(max((left + right - wide) / 2, 1), max(width - wide - 1, 1))
+        y = bottom + 2 if bottom + 2 + high < height or value.y is None else top - high - 2
+        y = max(min(y, height - high - 1), 1) if value.y is None else y
+        words = [
+            element("tspan", line, x=f"{x + 5:.1f}", dy=f"{_STEP if n else 0:g}")
+            for n, line in enumerate(lines)
+        ]
+        box = (
+            f'<rect class="place" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+            f'height="{bottom - top:.1f}"/>'
+            f'<g class="told" aria-hidden="true"><rect x="{x:.1f}" y="{y:.1f}" '
+            f'width="{wide:.1f}" height="{high:.1f}" rx="3"/>'
+        )
+        text = element("text", words, y=f"{y + _STEP:.1f}")
+        label = value.text.replace("\n", "; ")
+        parts.append(
+            element(
+                "g",
+                Html(f"{box}{text}</g>"),
+                class_="value",
+                tabindex="0",
+                role="img",
+                aria_label=label,
+            )
+        )
+    return "".join(parts)
+
+
+def _box(figure: Figure, value: Value) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what a value is about, in points of the picture."""
+    axes = [one for one in figure.axes if one.get_visible()][value.panel]
+    scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
+    inside = axes.get_window_extent()
+    left, right = inside.x0 * scale, inside.x1 * scale
+    top, bottom = height - inside.y1 * scale, height - inside.y0 * scale
+    if value.x is not None:
+        place = float(axes.transData.transform((value.x, axes.get_ylim()[0]))[0]) * scale
+        left, right = max(left, place - 40), min(right, place + 40)
+    if value.y is not None:
+        ends = [axes.transData.transform((axes.get_xlim()[0], value.y + d))[1] for d in (-0.5, 0.5)]
+        top, bottom = sorted(height - float(end) * scale for end in ends)
+        left = 0.0
+    return left, top, right, bottom
+
+
+def _neighbours(
+    value: Value, values: Sequence[Value], places: Sequence[tuple[float, float, float, float]]
+) -> tuple[float, float]:
+    """Where the places of the values left and right of one along an axis meet its own."""
+    if value.x is None:
+        return -1e9, 1e9
+    boxes = dict(zip([one.x for one in values], places, strict=True))
+    middle = {x: (box[0] + box[2]) / 2 for x, box in boxes.items()}
+    own = middle[value.x]
+    before = [(m + own) / 2 for m in middle.values() if m < own]
+    after = [(m + own) / 2 for m in middle.values() if m > own]
+    return max(before, default=-1e9), min(after, default=1e9)
 
 
 def _body(drawn: str, name: str) -> str:
@@ -92,11 +171,12 @@ def _colour(value: str) -> str:
     if value == "#b00020":
         return "var(--alarm)"
     if red == green == blue:
-        return "var(--ground)" if int(red, 16) > 240 else "var(--faint)"
+        grey = int(red, 16)
+        return f"var(--{'ground' if grey > 240 else 'rule' if grey > 184 else 'faint'})"
     return value
 
 
-_ARMS = tuple(colour.lower() for colour in canvas.COLOURS)
+_ARMS = tuple(colour.lower() for colour in (*canvas.COLOURS, *canvas.MORE_COLOURS))
 
 
 def legend(figure: Figure) -> Html:

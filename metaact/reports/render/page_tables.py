@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from metaact.analysis import Comparison
 from metaact.analysis.verdicts import things
 from metaact.analysis.wording import roughly
@@ -9,19 +11,30 @@ from metaact.reports.document import Learned, StudyReport, Time
 from metaact.settings import counted
 
 from . import study_tables
+from .page_figures import Context
 from .page_html import Content, Html, element, fold, items, markup, minus, table
 from .study_tables import StudyTable
 
-_WORDS = ("verdict", "arms", "what it is", "more, to settle it")
+_WORDS = ("verdict", "arms", "what it is")
 """Columns that are not numbers."""
 
 
-def whole(found: StudyTable) -> Html:
-    """One of the tables that `metaact compare` prints, with its notes; nothing without rows."""
+def whole(found: StudyTable, context: Context) -> Html:
+    """One of the tables that `metaact compare` prints; nothing without rows.
+
+    Its notes are folded below it, those left out that the study has told above.
+    """
     if not found.rows:
         return Html("")
     drawn = table(found.columns, found.rows, caption=found.title, text_columns=_WORDS)
-    return element("div", drawn, items(map(minus, found.notes), class_="notes"))
+    return element("div", drawn, reading(context.new(found.notes)))
+
+
+def reading(notes: Sequence[str]) -> Html:
+    """Notes on how a table is to be read, folded."""
+    if not notes:
+        return Html("")
+    return fold("How to read it", items(map(minus, notes), class_="notes"))
 
 
 def parts(study: StudyReport, learned: Learned) -> Html:
@@ -37,28 +50,33 @@ def parts(study: StudyReport, learned: Learned) -> Html:
     return table([first, "what it is", *rest], rows, caption=caption, text_columns=_WORDS)
 
 
-def results(study: StudyReport) -> Html:
+def results(study: StudyReport, context: Context) -> Html:
     """Every arm with its interval, its comparison, and what would settle an open one."""
     found = study_tables.scores(study)
     by_arm = {comparison.first: comparison for comparison in study.comparisons}
     references = {comparison.second for comparison in study.comparisons}
-    rows: list[dict[str, Content]] = []
-    for row in found.rows:
-        settle = _settle(by_arm.get(row["arm"]))
-        rows.append({**row, "more, to settle it": settle} if settle else {**row})
-        if row["arm"] in references:
-            rows[-1]["verdict"] = "reference"
-    columns = list(found.columns)
-    if any("more, to settle it" in row for row in rows):
-        columns.append("more, to settle it")
+    rows: list[dict[str, Content]] = [
+        {**row, "verdict": "reference"} if row["arm"] in references else {**row}
+        for row in found.rows
+    ]
+    needed = {row["arm"]: _settle(by_arm.get(row["arm"])) for row in found.rows}
+    settle = [f"{arm}: {words}." for arm, words in needed.items() if words]
     caption = (
         f"Test {study.measure.name} of every arm, in percent, and its difference to "
         f"{study.reference}"
     )
+    warnings = context.new([*study.notes, *study.data_notes])
     return markup(
         [
-            table(columns, rows, caption=caption, text_columns=_WORDS),
-            items(map(minus, found.notes), class_="notes"),
+            table(found.columns, rows, caption=caption, text_columns=_WORDS),
+            items(map(minus, warnings), class_="notes"),
+            element(
+                "div",
+                reading(context.new(found.notes)),
+                fold("What more would settle it", items(settle)) if settle else None,
+                readings(study),
+                class_="folded",
+            ),
         ]
     )
 
@@ -95,7 +113,7 @@ def readings(study: StudyReport) -> Html:
     return fold("Intervals over each source of variation", shown)
 
 
-def speed(study: StudyReport) -> Html:
+def speed(study: StudyReport, context: Context) -> Html:
     """Area under the curve and times, and what was never reached in words."""
     found = study_tables.speed(study)
     if not found.rows:
@@ -111,7 +129,7 @@ def speed(study: StudyReport) -> Html:
     censored = items(missed, class_="notes")
     if len(missed) > 6:
         censored = fold(f"Not reached: {len(missed)} cases", items(missed))
-    return element("div", whole(found), censored)
+    return element("div", whole(found, context), censored)
 
 
 def _missed(time: Time) -> str:

@@ -1,18 +1,17 @@
-"""The head of a study on the page: what it rests on, and its verdicts in words."""
+"""What a study rests on, and the verdicts of all studies in one table."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from metaact.analysis import Comparison
 from metaact.experiments.table import find
-from metaact.reports.document import StudyReport
+from metaact.reports.describe import short_names
+from metaact.reports.document import Document, StudyReport
 
-from .page_html import Content, Html, element, fold, items, markup, minus, slug
+from .page_html import Content, Html, element, fold, slug, table
 
-MOST_SENTENCES = 8
-"""More verdicts than these are folded, the decided ones first."""
+MOST_NAMES = 8
+"""More arms of one verdict than these are folded."""
 
 _MARKS = {"better": "▲", "worse": "▼", "equivalent": "=", "no difference shown": "?"}
 """The verdicts in the order in which they are read, each with its mark."""
@@ -48,25 +47,28 @@ def _protocol(study: StudyReport) -> Html:
     return element("span", str(study.settings["protocol"]), title=known.help if known else None)
 
 
-def verdicts(study: StudyReport, *, most: int = MOST_SENTENCES) -> Html:
-    """The sentences of all comparisons, decided ones first; more than `most` are folded."""
-    order = list(_MARKS)
-    found = sorted(study.comparisons, key=lambda comparison: order.index(comparison.verdict))
-    if not found:
-        return element("p", "No two arms here can be compared.", class_="notes")
-    shown = [verdict(comparison) for comparison in found]
-    rest = fold(_counted(found[most:]), items(shown[most:])) if found[most:] else None
-    return element("div", items(shown[:most]), rest, class_="verdicts")
+def table_of_verdicts(document: Document) -> Html:
+    """One row a study: what it rests on, and which arms are better, worse, equivalent, open."""
+    names = short_names(document.studies)
+    rows: list[dict[str, Content]] = []
+    for study in document.studies:
+        row: dict[str, Content] = {"study": element("a", names[study.id], href=f"#{study.id}")}
+        row["against"] = study.reference
+        for kind in _MARKS:
+            found = [c.first for c in study.comparisons if c.verdict == kind]
+            row[kind] = _counted(kind, found) if found else None
+        if not study.comparisons:
+            row["no difference shown"] = "nothing to compare"
+        rows.append(row)
+    kinds = [kind for kind in _MARKS if any(row.get(kind) for row in rows)]
+    columns = ["study", "against", *kinds]
+    caption = "Verdict on every arm, read off its simultaneous interval"
+    return table(columns, rows, caption=caption, text_columns=columns)
 
 
-def _counted(found: Sequence[Comparison]) -> str:
-    """What is folded, by verdict: "3 more: 1 worse, 2 no difference shown"."""
-    kinds = Counter(comparison.verdict for comparison in found)
-    return f"{len(found)} more: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
-
-
-def verdict(comparison: Comparison) -> Html:
-    """One comparison: its mark and its sentence."""
-    kind = comparison.verdict
+def _counted(kind: str, arms: Sequence[str]) -> Content:
+    """The mark of a verdict and the arms that it is of; many are folded."""
     mark = element("b", _MARKS[kind], class_=f"mark {slug(kind)}", aria_hidden="true")
-    return markup([mark, " ", minus(comparison.sentence)])
+    if len(arms) <= MOST_NAMES:
+        return [mark, " ", ", ".join(arms)]
+    return [mark, " ", fold(f"{len(arms)} arms", ", ".join(arms))]
