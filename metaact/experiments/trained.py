@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
+from metaact.runs.checkpoint import WEIGHTS
 from metaact.settings import Config, read_back
 
 from .evidence import SOURCES
@@ -199,8 +200,9 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
         )
     config, signature, normalisation = _recorded(run)
     model = _built(run, config, signature)
+    weights = _last(run)
     try:
-        model.load_state_dict(_last(run))
+        model.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RunError(
@@ -257,6 +259,11 @@ def _built(run: Run, config: Any, signature: Signature) -> nn.Module:
 
 def _last(run: Run) -> Mapping[str, Any]:
     """The weights after the last step; a pre-training keeps those of every epoch."""
+    if not (run.directory / WEIGHTS).exists():
+        raise RunError(
+            f"`{run.directory}` must hold its weights to be loaded ({WEIGHTS} is not there); run "
+            "its command again into another store."
+        )
     weights = run.weights()
     last: Mapping[str, Any] = weights.get(f"{run.counter}-{run.length}", weights)
     return last
