@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
+from metaact.runs.checkpoint import WEIGHTS
 from metaact.settings import Config, read_back
 
 from .evidence import SOURCES
@@ -203,8 +204,8 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
     config, signature, normalisation = _recorded(run)
     model = _built(run, config, signature)
     meta: dict[str, Tensor] = {}
+    weights = dict(_last(run))
     try:
-        weights = dict(_last(run))
         if run.kind == META_LEARNED:
             own = model.state_dict()
             meta = {name: weights.pop(name) for name in list(weights) if name not in own}
@@ -270,6 +271,11 @@ def _built(run: Run, config: Any, signature: Signature) -> nn.Module:
 
 def _last(run: Run) -> Mapping[str, Any]:
     """The weights after the last step; a pre-training keeps those of every epoch."""
+    if not (run.directory / WEIGHTS).exists():
+        raise RunError(
+            f"`{run.directory}` must hold its weights to be loaded ({WEIGHTS} is not there); run "
+            "its command again into another store."
+        )
     weights = run.weights()
     last: Mapping[str, Any] = weights.get(f"{run.counter}-{run.length}", weights)
     return last

@@ -157,7 +157,7 @@ def _part(
     """Contributions w_k·A_k and features A_k [images, channels, height, width]."""
     features: list[Tensor] = []
     hook = module.register_forward_hook(lambda *call: features.append(call[2].detach().clone()))
-    cam = _captum().LayerGradCam
+    cam = imported_captum().LayerGradCam
     asked = images.detach().clone().requires_grad_()  # parameters may be frozen
     try:
         if not normalises_together(model):
@@ -174,7 +174,12 @@ def _part(
     return found.detach(), features[0]
 
 
-def _captum() -> Any:
+def imported_captum() -> Any:
+    """The attributions of captum.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
     try:
         import captum.attr
     except ImportError as error:

@@ -15,7 +15,7 @@ from metaact.experiments.words import title
 from metaact.randomness import derived_seed
 from metaact.reports import Evidence
 
-from .cam import CamMaps
+from .cam import CamMaps, imported_captum
 from .features import FeatureMaps, feature_maps
 from .layers import FIRST_STAGE, LAST_CONV
 from .measures import FocusScore, Marks, focus_scores, marks
@@ -156,6 +156,7 @@ def attended(
     check_int("count", count, minimum=1, maximum=MOST)
     check_int("measured", measured, minimum=0, maximum=MOST)
     check_int("seed", seed, minimum=0)
+    imported_captum()  # missing, it would be missed only after the data were read
     study = one_study(evidence.studies)
     values = list(dict.fromkeys(arm.value for arm in study.arms))
     if reference is not None:

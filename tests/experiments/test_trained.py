@@ -210,7 +210,7 @@ def _code(path: Path) -> None:
     [
         (lambda d: (d / "result.json").unlink(), "the run is not complete"),
         (lambda d: (d / "weights.pt").write_bytes(b"PK"), "changed after the end"),
-        (lambda d: (d / "weights.pt").unlink(), "changed after the end"),
+        (lambda d: (d / "weights.pt").unlink(), "must hold its weights"),
         (lambda d: _code(d / "weights.pt"), "changed after the end"),
         (lambda d: (d / "metrics.jsonl").write_text(""), "changed after the end"),
         (lambda d: _edit(d / "config.json", lambda c: c["config"].update(lr=1.0)), "must hold"),
