@@ -40,7 +40,7 @@ def overlays(
 
     One row an image and one column an arm; without arms the images stand side by side. Of three
     channels the second is shown, in grey. Where objects are many and small, masks are filled in
-    place of outlined; then what both have is yellow.
+    place of outlined; then what both have is brown.
 
     Args:
         images: Bytes [images, 1 or 3, height, width].
