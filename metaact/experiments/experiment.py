@@ -359,6 +359,7 @@ class Experiment:
         baseline_name: What a baseline is called in pictures.
         losses: Names of recorded losses that are drawn beside the training loss, of which the first
             that is there counts.
+        loss_bounds: Least and greatest loss; None where there are none.
         columns: More figures of an arm.
         selected: The paper's kind of figure of an arm.
         cell: Table and column of the paper in which a run with these settings stands.
@@ -379,6 +380,7 @@ class Experiment:
     apart: tuple[str, ...] = ()
     baseline_name: str = "baseline"
     losses: tuple[str, ...] = ()
+    loss_bounds: tuple[float, float] | None = None
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell

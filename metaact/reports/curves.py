@@ -35,6 +35,8 @@ def curves(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, Curve]:
             continue
         scored = name.endswith(study.measure.name) and None not in (low_bound, high_bound)
         bounds = (float(low_bound or 0), float(high_bound or 0)) if scored else None
+        if name.endswith("_loss"):
+            bounds = study.experiment.loss_bounds
         mean, low, high = analysis.curve_band(values, level=level, bounds=bounds)
         found[name] = Curve(
             x=x.tolist(),

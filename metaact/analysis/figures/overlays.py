@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TRUTH, MARKED = "#00B84A", "#FF2A1F"
 """Green and red, as in the paper's figure 9."""
 
+BUSY = 0.15
+"""Share of pixels at an edge of the truth from which on masks are filled: outlines hide images."""
+
 ACROSS = 6
 """Images beside each other where nothing but the truth is shown."""
 
@@ -36,7 +39,8 @@ def overlays(
     """Draw images with the outline of the truth in green, and of what was marked in red.
 
     One row an image and one column an arm; without arms the images stand side by side. Of three
-    channels the second is shown, in grey.
+    channels the second is shown, in grey. Where objects are many and small, masks are filled in
+    place of outlined; then what both have is brown.
 
     Args:
         images: Bytes [images, 1 or 3, height, width].
@@ -65,6 +69,7 @@ def overlays(
     across = len(names) if found else min(len(pictures), ACROSS)
     down = len(pictures) if found else -(-len(pictures) // across)
     side = width / max(across, 3)
+    draw = _fill if _edges(real) > BUSY else _outline
     with style():
         figure = new_figure(side * across, side * down * 1.12 + 0.5)
         grid = figure.subplots(down, across, squeeze=False)
@@ -73,9 +78,11 @@ def overlays(
         for number, picture in enumerate(pictures):
             for column, name in enumerate(names):
                 axes = grid[number, column] if found else grid.flat[number]
-                _draw(axes, picture[len(picture) // 2], real[number])
+                shown = picture[len(picture) // 2]
+                axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                draw(axes, real[number], TRUTH)
                 if name in found:
-                    _draw_outline(axes, found[name][number], MARKED)
+                    draw(axes, found[name][number], MARKED)
                 head = [text(name, 22)] if name and number == 0 else []
                 if column == 0:
                     head.append(text(rows[number], 22))
@@ -86,12 +93,22 @@ def overlays(
     return figure
 
 
-def _draw(axes: Axes, picture: np.ndarray, truth: np.ndarray) -> None:
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    _draw_outline(axes, truth, TRUTH)
+def _edges(masks: np.ndarray) -> float:
+    """Share of pixels whose right or lower neighbour is on the other side of a mask's edge."""
+    right, below = masks[:, :, 1:] != masks[:, :, :-1], masks[:, 1:] != masks[:, :-1]
+    return float(right.mean() + below.mean()) / 2
 
 
-def _draw_outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
+def _fill(axes: Axes, mask: np.ndarray, colour: str) -> None:
+    """The pixels of a mask in a colour through which the image is seen."""
+    from matplotlib.colors import to_rgb
+
+    painted = np.zeros((*mask.shape, 4))
+    painted[mask] = (*to_rgb(colour), 0.4)
+    axes.imshow(painted, interpolation="nearest")
+
+
+def _outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
     """The edges of a mask's pixels; a mask at the border is closed there."""
     if mask.any():
         padded = np.pad(mask.astype(float), 1)

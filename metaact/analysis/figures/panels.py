@@ -92,7 +92,7 @@ def curve_panels(
             axes.set_visible(False)
         legend_below(figure, [handles[name] for name in names], [text(n, NAME) for n in names])
         if title:
-            figure.suptitle(heading(title, int(13 * width)))
+            figure.suptitle(heading(title, int(11 * width)))
     return figure
 
 

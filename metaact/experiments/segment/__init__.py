@@ -78,6 +78,7 @@ SEGMENT = Experiment(
     measure=measure,
     kinds={"segment": "trained to mark an object"},
     losses=("validation_loss", "test_loss"),
+    loss_bounds=(0.0, 1.0),
     columns=columns,
     selected=selected,
 )
