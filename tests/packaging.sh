@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 "$work/tools/bin/python" -m build --quiet --outdir "$work/dist" .
 "$work/tools/bin/twine" check --strict "$work"/dist/*
 listed=$(tar tzf "$work"/dist/*.tar.gz && "$python" -m zipfile -l "$work"/dist/*.whl)
-if grep -E "(^|/)(tests|docs|benchmarks|runs|shared)/|\.(npz|pt|png|ipynb)( |$)" <<< "$listed"; then
+if grep -E "^(metaact-[^/]+/)?(tests|docs|benchmarks|runs|shared)/|\.(npz|pt|png|ipynb)( |$)" <<< "$listed"; then
     echo "these do not belong into a package" && exit 1
 fi
 for needed in py.typed page.css table1_mnist_first_epoch_mean.csv __init__.pyi LICENSE; do
