@@ -376,7 +376,7 @@ def _small(figure: Figure) -> bytes:
     from PIL import Image
 
     for label in figure.findobj(Text):
-        label.set_color(WORDS)  # type: ignore[attr-defined]
+        label.set_color(WORDS)
     content = b""
     for dpi in QUALITIES:
         drawn, small = io.BytesIO(), io.BytesIO()
