@@ -118,6 +118,10 @@ class Measure:
         return Measure(**{**found, "bounds": (low, high), "axis": Axis(**found["axis"])})
 
 
+EXAMPLE_WIDTH = 4.0
+"""Inches of an example at most: its words can be read where a page shows it in a column."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A small picture of what a study is tested on, kept beside its runs.

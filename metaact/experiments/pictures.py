@@ -5,11 +5,11 @@ from __future__ import annotations
 from metaact import analysis
 from metaact.tasks import Images
 
-from .experiment import Example
+from .experiment import EXAMPLE_WIDTH, Example
 
 
 def image_example(images: Images, caption: str) -> Example:
-    """A few test images of each of at most ten classes.
+    """A few test images of each of at most six classes.
 
     Args:
         images: The test part.
@@ -23,8 +23,9 @@ def image_example(images: Images, caption: str) -> Example:
             images.pixels.cpu().numpy(),
             images.labels.cpu().numpy(),
             images.class_names,
-            per_class=6,
-            max_classes=10,
+            per_class=8,
+            max_classes=6,
             title="test images",
+            width=EXAMPLE_WIDTH,
         ),
     )

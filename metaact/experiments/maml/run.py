@@ -18,7 +18,7 @@ from metaact.adaptation.episodic.algorithms.table import ALGORITHMS
 from metaact.adaptation.episodic.algorithms.table import find as find_algorithm
 from metaact.adaptation.episodic.second_order import REMEDY, lost_terms
 from metaact.errors import UsageError, renamed
-from metaact.experiments.experiment import Example, Member, Planned, Prepared
+from metaact.experiments.experiment import EXAMPLE_WIDTH, Example, Member, Planned, Prepared
 from metaact.experiments.loop import Finished, Record, Step, train
 from metaact.experiments.networks import (
     counts,
@@ -490,4 +490,5 @@ def _picture(test: tasks.FrozenEpisodes, images: tasks.Images) -> Figure:
         [way for way, row in enumerate(query) for _ in row],
         class_names=[images.class_names[int(labels[row[0]])] for row in rows],
         title="the first test episode" + (f": {len(rows)} of {ways} classes" if left_out else ""),
+        width=EXAMPLE_WIDTH,
     )
