@@ -154,7 +154,7 @@ def test_all_verdicts_are_at_the_head_and_what_was_left_out_before_them(
     for study in document.studies:
         for comparison in study.comparisons:
             assert _plain(comparison.sentence) in told
-    table = head[head.index("Verdict on every arm</span>") :]
+    table = head[head.index("<span>Verdict on every arm") :]
     for kind in ("better", "worse", "no difference shown"):
         assert kind in table
     assert head.index("2 directories were left out") < head.index("<figure")
