@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, Row] = {
     "maml": Row(place="metaact.experiments.maml:MAML"),
     "converge": Row(place="metaact.experiments.converge:CONVERGE"),
     "transfer": Row(place="metaact.experiments.transfer:TRANSFER", more_kinds=("source",)),
+    "stream": Row(place="metaact.experiments.stream:STREAM"),
 }
 """Each experiment's name, and where it is declared."""
 

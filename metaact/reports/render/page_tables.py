@@ -52,7 +52,7 @@ def results(study: StudyReport) -> Html:
     if any("more, to settle it" in row for row in rows):
         columns.append("more, to settle it")
     caption = (
-        f"Test {study.measure.name} of every arm, in percent, and its difference to "
+        f"Test {study.measure.name} of every arm{study_tables.unit(study)}, and its difference to "
         f"{study.reference}"
     )
     return markup(
