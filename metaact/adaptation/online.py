@@ -145,34 +145,36 @@ class OnlineNets:
         activation: Their activation; its own trained parameters count as start values only.
         layout: How their numbers lie.
         optimizer: "sgd" or "adam".
-        rates: The learning rate of each [networks].
-        state: "numbers" [rows, networks], and for Adam "first" and "second" moments alike.
-        steps: Steps done.
         stacked: Whether the activation is vectorised over networks; else there is one network.
 
     Attributes:
-        state: As it is now.
         steps: Steps done.
     """
 
     def __init__(
-        self,
-        activation: nn.Module,
-        layout: Layout,
-        *,
-        optimizer: str,
-        rates: Tensor,
-        state: Mapping[str, Tensor],
-        steps: int = 0,
-        stacked: bool = True,
+        self, activation: nn.Module, layout: Layout, *, optimizer: str, stacked: bool = True
     ) -> None:
         self.activation, self.layout, self.optimizer = activation.train(), layout, optimizer
-        self.count, self.stacked, self.steps = len(rates), stacked, steps
-        self.width = -(-self.count // LANES) * LANES if stacked else 1
+        self.stacked, self.steps = stacked, 0
+        trained = set(layout.shapes)
+        held = {**dict(activation.named_parameters()), **dict(activation.named_buffers())}
+        self._held = {n: value.detach() for n, value in held.items() if n not in trained}
+        self._programs: dict[int, Program | None] = {}
+        self._columns: dict[str, Tensor] = {}
+
+    def take(self, rates: Tensor, state: Mapping[str, Tensor], *, steps: int = 0) -> None:
+        """Take networks into training.
+
+        Args:
+            rates: The learning rate of each [networks].
+            state: "numbers" [rows, networks], and for Adam "first" and "second" moments alike.
+            steps: Steps that they have done.
+        """
+        self.count, self.steps = len(rates), steps
+        self.width = -(-self.count // LANES) * LANES if self.stacked else 1
         self.rates = self._filled(rates)
         self._columns = {name: self._filled(value) for name, value in state.items()}
-        self._program: Program | None = None
-        self._tried = False
+        self._held = {name: value.to(rates.device) for name, value in self._held.items()}
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -202,6 +204,7 @@ class OnlineNets:
             for start in range(0, len(x), UNROLLED):
                 now = slice(start, min(start + UNROLLED, len(x)))
                 given = [*self._columns.values(), self.rates, x[now], y[now], *self._scales(now)]
+                given += self._held.values()
                 self.steps += now.stop - now.start
                 whole = now.stop - now.start == UNROLLED
                 program = self._programmed(given) if whole and on_cpu and self.stacked else None
@@ -209,7 +212,7 @@ class OnlineNets:
                     with torch.no_grad():
                         made = self._several(given)
                 else:
-                    made = program(given)
+                    made = [value for value in program(given) if value is not None]
                 errors.append(made[0])
                 self._columns = dict(zip(names, made[1:], strict=True))
         return torch.cat(errors)[:, : self.count]
@@ -223,16 +226,17 @@ class OnlineNets:
         return [torch.tensor(found, dtype=self.rates.dtype, device=self.rates.device)]
 
     def _programmed(self, given: Sequence[Tensor]) -> Program | None:
-        if not self._tried:
-            self._tried = True
+        if self.width not in self._programs:
             with torch.no_grad():
-                self._program = recorded(lambda: self._several(given), given)
-        return self._program
+                made = [tensor.clone() for tensor in given]
+                self._programs[self.width] = recorded(lambda: self._several(made), made)
+        return self._programs[self.width]
 
     def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
         """Several steps: the errors of each, and the state after them."""
-        kept = len(self._columns)
-        state, (rates, x, y, *scales) = list(given[:kept]), given[kept:]
+        kept, held = len(self._columns), len(given) - len(self._held)
+        state, (rates, x, y, *scales) = list(given[:kept]), given[kept:held]
+        self._held = dict(zip(self._held, given[held:], strict=True))
         errors = []
         for step in range(len(x)):
             scale = scales[0][step] if scales else None
@@ -285,7 +289,7 @@ class OnlineNets:
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]]:
         """Features [features, networks] of units [units, networks], and what pulls back to both."""
         call = self._all if self.stacked else self._one
-        made, back = vjp(call, units.t().unsqueeze(1), own)
+        made, back = _pulled(call, units.t().unsqueeze(1), own)
 
         def pull(gradient: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             to_units, to_own = back(gradient.t().unsqueeze(1))
@@ -302,7 +306,7 @@ class OnlineNets:
         return self._call({name: value[0] for name, value in own.items()}, units[0]).unsqueeze(0)
 
     def _call(self, own: dict[str, Tensor], units: Tensor) -> Tensor:
-        made: Tensor = functional_call(self.activation, own, (units,))
+        made: Tensor = functional_call(self.activation, {**self._held, **own}, (units,))
         return made
 
     def diagnose(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -323,28 +327,31 @@ class OnlineNets:
         """
         x, y = self._filled(inputs), self._filled(targets)
         layout, numbers = self.layout, next(iter(self._columns.values()))
-        with one_thread_inside() if x.device.type == "cpu" else nullcontext():
-            with torch.no_grad():
-                first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
-                units = torch.einsum("ihn,ein->neh", first, x)
-                call = self._all if self.stacked else self._one
-                features, back = vjp(call, units, layout.parameters(numbers))
-                slopes = torch.zeros_like(units)
-                for feature in range(layout.features):
-                    chosen = torch.zeros_like(features)
-                    chosen[..., feature] = 1
-                    slopes += back(chosen)[0].abs()
-                dead = (slopes.amax(dim=1) < FLAT).double().mean(dim=1)
-                rank = effective_rank(features)
-                gradients = [self.gradient(numbers, x[i], y[i])[1] for i in range(len(x))]
-                gradient = torch.stack(gradients).mean(dim=0).norm(dim=0)
-                found = {
-                    "dead_units": dead,
-                    "effective_rank": rank,
-                    "weight_norm": numbers[: layout.second].norm(dim=0),
-                    "gradient_norm": gradient,
-                }
+        one_thread = one_thread_inside() if x.device.type == "cpu" else nullcontext()
+        with one_thread, torch.no_grad():
+            first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
+            units = (first * x.unsqueeze(2)).sum(dim=1).permute(2, 0, 1)
+            call = self._all if self.stacked else self._one
+            features, back = _pulled(call, units, layout.parameters(numbers))
+            slopes = torch.zeros_like(units)
+            for feature in range(layout.features):
+                chosen = torch.zeros_like(features)
+                chosen[..., feature] = 1
+                slopes += back(chosen)[0].abs()
+            gradients = [self.gradient(numbers, x[i], y[i])[1] for i in range(len(x))]
+            found = {
+                "dead_units": (slopes.amax(dim=1) < FLAT).double().mean(dim=1),
+                "effective_rank": effective_rank(features),
+                "weight_norm": numbers[: layout.second].norm(dim=0),
+                "gradient_norm": torch.stack(gradients).mean(dim=0).norm(dim=0),
+            }
         return {name: value[: self.count].double() for name, value in found.items()}
+
+
+def _pulled(call: Callable[..., Tensor], *given: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """The value of a function, and what pulls gradients back to its arguments."""
+    found: Any = vjp(call, *given)
+    return found[0], found[1]
 
 
 def effective_rank(features: Tensor) -> Tensor:

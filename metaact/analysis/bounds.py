@@ -115,7 +115,7 @@ def accuracies(
     """Return `values` as a float64 array if they are accuracies, or scores within other bounds.
 
     Raises:
-        UsageError: If the shape is wrong, it is empty, or a value is not within the bounds, or none.
+        UsageError: If the shape is wrong, it is empty, or a value is no number within the bounds.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != dimensions or array.size == 0:

@@ -67,9 +67,9 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
     whatever the method: no interval has zero width. Where only the means of all seeds agree, the
     interval over units stands in for the one over seeds, and `varies` names the assumption.
 
-    Scores with other bounds than 0 and 1 (an error, a rank) have no trials behind them: there "auto"
-    is "t", with the degrees of freedom that the skewness of the values leaves (see `moments`), cut
-    to the bounds; and where nothing varies there is no interval.
+    Scores with other bounds than 0 and 1 (an error, a rank) have no trials behind them: there
+    "auto" is "t", with the degrees of freedom that the skewness of the values leaves (see
+    `moments`), cut to the bounds; and where nothing varies there is no interval.
 
     Args:
         matrix: Accuracies in 0..1 [seeds, units]; for images 0 or 1; [seeds, 1] where only each

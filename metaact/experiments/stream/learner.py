@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations
-from metaact.adaptation.online import Layout, OnlineNets, columns, initial
+from metaact.adaptation.online import OnlineNets, columns, initial
 from metaact.experiments.loop import Finished, Record, Step
 from metaact.randomness import derived_seed, isolated_rng
 from metaact.runs import finite
@@ -23,7 +23,7 @@ from .config import StreamConfig
 BLOCK = 500
 """Steps whose inputs are laid out in memory at a time."""
 
-GAINS = {"tanh": 5 / 3, "sigmoid": 1.0, "leaky-relu": math.sqrt(2 / (1 + 0.01**2))}
+GAINS = {"tanh": 5 / 3, "sigmoid": 1.0, "lrelu": math.sqrt(2 / (1 + 0.01**2))}
 """Kaiming gains as PyTorch has them; all others start with ReLU's, as in the published code."""
 
 
@@ -38,30 +38,21 @@ class OnlineLearner:
 
     Args:
         config: Its settings.
-        activation: Its activation, fresh.
-        layout: How its numbers lie.
+        nets: What computes it, also beside others.
         stream: What it learns from.
         device: Where it is computed.
-        stacked: Whether it can be computed beside others.
     """
 
     def __init__(
-        self,
-        config: StreamConfig,
-        activation: nn.Module,
-        layout: Layout,
-        stream: SlowlyChanging,
-        *,
-        device: str,
-        stacked: bool,
+        self, config: StreamConfig, nets: OnlineNets, stream: SlowlyChanging, *, device: str
     ) -> None:
-        self.config, self.activation, self.layout, self.stream = config, activation, layout, stream
-        self.device, self.stacked = device, stacked
+        self.config, self.nets, self.stream, self.device = config, nets, stream, device
+        self.layout = nets.layout
         self.done = 0
         self.seen = ""
         numbers = initial(
-            activation,
-            layout,
+            _fresh(config),
+            self.layout,
             gain=gain_of(config.activation),
             seed=derived_seed("stream weights", config.seed),
         )
@@ -144,11 +135,14 @@ class OnlineLearner:
 
     def _network(self) -> nn.Module:
         """A module that holds the activation with the parameters that it has by now."""
-        own = self.layout.parameters(self.state["numbers"][:, None])
+        own, activation = (
+            self.layout.parameters(self.state["numbers"][:, None]),
+            _fresh(self.config),
+        )
         with torch.no_grad():
             for name, value in own.items():
-                self.activation.get_parameter(name).copy_(value[0])
-        return nn.ModuleDict({"hidden": self.activation})
+                activation.get_parameter(name).copy_(value[0])
+        return nn.ModuleDict({"hidden": activation})
 
     def _attention(self) -> dict[str, dict[str, float]]:
         found = finite(activations.attention_values(self._network()))
@@ -156,29 +150,32 @@ class OnlineLearner:
         return found
 
 
+def _fresh(config: StreamConfig) -> nn.Module:
+    return activations.resolve(config.activation).factory()
+
+
 def advance(learners: Sequence[OnlineLearner]) -> list[Step]:
     """One bin of several networks, side by side.
 
     Args:
-        learners: With one activation and one optimizer; they have done equally many bins.
+        learners: Of one activation and optimizer, which share their `nets`; they have done equally
+            many bins.
     """
     first = learners[0]
     config, device = first.config, first.device
     start = first.done * config.bin_steps
-    nets = OnlineNets(
-        first.activation,
-        first.layout,
-        optimizer=config.optimizer,
-        rates=torch.tensor([one.config.lr for one in learners], device=device),
-        state={k: v.to(device) for k, v in columns([one.state for one in learners]).items()},
+    nets = first.nets
+    nets.take(
+        torch.tensor([one.config.lr for one in learners], device=device),
+        {k: v.to(device) for k, v in columns([one.state for one in learners]).items()},
         steps=start,
-        stacked=first.stacked,
     )
     streams = {one.config.seed: one.stream for one in learners}
     place = {seed: number for number, seed in enumerate(streams)}
     of = torch.tensor([place[one.config.seed] for one in learners])
     hashes = {seed: hashlib.sha256() for seed in streams}
-    errors, blocks = [], []
+    errors: list[Tensor] = []
+    blocks: Sequence[Block] = ()
     with isolated_rng("stream", config.seed, first.done):
         for begin in range(start, start + config.bin_steps, BLOCK):
             end = min(begin + BLOCK, start + config.bin_steps)

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from metaact import activations
-from metaact.adaptation.online import Layout, is_stackable, layout_of
+from metaact.adaptation.online import Layout, OnlineNets, is_stackable, layout_of
 from metaact.experiments.experiment import Member, Planned, Prepared
 from metaact.experiments.loop import train
 from metaact.experiments.networks import run_name
@@ -145,17 +145,19 @@ def execute(
 
     A run's numbers do not depend on its companions at all: `tests/adaptation/test_online.py`.
     """
-    train(members, lambda member: learner(member.planned.config, shared), advance, tick=tick)
+    nets = nets_of(members[0].planned.config, shared)
+
+    def make(member: Member) -> OnlineLearner:
+        config = member.planned.config
+        return OnlineLearner(config, nets, stream_of(config), device=shared.device)
+
+    train(members, make, advance, tick=tick)
 
 
-def learner(config: StreamConfig, shared: Streams) -> OnlineLearner:
-    """What a run trains, before its first step."""
+def nets_of(config: StreamConfig, shared: Streams) -> OnlineNets:
+    """What computes all runs of one activation and optimizer."""
     activation, layout = network(config)
-    return OnlineLearner(
-        config,
-        activation,
-        layout,
-        stream_of(config),
-        device=shared.device,
-        stacked=shared.stackable[config.activation],
+    stacked = shared.stackable[config.activation]
+    return OnlineNets(
+        activation.to(shared.device), layout, optimizer=config.optimizer, stacked=stacked
     )

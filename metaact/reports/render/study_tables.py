@@ -274,8 +274,8 @@ def speed(study: StudyReport) -> StudyTable:
     notes = [f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s."]
     if any(arm.times for arm in study.arms):
         notes[0] += (
-            " Time: median over seeds (Kaplan-Meier); a seed that never gets there, or diverges, is "
-            "censored at its planned end."
+            " Time: median over seeds (Kaplan-Meier); a seed that never gets there, or diverges, "
+            "is censored at its planned end."
         )
     if areas:
         over = " / ".join(dict.fromkeys(area.varies for area in areas))
