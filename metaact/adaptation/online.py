@@ -27,9 +27,9 @@ from metaact.randomness import Streams, preserved_rng
 from .program import Program, recorded
 from .shares import one_thread_inside
 
-LANES = 16
-"""Networks are filled up to a multiple of this: what is left over of a vector is computed by other
-instructions, whose last bits differ."""
+LANES = 64
+"""Networks are filled up to a multiple of this, four of the longest vectors of a processor: what is
+left over is added up in another order, and its last bits differ."""
 
 UNROLLED = 10
 """Steps in one program: what calling it costs is shared by so many."""

@@ -30,6 +30,7 @@ class StreamConfig(Config):
         seed: Seed of the stream and of the weights.
         change: "flip-one": one of the 15 slow bits is flipped between tasks. "redraw": all are
             drawn anew.
+        target: "code" or "text": when a unit of the target fires, see `SlowlyChanging`.
         task_steps: Examples, one a step, of each task.
         bins: Length of a run.
         bin_steps: Steps over which the error is averaged.
@@ -57,6 +58,14 @@ class StreamConfig(Config):
         choices=tuple(CHANGES),
         words=CHANGES,
         always=True,
+    )
+    target: str = setting(
+        "code",
+        "When a unit of the target fires: as in the published code, or as in the paper's text, "
+        "where the bias counts with the other sign and targets vary more.",
+        role="data",
+        choices=("code", "text"),
+        words={"code": "target as in the published code", "text": "target as in the paper's text"},
     )
     task_steps: int = count(
         10_000,

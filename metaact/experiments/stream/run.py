@@ -109,7 +109,9 @@ def network(config: StreamConfig) -> tuple[nn.Module, Layout]:
 
 def stream_of(config: StreamConfig) -> SlowlyChanging:
     """The stream of a run's seed, from its beginning."""
-    return SlowlyChanging(config.seed, every=config.task_steps, change=config.change)
+    return SlowlyChanging(
+        config.seed, every=config.task_steps, change=config.change, target=config.target
+    )
 
 
 def plan(configs: Sequence[StreamConfig], shared: Streams) -> list[Planned]:

@@ -24,6 +24,8 @@ UNITS, BETA = 100, 0.7
 
 CHANGES = ("flip-one", "redraw")
 
+TARGETS = ("code", "text")
+
 Bits = NDArray[np.uint8]
 
 
@@ -62,42 +64,49 @@ class SlowlyChanging:
     drawn anew for each example. The target is a network of 100 threshold units whose weights and
     biases are +1 or -1 and never change.
 
-    Formula: unit i fires where v·x + b > θ, θ = 0.7·21 − S, with S how many of its 20 weights and
-    its bias are −1: where more than 0.7 of the 21 bits, the bias with them, are as its weights
-    would have them. y = w·(fires) + c, with w and c of +1 and −1.
+    Formula: unit i fires where v·x + b > θ, θ = 0.7·21 − S. In the paper's text S is how many of
+    its 20 weights and its bias are −1: it fires where more than 0.7 of the 21 bits, the bias with
+    them, are as its weights would have them. In the published code S = (20 − Σv + b)/2, with b of
+    the other sign: units with a bias of −1 fire at 17 matching bits in place of 15, and targets
+    vary a quarter less. y = w·(fires) + c, with w and c of +1 and −1.
 
     Args:
         seed: Which stream.
         every: Examples between changes.
         change: "flip-one": one of the slow bits, drawn at random, is flipped. "redraw": all 15 are
             drawn anew.
+        target: "code" or "text": whose S it is.
 
     Raises:
-        UsageError: If the kind of change is unknown.
+        UsageError: If the kind of change or of target is unknown.
 
     References:
         Dohare et al., "Loss of plasticity in deep continual learning", Nature 632, 2024, Methods:
-        the text and the caption flip one bit; the published code redraws all unless told otherwise.
-
-    Deviation:
-        The published code counts the bias with the wrong sign in S (units with a bias of −1 then
-        fire at 17 matching bits in place of 15); here S is as the paper's text has it.
+        the text and the caption flip one bit; the published code
+        (https://github.com/shibhansh/loss-of-plasticity) redraws all unless told otherwise.
     """
 
-    def __init__(self, seed: int, *, every: int = 10_000, change: str = "flip-one") -> None:
+    def __init__(
+        self, seed: int, *, every: int = 10_000, change: str = "flip-one", target: str = "code"
+    ) -> None:
         check_choice("change", change, CHANGES)
+        check_choice("target", target, TARGETS)
         self.seed, self.every, self.change = seed, every, change
         draw = _generator("target", seed)
         self.first = _signs(draw, UNITS, INPUTS + 1)
         self.second = _signs(draw, UNITS + 1)
+        if target == "text":
+            minus = (self.first < 0).sum(axis=1).astype(np.float64)
+        else:
+            minus = (INPUTS - self.first[:, :-1].sum(axis=1) + self.first[:, -1]) / 2
+        self.thresholds = BETA * (INPUTS + 1) - minus
         self._slow = [_bits(_generator("slow bits", seed, 0), SLOW)]
         self._tasks: dict[int, Block] = {}
 
     def target(self, inputs: Bits) -> NDArray[np.float32]:
         """The targets [n] of inputs [n, 20]."""
         whole = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-        threshold = BETA * (INPUTS + 1) - (self.first < 0).sum(axis=1)
-        fires = whole @ self.first.T > threshold
+        fires = whole @ self.first.T > self.thresholds
         return np.asarray(fires @ self.second[:-1] + self.second[-1], dtype=np.float32)
 
     def slow(self, task: int) -> Bits:
