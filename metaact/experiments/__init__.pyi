@@ -27,12 +27,15 @@ from .table import find as find
 from .table import register as register
 from .trained import Trained as Trained
 from .trained import load as load
+from .stream import STREAM as STREAM
+from .stream import StreamConfig as StreamConfig
 from .transfer import TRANSFER as TRANSFER
 from .transfer import TransferConfig as TransferConfig
 
 __all__ = [
     "CONVERGE",
     "MAML",
+    "STREAM",
     "TRANSFER",
     "Arm",
     "Axis",
@@ -53,6 +56,7 @@ __all__ = [
     "Selected",
     "Signature",
     "Step",
+    "StreamConfig",
     "Study",
     "Trained",
     "TransferConfig",

@@ -17,6 +17,7 @@ from metaact.experiments import (
     Experiment,
     MamlConfig,
     Outcome,
+    StreamConfig,
     TransferConfig,
     loop,
 )
@@ -75,6 +76,11 @@ def transfer_config(tmp_path_factory: pytest.TempPathFactory) -> TransferConfig:
         batch_size=16,
         epochs=(1, 3),
     )
+
+
+@pytest.fixture(scope="session")
+def stream_config() -> StreamConfig:
+    return StreamConfig(bins=3, bin_steps=60, task_steps=25)
 
 
 @pytest.fixture(scope="session")

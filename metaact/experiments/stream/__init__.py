@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from metaact.experiments.evidence import Arm, Record, Study
 
 AXIS = Axis(name="bin", key="bin")
+
+WINDOW = 5
+"""Error is compared between fifths of a run."""
 
 
 def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
@@ -34,17 +38,17 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     found = []
     errors = {record.seed: _errors(record) for record in arm.scored}
     if errors and min(map(len, errors.values())) > 1:
-        best, lost = _lost(errors)
-        found.append(
-            Column(
-                name="lost since best bin",
-                scores=lost,
-                bounds=(-math.inf, math.inf),
-                note="Lost since best bin: error of the last bin minus that of the bin in which "
-                "the arm's mean error is least; above 0, plasticity was lost.",
-            )
+        length, best, lost = _lost(list(errors.values()))
+        bins = "bin" if length == 1 else f"{length} bins"
+        note = (
+            f"Best: mean error of the {bins} in a row in which the arm's mean over seeds is least. "
+            f"Lost: error of the last {bins} minus that; above 0, plasticity was lost."
         )
-        found.append(Column(name="best bin", scores=best))
+        either = (-math.inf, math.inf)
+        found = [
+            Column(name="best", scores=dict(zip(errors, best, strict=True)), note=note),
+            Column(name="lost", scores=dict(zip(errors, lost, strict=True)), bounds=either),
+        ]
     last = {record.seed: record.seen[-1] for record in arm.scored}
     for name, bounds, note in DIAGNOSTICS:
         known = {s: r[name] for s, r in last.items() if isinstance(r.get(name), int | float)}
@@ -71,19 +75,30 @@ DIAGNOSTICS = (
 """Columns of what a run records of its hidden layer, their bounds, and what they are."""
 
 
-def _errors(record: Record) -> dict[int, float]:
+def _errors(record: Record) -> list[float]:
     """The error of each bin that was seen."""
-    place = record.measure.axis.place
-    known = [m for m in record.seen if isinstance(m.get(record.measure.test), float)]
-    return {int(place(m)): float(m[record.measure.test]) for m in known}
+    known = (m.get(record.measure.test) for m in record.seen)
+    return [float(error) for error in known if isinstance(error, float)]
 
 
-def _lost(errors: Mapping[int, Mapping[int, float]]) -> tuple[dict[int, float], dict[int, float]]:
-    """Error of each seed in the arm's best bin, and how much more it is in the last."""
-    shared = sorted(set.intersection(*(set(own) for own in errors.values())))
-    best = min(shared, key=lambda place: sum(own[place] for own in errors.values()))
-    at_best = {seed: own[best] for seed, own in errors.items()}
-    return at_best, {seed: own[shared[-1]] - own[best] for seed, own in errors.items()}
+def _lost(errors: Sequence[Sequence[float]]) -> tuple[int, list[float], list[float]]:
+    """How many bins are averaged, each seed's error in the arm's best ones, and what it lost since.
+
+    Averaged over a fifth of the bins, as one bin holds few tasks. The best are chosen for all seeds
+    together: each at its own best bin would have lost something by chance alone.
+
+    Examples:
+        >>> length, best, lost = _lost([[3.0, 1.0, 2.0], [3.0, 2.0, 2.5]])
+        >>> length, best, lost
+        (1, [1.0, 2.0], [1.0, 0.5])
+    """
+    bins = min(map(len, errors))
+    length = max(1, bins // WINDOW)
+    means = [
+        [fmean(own[start : start + length]) for start in range(bins - length + 1)] for own in errors
+    ]
+    best = min(range(len(means[0])), key=lambda start: fmean(own[start] for own in means))
+    return length, [own[best] for own in means], [own[-1] - own[best] for own in means]
 
 
 HELP = """Learn from a stream of tasks with each activation, and see whether it keeps learning.
