@@ -19,6 +19,8 @@ from .loop import train as train
 from .maml import MAML as MAML
 from .maml import MamlConfig as MamlConfig
 from .preview import Preview as Preview
+from .stream import STREAM as STREAM
+from .stream import StreamConfig as StreamConfig
 from .study import Outcome as Outcome
 from .study import Ready as Ready
 from .study import prepare as prepare
@@ -27,8 +29,6 @@ from .table import find as find
 from .table import register as register
 from .trained import Trained as Trained
 from .trained import load as load
-from .stream import STREAM as STREAM
-from .stream import StreamConfig as StreamConfig
 from .transfer import TRANSFER as TRANSFER
 from .transfer import TransferConfig as TransferConfig
 

@@ -124,7 +124,7 @@ def test_a_network_that_diverges_is_told_with_its_step(
     result = next(r.result() for r in RunStore(tmp_path / "runs").runs())
     assert result["outcome"] == "diverged"
     assert 1 <= result["step"] <= 180
-    reports.text(document)
+    reports.text.plain(document)
 
 
 def test_the_score_is_shown_as_it_is_and_columns_by_what_they_are(
@@ -139,7 +139,7 @@ def test_the_score_is_shown_as_it_is_and_columns_by_what_they_are(
     assert arm.score.varies == "training seeds"
     assert arm.columns["dead units"].share
     assert not arm.columns["lost"].share
-    text = reports.text(document)
+    text = reports.text.plain(document)
     row = next(line for line in text.splitlines() if line.startswith("arelu"))
     assert f"{mean:.2f}"[:3] in row
     assert "points" not in text
