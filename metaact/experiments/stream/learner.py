@@ -106,7 +106,7 @@ class OnlineLearner:
             **own,
         }
         return Finished(
-            result=ended.result, weights={k: v.contiguous() for k, v in weights.items()}
+            result=ended.result, weights={k: v.clone().contiguous() for k, v in weights.items()}
         )
 
     def _ended(self, outcome: str, figures: Mapping[str, object]) -> Finished:

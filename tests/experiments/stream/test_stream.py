@@ -43,13 +43,16 @@ def metrics(store: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
     }
 
 
-def content(store: Path) -> dict[str, str]:
-    """Records and results, by run."""
-    return {
-        f"{path.parent.name}/{path.name}": path.read_text()
-        for name in ("metrics.jsonl", "result.json")
-        for path in store.glob(f"stream/*/{name}")
-    }
+def content(store: Path) -> dict[str, Any]:
+    """Records and results, by run; of the weights their numbers."""
+    found: dict[str, Any] = {}
+    for run in RunStore(store).runs():
+        name = run.directory.name
+        found[f"{name} records"] = list(run.metrics())
+        result = run.result()
+        found[f"{name} result"] = {k: v for k, v in result.items() if k not in ("seal", "files")}
+        found[f"{name} weights"] = {k: v.tolist() for k, v in run.weights().items()}
+    return found
 
 
 def test_arms_of_a_seed_see_the_same_stream_and_seeds_do_not(store: Path) -> None:
@@ -65,8 +68,9 @@ def test_a_run_is_the_same_alone_and_beside_others(
     alone = replace(stream_config, activation="arelu", seed=1)
     experiments.run(STREAM, [alone], tmp_path / "alone")
     found = content(tmp_path / "alone")
-    assert len(found) == 2
-    assert found.items() <= content(store).items()
+    whole = content(store)
+    assert len(found) == 3
+    assert found == {name: whole[name] for name in found}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
