@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from metaact.analysis import failure_p
@@ -38,7 +39,18 @@ def tests(study: Study, pairs: Sequence[tuple[str, str]]) -> list[FailureTest]:
 
 
 def notes(arms: Sequence[ArmReport], measure: Measure) -> list[str]:
-    """The seeds that lie far from the others of their arm, a sentence each."""
+    """The seeds that lie far from the others of their arm, a sentence each.
+
+    Where each seed is tested on what is its own, it is far in many arms at once: one sentence.
+    """
+    if not measure.unit:
+        found = Counter(arm.far for arm in arms if arm.far is not None)
+        return [
+            f"Seed {seed} lies far from the others in {count} of {len(arms)} arms, for its stream is "
+            "another: differences are paired, but with so skewed seeds no interval of an arm's "
+            "few seeds holds its level."
+            for seed, count in found.items()
+        ]
     return [_far(arm, arm.far, measure) for arm in arms if arm.far is not None]
 
 

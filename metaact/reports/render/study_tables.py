@@ -108,7 +108,7 @@ def failures(study: StudyReport) -> StudyTable:
     """How often seeds fail, and scores that count it; no rows where none did or stands apart."""
     title = "Failed seeds, and scores that do not hang on single seeds"
     measure, tests = study.measure, {test.first: test for test in study.failures}
-    if not any(arm.failed or arm.far is not None for arm in study.arms):
+    if not any(arm.failed or (arm.far is not None and measure.unit) for arm in study.arms):
         return _table(study, title, [], [])
     value = measure.failed
     counted_as = "" if value is None else f"{measure.name}, failed at {100 * value:g} %"
