@@ -73,7 +73,7 @@ class StreamConfig(Config):
         role="data",
         most=LONGEST,
         why_most=declared.END,
-        words="every {} steps",
+        words="{} steps a task",
         always=True,
     )
     bins: int = declared.length(
@@ -89,7 +89,7 @@ class StreamConfig(Config):
         role="training",
         most=LONGEST,
         why_most=declared.END,
-        words="of {} steps",
+        words="{} steps a bin",
         always=True,
     )
     hidden: int = count(
