@@ -46,9 +46,9 @@ def notes(arms: Sequence[ArmReport], measure: Measure) -> list[str]:
     if not measure.unit:
         found = Counter(arm.far for arm in arms if arm.far is not None)
         return [
-            f"Seed {seed} lies far from the others in {count} of {len(arms)} arms (its own stream). "
-            "Differences are paired; with so skewed seeds no interval of an arm's few seeds "
-            "holds its level."
+            f"Seed {seed} lies far from the others in {count} of {len(arms)} arms: its stream is "
+            "its own. Differences are paired; with so skewed seeds no interval of an arm's few "
+            "seeds holds its level."
             for seed, count in found.items()
         ]
     return [_far(arm, arm.far, measure) for arm in arms if arm.far is not None]
