@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,15 @@ from metaact.adaptation.online import Layout, OnlineNets, is_stackable, layout_o
 from metaact.experiments.experiment import Member, Planned, Prepared
 from metaact.experiments.loop import train
 from metaact.experiments.networks import run_name
+from metaact.experiments.timing import seconds_of
 from metaact.tasks.streams.regression import SlowlyChanging
 
 from . import measure
 from .config import StreamConfig
 from .learner import OnlineLearner, advance, gain_of
+
+TIMED = 1000
+"""Steps that are timed."""
 
 CHECKED = 20_000
 """Examples of the first stream whose hash names every run: another stream, another run."""
@@ -30,11 +35,13 @@ class Streams(Prepared):
     Attributes:
         layouts: How the numbers of a network lie, by arm.
         stackable: Whether networks of an arm can be computed side by side.
+        sizes: How many runs a group has.
         sha256: Hash of the beginning of the stream of seed 0.
     """
 
     layouts: dict[str, Layout]
     stackable: dict[str, bool]
+    sizes: Counter[StreamConfig]
     sha256: str
 
 
@@ -73,6 +80,7 @@ def prepare(
         notes=notes(configs, layouts),
         layouts=layouts,
         stackable=stackable,
+        sizes=Counter(group_of(config) for config in configs),
         sha256=sha256[:64],
     )
 
@@ -114,6 +122,11 @@ def stream_of(config: StreamConfig) -> SlowlyChanging:
     )
 
 
+def group_of(config: StreamConfig) -> StreamConfig:
+    """What runs have in common that are computed side by side."""
+    return replace(config, seed=0, lr=1.0)
+
+
 def plan(configs: Sequence[StreamConfig], shared: Streams) -> list[Planned]:
     """One run for each config; every setting names it."""
     return [_planned(config, shared) for config in configs]
@@ -135,7 +148,7 @@ def _planned(config: StreamConfig, shared: Streams) -> Planned:
         measure=measure(identity, shared.data),
         length=config.bins,
         points=(1,) if config.bins > 1 else (),
-        group=replace(config, seed=0, lr=1.0),
+        group=group_of(config),
         together=config.stack if shared.stackable[config.activation] else 1,
     )
 
@@ -154,6 +167,17 @@ def execute(
         return OnlineLearner(config, nets, stream_of(config), device=shared.device)
 
     train(members, make, advance, tick=tick)
+
+
+def estimate(planned: Planned, shared: Streams) -> float:
+    """Seconds that a run takes beside the others of its group, from a short bin of all of them."""
+    config = planned.config
+    short = replace(config, bin_steps=TIMED)
+    nets, count = nets_of(config, shared), min(planned.together, shared.sizes[planned.group])
+    configs = [replace(short, seed=seed) for seed in range(count)]
+    learners = [OnlineLearner(c, nets, stream_of(c), device=shared.device) for c in configs]
+    seconds = seconds_of(lambda: advance(learners), repeats=1)
+    return seconds / TIMED * config.bin_steps * config.bins / count
 
 
 def nets_of(config: StreamConfig, shared: Streams) -> OnlineNets:

@@ -15,6 +15,7 @@ from metaact import experiments, reports
 from metaact.errors import UsageError
 from metaact.experiments import STREAM, Measure, StreamConfig
 from metaact.experiments import stream as declared
+from metaact.experiments.stream import run as stream
 from metaact.runs import Run, RunStore
 
 ARMS = ("relu", "arelu", "crelu")
@@ -170,6 +171,26 @@ def test_the_document_is_json_without_infinities(document: reports.Document) -> 
 def test_more_units_than_fit_an_activation_are_refused(stream_config: StreamConfig) -> None:
     with pytest.raises(UsageError, match="hidden"):
         replace(stream_config, hidden=0)
+
+
+def test_a_preview_knows_that_runs_share_their_time(
+    stream_config: StreamConfig, tmp_path: Path
+) -> None:
+    config = replace(stream_config, bins=1, bin_steps=stream.TIMED, activation="relu")
+    seconds = []
+    for seeds in (1, 30):
+        configs = configs_of(config, seeds=seeds, arms=("relu",))
+        shared = stream.prepare(configs)
+        planned = stream.plan(configs, shared)
+        seconds.append(stream.estimate(planned[0], shared))
+    assert 0 < seconds[1] < seconds[0]
+
+
+def test_workers_give_the_same(stream_config: StreamConfig, store: Path, tmp_path: Path) -> None:
+    configs = configs_of(stream_config, seeds=2)
+    experiments.run(STREAM, configs, tmp_path / "runs", workers=2)
+    whole = content(store)
+    assert content(tmp_path / "runs").items() <= whole.items()
 
 
 def test_weights_are_those_of_a_network(store: Path, stream_config: StreamConfig) -> None:
