@@ -65,6 +65,8 @@ ONLY_READ = {
     "TCGA_CS_4941": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact runs export runs/maml --to trackio": "it would write into the reader's trackio",
+    "metaact stream --activation relu,tanh,sigmoid,lrelu,elu,swish --lr 0.01,0.003,0.001 "
+    "--optimizer sgd,adam --bins 50 --seeds 100 --workers 2": "3,600 runs",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",
@@ -83,6 +85,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         *("--validation-episodes", "4"),
     ),
     "converge": ("--epochs", "2", "--batch-size", "64"),
+    "stream": ("--bins", "2", "--bin-steps", "50", "--task-steps", "25"),
     "transfer": (
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),
         *("--batch-size", "64"),

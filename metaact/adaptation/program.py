@@ -97,14 +97,22 @@ class Programs:
         key = (key, torch.get_default_dtype(), layouts)
         known = self._known.pop(key, 0)
         if isinstance(known, int):
-            known = known + 1 if known + 1 < ASKED_FOR else _recorded(function, inputs)
+            known = known + 1 if known + 1 < ASKED_FOR else recorded(function, inputs)
         self._known[key] = known
         if len(self._known) > MOST_PROGRAMS:
             self._known.popitem(last=False)
         return None if isinstance(known, int) else known
 
 
-def _recorded(function: Callable[[], Results], inputs: Sequence[Tensor]) -> Program | None:
+def recorded(function: Callable[[], Results], inputs: Sequence[Tensor]) -> Program | None:
+    """The program of a computation on a CPU, which is done for it; None if it has none.
+
+    Args:
+        function: Reads no tensor but `inputs` and what it makes of them or of numbers.
+        inputs: All tensors that it reads.
+    """
+    if _to_function is None or not is_plain():
+        return None
     if len({id(tensor) for tensor in inputs}) < len(inputs):
         return None
     with one_thread_inside(), preserved_rng():

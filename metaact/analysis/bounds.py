@@ -12,6 +12,9 @@ from metaact.errors import UsageError
 
 Array: TypeAlias = NDArray[np.float64]
 
+SHARE = (0.0, 1.0)
+"""Bounds of accuracies and other shares, of which more is known than of other scores."""
+
 NOTHING = 1e-24  # variances of accuracies below this are rounding, not variation
 
 
@@ -106,11 +109,13 @@ def proportion_bounds(
     return wilson_bounds(mean, effective, np.where(seen, quantile, normal))
 
 
-def accuracies(name: str, values: ArrayLike, *, dimensions: int) -> Array:
-    """Return `values` as a float64 array if they are accuracies.
+def accuracies(
+    name: str, values: ArrayLike, *, dimensions: int, bounds: tuple[float, float] = SHARE
+) -> Array:
+    """Return `values` as a float64 array if they are accuracies, or scores within other bounds.
 
     Raises:
-        UsageError: If the shape is wrong, it is empty, or a value is not in [0, 1].
+        UsageError: If the shape is wrong, it is empty, or a value is no number within the bounds.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != dimensions or array.size == 0:
@@ -118,6 +123,11 @@ def accuracies(name: str, values: ArrayLike, *, dimensions: int) -> Array:
         raise UsageError(
             f"`{name}` must be a non-empty array {axes}; got shape {list(array.shape)}."
         )
+    if bounds != SHARE:
+        low, high = bounds
+        if not bool((np.isfinite(array) & (array >= low) & (array <= high)).all()):
+            raise UsageError(f"`{name}` must hold finite numbers in [{low:g}, {high:g}].")
+        return array
     if not bool(((array >= 0) & (array <= 1)).all()):
         worst = array[~((array >= 0) & (array <= 1))].flat[0]
         raise UsageError(

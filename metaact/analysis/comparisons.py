@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError, check_int, check_rate
 
-from .bounds import NOTHING, Array, accuracies, check_level
+from .bounds import NOTHING, SHARE, Array, accuracies, check_level
 from .comparison import Comparison
 from .estimates import estimate
 from .family import Family
@@ -77,6 +77,7 @@ def compare_pairs(
     replacement: bool | None = None,
     trials_per_unit: int | None = None,
     aligned: bool = True,
+    bounds: tuple[float, float] = SHARE,
 ) -> list[Comparison]:
     """Compare pairs of arms, each pair on its own seeds and units, as one family of questions.
 
@@ -93,6 +94,7 @@ def compare_pairs(
         replacement: Whether episodes were drawn with replacement.
         trials_per_unit: Answers in one unit.
         aligned: Whether the rows of all cases are the same seeds; then their correlation counts.
+        bounds: Least and greatest score; (0, 1) for accuracies.
 
     Returns:
         One per case, in their order.
@@ -107,15 +109,15 @@ def compare_pairs(
         ['no difference shown']
     """
     check_level(level)
-    if margin is not None:
+    if margin is not None and bounds == SHARE:
         check_rate("margin", margin, maximum=1, why="a difference of accuracies in 0..1")
     if trials_per_unit is not None:
         check_int("trials_per_unit", trials_per_unit, minimum=1)
     made: list[Difference] = []
     for names, first, second in cases:
-        a, b = _pair(names, first, second)
+        a, b = _pair(names, first, second, bounds)
         variation = what_varies(a.shape, unit=unit, over=over, replacement=replacement)
-        made.append(difference(a, b, variation, trials=trials_per_unit))
+        made.append(difference(a, b, variation, trials=trials_per_unit, bounds=bounds))
     asked = {_question(names, d): d for (names, _, _), d in zip(cases, made, strict=True)}
     together = family_of(list(asked.values()), aligned=aligned)
     return [
@@ -129,14 +131,20 @@ def _question(names: Pair, found: Difference) -> tuple[frozenset[str], bytes]:
     return frozenset(names), np.abs(found.values).tobytes()
 
 
-def _pair(names: Pair, first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
+def _pair(
+    names: Pair, first: ArrayLike, second: ArrayLike, bounds: tuple[float, float]
+) -> tuple[Array, Array]:
     shapes = [list(np.shape(x)) for x in (first, second)]
     if shapes[0] != shapes[1] or len(shapes[0]) != 2 or max(shapes[0]) < 2:
         raise UsageError(
             f"`{names[0]}` and `{names[1]}` must have one shape [seeds, units] with at least 2 "
             f"pairs (the comparison is paired); got {shapes[0]} and {shapes[1]}."
         )
-    return accuracies(names[0], first, dimensions=2), accuracies(names[1], second, dimensions=2)
+    one, other = (
+        accuracies(name, values, dimensions=2, bounds=bounds)
+        for name, values in zip(names, (first, second), strict=True)
+    )
+    return one, other
 
 
 def _compared(

@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError, check_choice, check_int
 
-from .bounds import NOTHING, Array, accuracies, check_level, student, wilson_bounds
+from .bounds import (
+    NOTHING,
+    SHARE,
+    Array,
+    accuracies,
+    check_level,
+    moments,
+    student,
+    wilson_bounds,
+)
 from .crossed import crossed_bounds, two_way
 from .interval import Interval
 from .intervals import IMAGES, episode_bounds
@@ -36,6 +45,7 @@ def estimate(
     replacement: bool | None = None,
     level: float = 0.95,
     seed: int = 0,
+    bounds: tuple[float, float] = SHARE,
 ) -> Interval:
     """Mean accuracy with an interval over training seeds, test units, or both at once.
 
@@ -57,6 +67,10 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
     whatever the method: no interval has zero width. Where only the means of all seeds agree, the
     interval over units stands in for the one over seeds, and `varies` names the assumption.
 
+    Scores with other bounds than 0 and 1 (an error, a rank) have no trials behind them: there
+    "auto" is "t", with the degrees of freedom that the skewness of the values leaves (see
+    `moments`), cut to the bounds; and where nothing varies there is no interval.
+
     Args:
         matrix: Accuracies in 0..1 [seeds, units]; for images 0 or 1; [seeds, 1] where only each
             seed's accuracy is known.
@@ -69,12 +83,14 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
             in `varies`. With it the interval is about new episodes of these same images.
         level: Confidence level.
         seed: Seed of the bootstrap; nothing else is random.
+        bounds: Least and greatest score; (0, 1) for accuracies.
 
     Returns:
-        The interval; inside [0, 1] and never of zero width.
+        The interval; inside the bounds and never of zero width.
 
     Raises:
-        UsageError: If the values are no accuracies or the method does not fit.
+        UsageError: If the values are no accuracies or the method does not fit; of other scores, if
+            they do not vary.
 
     Examples:
         >>> rows = [[0.8, 0.7, 0.9, 0.8], [0.9, 0.7, 0.9, 0.9], [0.9, 0.8, 0.9, 0.8]]
@@ -90,13 +106,15 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
         B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical
         Association 82, 1987 (BCa).
     """
-    array = accuracies("matrix", matrix, dimensions=2)
+    array = accuracies("matrix", matrix, dimensions=2, bounds=bounds)
     check_level(level)
     check_choice("method", method, METHODS)
     trials = math.inf
     if trials_per_unit is not None:
         trials = check_int("trials_per_unit", trials_per_unit, minimum=1)
     found = what_varies(array.shape, unit=unit, over=over, replacement=replacement)
+    if bounds != SHARE:
+        return _of_numbers(array, found, method=method, level=level, seed=seed, bounds=bounds)
     if method == "auto":
         method = "wilson"
     low, high = _bounds(array, found, method=method, trials=trials, level=level, seed=seed)
@@ -112,6 +130,53 @@ of the normal quantile; just Wilson's where all values are 0 or 1 |
         varies=varies,
         seeds=found.seeds,
     )
+
+
+def _of_numbers(
+    array: Array,
+    found: Variation,
+    *,
+    method: str,
+    level: float,
+    seed: int,
+    bounds: tuple[float, float],
+) -> Interval:
+    """The interval of scores that are no shares."""
+    if method == "wilson":
+        raise UsageError('`method` must be "auto", "t" or "bca" (the scores are no shares).')
+    if method == "bca":
+        _check_bca(found)
+    mean = float(array.mean())
+    if found.over == "both":
+        halves = [_half(replace(found, over=over).values(array), level) for over in OVER_ONE]
+        half = max(*halves, float(two_way(array).half_width(level)))
+        ends = mean - half, mean + half
+    elif method == "bca":
+        ends = bca(found.values(array), level=level, seed=seed, bounds=bounds)
+    else:
+        half = _half(found.values(array), level)
+        ends = mean - half, mean + half
+    return Interval(
+        mean=mean,
+        low=min(max(ends[0], bounds[0]), mean),
+        high=max(min(ends[1], bounds[1]), mean),
+        level=level,
+        n=found.n,
+        varies=found.varies,
+        seeds=found.seeds,
+        share=False,
+    )
+
+
+OVER_ONE = ("seeds", "units")
+
+
+def _half(values: Array, level: float) -> float:
+    """Half-width of Student's interval of the mean of [n] values, by what their skewness leaves."""
+    if len(values) < 2 or _equal(values):
+        raise UsageError("`matrix` must hold scores that vary (they are no shares of anything).")
+    _, variance, degrees = moments(values)
+    return float(student(degrees, level)) * math.sqrt(float(variance))
 
 
 def _bounds(
@@ -193,7 +258,9 @@ def _check_bca(found: Variation) -> None:
         )
 
 
-def bca(values: Array, *, level: float, seed: int) -> tuple[float, float]:
+def bca(
+    values: Array, *, level: float, seed: int, bounds: tuple[float, float] = SHARE
+) -> tuple[float, float]:
     """BCa bootstrap bounds of the mean of [n] values that are not all equal."""
     from scipy import stats
 
@@ -208,4 +275,4 @@ def bca(values: Array, *, level: float, seed: int) -> tuple[float, float]:
         rng=np.random.default_rng(seed),
     )
     low, high = found.confidence_interval
-    return max(0.0, float(low)), min(1.0, float(high))
+    return max(bounds[0], float(low)), min(bounds[1], float(high))

@@ -10,7 +10,7 @@ from scipy import special
 
 from metaact.errors import check_int
 
-from .bounds import accuracies, check_level
+from .bounds import SHARE, accuracies, check_level
 from .interval import Interval
 from .intervals import SEEDS, seed_interval
 
@@ -79,7 +79,7 @@ def with_failures(
     scores: ArrayLike,
     failed: int,
     *,
-    value: float,
+    value: float | None,
     trials: int | None = None,
     level: float = 0.95,
 ) -> Interval | None:
@@ -94,13 +94,13 @@ def with_failures(
     Args:
         scores: Mean scores of the seeds that did not fail, in 0..1.
         failed: How many failed.
-        value: What a failed seed counts.
+        value: What a failed seed counts; None where no score is bad enough.
         trials: Number of test images, for the case that all these scores agree (see
             `seed_interval`); `varies` then names what is assumed.
         level: Confidence level.
 
     Returns:
-        None without any seed.
+        None without any seed, or without such a value.
 
     Examples:
         >>> print(with_failures([0.92, 0.93, 0.91, 0.92], 1, value=0.0))
@@ -108,7 +108,7 @@ def with_failures(
     """
     values = np.asarray(scores, dtype=np.float64)
     n = len(values) + failed
-    if not n:
+    if not n or value is None:
         return None
     each = (1 + check_level(level)) / 2
     share = failure_share(failed, n, level=each)
@@ -133,14 +133,18 @@ def with_failures(
     )
 
 
-def interquartile_mean(scores: ArrayLike) -> float:
+def interquartile_mean(scores: ArrayLike, *, bounds: tuple[float, float] = SHARE) -> float:
     """Mean of the middle half of the scores: neither the best nor the worst quarter moves it.
 
     Formula: the mean after ⌊n/4⌋ scores are cut off at each end, as in rliable, so of three seeds
     it is the mean of all.
 
+    Args:
+        scores: One a seed.
+        bounds: Least and greatest score; (0, 1) for accuracies.
+
     Raises:
-        UsageError: If there is no score, or one is not in [0, 1].
+        UsageError: If there is no score, or one is not within the bounds.
 
     Examples:
         >>> interquartile_mean([0.0, 0.5, 0.7, 1.0])
@@ -152,18 +156,20 @@ def interquartile_mean(scores: ArrayLike) -> float:
     """
     from scipy import stats
 
-    return float(stats.trim_mean(accuracies("scores", scores, dimensions=1), 0.25))
+    values = accuracies("scores", scores, dimensions=1, bounds=bounds)
+    return float(stats.trim_mean(values, 0.25))
 
 
-def far_seed(scores: Mapping[int, float]) -> int | None:
+def far_seed(scores: Mapping[int, float], *, least: float = LEAST) -> int | None:
     """The seed whose score lies far from the others', if there is one.
 
     Formula: Grubbs's test, as a t-test of each score against the mean of the others: its distance
     over s·sqrt(1 + 1/(n-1)), with s and n - 2 degrees of freedom from the others, at 5 % over all
-    n seeds; and no other seed within 5 points of it.
+    n seeds; and no other seed within `least` of it.
 
     Args:
         scores: By seed; of fewer than three none stands apart.
+        least: Distance below which a seed is not far; five points of an accuracy.
 
     Examples:
         >>> far_seed({0: 0.92, 1: 0.93, 2: 0.921, 3: 0.35}), far_seed({0: 0.9, 1: 0.8, 2: 0.7})
@@ -185,4 +191,4 @@ def far_seed(scores: Mapping[int, float]) -> int | None:
         found.append((float(2 * special.stdtr(n - 2, -distance)), i))
     p, most = min(found)
     nearest = float(np.abs(np.delete(values, most) - values[most]).min())
-    return seeds[most] if n * p < FAR and nearest >= LEAST else None
+    return seeds[most] if n * p < FAR and nearest >= least else None

@@ -13,7 +13,7 @@ class Interval:
     """A mean with a confidence interval that says what varies.
 
     Attributes:
-        mean: The estimate, in 0..1 for an accuracy and -1..1 for a difference of two.
+        mean: The estimate: in 0..1 for a share, in -1..1 for a difference of two, or any number.
         low: Lower end.
         high: Upper end.
         level: Confidence level.
@@ -21,6 +21,7 @@ class Interval:
         varies: What would be drawn anew in a repetition: "test episodes", "test images",
             "training seeds", "training seeds and test episodes".
         seeds: Number of training seeds in the mean.
+        share: Whether it is a share, or a difference of two, and shown in percent.
 
     Raises:
         UsageError: If the ends do not enclose the mean.
@@ -30,6 +31,8 @@ class Interval:
         78.6 ± 1.0 %
         >>> print(Interval(mean=0.998, low=0.991, high=1.0, n=600, varies="test episodes"))
         99.8 % [99.1, 100.0]
+        >>> print(Interval(mean=1.25, low=1.21, high=1.29, n=9, varies="seeds", share=False))
+        1.250 ± 0.040
     """
 
     mean: float
@@ -39,6 +42,7 @@ class Interval:
     n: int
     varies: str
     seeds: int = 1
+    share: bool = True
 
     def __post_init__(self) -> None:
         if not self.low <= self.mean <= self.high:
@@ -47,19 +51,22 @@ class Interval:
             )
 
     def __str__(self) -> str:
-        mean, below, above = (100 * x for x in (self.mean, self.mean - self.low, self._above))
-        digits = decimals((below + above) / 2)
+        scale, unit = (100, " %") if self.share else (1, "")
+        mean, low, high = (scale * x for x in (self.mean, self.low, self.high))
+        below, above = mean - low, high - mean
+        digits = self.digits
         if round(below, digits) == round(above, digits):
-            return f"{mean:.{digits}f} ± {above:.{digits}f} %"
-        low, high = 100 * self.low, 100 * self.high
-        return f"{mean:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+            return f"{mean:.{digits}f} ± {above:.{digits}f}{unit}"
+        return f"{mean:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]"
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
     @property
-    def _above(self) -> float:
-        return self.high - self.mean
+    def digits(self) -> int:
+        """Decimals that show its half-width, of percent or points where it is a share."""
+        half = (self.high - self.low) / 2
+        return decimals(100 * half) if self.share else 1 + decimals(half)
 
     @property
     def note(self) -> str:

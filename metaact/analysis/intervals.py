@@ -9,6 +9,7 @@ from metaact.errors import check_int
 
 from .bounds import (
     NOTHING,
+    SHARE,
     Array,
     accuracies,
     check_level,
@@ -85,10 +86,16 @@ def episode_bounds(values: Array, *, trials: float, level: float) -> tuple[Array
     return proportion_bounds(mean, variance, quantile, clusters=n, trials=n * trials, level=level)
 
 
-def seed_interval(values: ArrayLike, *, trials: int | None = None, level: float = 0.95) -> Interval:
+def seed_interval(
+    values: ArrayLike,
+    *,
+    trials: int | None = None,
+    level: float = 0.95,
+    bounds: tuple[float, float] = SHARE,
+) -> Interval:
     """Interval of the mean accuracy over training seeds, on one and the same test set.
 
-    Formula: mean ± t(seeds - 1)·s/sqrt(seeds), cut to [0, 1]. Where all seeds agree exactly (a
+    Formula: mean ± t(seeds - 1)·s/sqrt(seeds), cut to the bounds. Where all seeds agree exactly (a
     network that always answers the same class), Wilson's bounds over the test images stand in.
 
     Args:
@@ -96,6 +103,7 @@ def seed_interval(values: ArrayLike, *, trials: int | None = None, level: float 
         trials: Number of test images, for the case that all seeds agree; without it each seed
             then counts as one trial, which is very cautious.
         level: Confidence level.
+        bounds: Least and greatest score; (0, 1) for accuracies.
 
     Raises:
         UsageError: If there are fewer than 2 seeds or the values are no accuracies.
@@ -104,14 +112,23 @@ def seed_interval(values: ArrayLike, *, trials: int | None = None, level: float 
         >>> print(seed_interval([0.93, 0.91, 0.92]))
         92.0 ± 2.5 %
     """
-    array = accuracies("values", values, dimensions=1)
+    array = accuracies("values", values, dimensions=1, bounds=bounds)
     n = check_int("seeds", len(array), minimum=2, why="one seed shows no variation")
     mean, variance = float(array.mean()), float(array.var(ddof=1)) / n
-    if variance <= NOTHING:
+    if variance <= NOTHING and bounds == SHARE:
         return _agreeing_seeds(mean, n, trials, level)
     half = float(student(n - 1, check_level(level))) * variance**0.5
-    low, high = max(0.0, mean - half), min(1.0, mean + half)
-    return Interval(mean=mean, low=low, high=high, level=level, n=n, varies=SEEDS, seeds=n)
+    low, high = max(bounds[0], mean - half), min(bounds[1], mean + half)
+    return Interval(
+        mean=mean,
+        low=low,
+        high=high,
+        level=level,
+        n=n,
+        varies=SEEDS,
+        seeds=n,
+        share=bounds == SHARE,
+    )
 
 
 def _agreeing_seeds(mean: float, seeds: int, trials: int | None, level: float) -> Interval:

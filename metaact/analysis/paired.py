@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .bounds import NOTHING, Array
+from .bounds import NOTHING, SHARE, Array
 from .error_models import Agreeing, ErrorModel, error_model
 from .estimates import estimate
 from .family import Family, family, strictest
@@ -26,6 +26,7 @@ class Difference:
         variation: What varies.
         model: What is known of the true mean of first - second.
         trials: Answers in a unit; None if unknown.
+        bounds: Least and greatest score of an arm; (0, 1) for accuracies.
     """
 
     first: Array
@@ -33,6 +34,7 @@ class Difference:
     variation: Variation
     model: ErrorModel
     trials: int | None
+    bounds: tuple[float, float] = SHARE
 
     @property
     def values(self) -> Array:
@@ -48,7 +50,7 @@ class Difference:
         return alike or isinstance(self.model, Agreeing)
 
     def interval(self, level: float, *, named: float) -> Interval:
-        """Mean ± half-width of the model, cut to what the arms' own intervals allow.
+        """Mean ± half-width of the model, of accuracies cut to what the arms' own intervals allow.
 
         A difference cannot reach from the lower end of one arm further than to 100 %, nor from its
         upper end further than to 0: beside an arm at 95 % none can be -100 or +80 points. The arms'
@@ -61,10 +63,12 @@ class Difference:
         """
         mean, half = self.model.mean, self.model.half_width(level)
         mean = 0.0 if abs(mean) <= NOTHING**0.5 else mean  # rounding is no difference
-        cautious = 1 - (1 - level) / CAUTION
-        first, second = (self._own(arm, cautious) for arm in (self.first, self.second))
-        low = max(mean - half, first.low - 1, -second.high)
-        high = min(mean + half, first.high, 1 - second.low)
+        low, high = mean - half, mean + half
+        if self.bounds == SHARE:
+            cautious = 1 - (1 - level) / CAUTION
+            first, second = (self._own(arm, cautious) for arm in (self.first, self.second))
+            low = max(low, first.low - 1, -second.high)
+            high = min(high, first.high, 1 - second.low)
         return Interval(
             mean=mean,
             low=min(low, mean),
@@ -73,6 +77,7 @@ class Difference:
             n=self.variation.n,
             varies=agreeing(self.variation) if self.agrees else self.variation.varies,
             seeds=self.variation.seeds,
+            share=self.bounds == SHARE,
         )
 
     def _own(self, arm: Array, level: float) -> Interval:
@@ -87,7 +92,12 @@ class Difference:
 
 
 def difference(
-    first: Array, second: Array, variation: Variation, *, trials: int | None
+    first: Array,
+    second: Array,
+    variation: Variation,
+    *,
+    trials: int | None,
+    bounds: tuple[float, float] = SHARE,
 ) -> Difference:
     """Pair two arms.
 
@@ -96,7 +106,14 @@ def difference(
     analysis of variance of `two_way`, on d; where all are equal, see `Agreeing`.
     """
     model = error_model(first - second, variation, grain=1 / (trials or 1))
-    return Difference(first=first, second=second, variation=variation, model=model, trials=trials)
+    return Difference(
+        first=first,
+        second=second,
+        variation=variation,
+        model=model,
+        trials=trials,
+        bounds=bounds,
+    )
 
 
 def family_of(made: Sequence[Difference], *, aligned: bool = True) -> Family:

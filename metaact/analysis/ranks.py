@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .bounds import Array, accuracies, check_level
+from .bounds import SHARE, Array, accuracies, check_level
 from .variation import Variation, by_seed, by_unit, what_varies
 
 _DIGITS = 12  # accuracies that agree to so many are a tie, not an order by rounding
@@ -51,6 +51,7 @@ def rank_arms(
     unit: str,
     over: str = "both",
     level: float = 0.95,
+    bounds: tuple[float, float] = SHARE,
 ) -> Ranks:
     """Rank all arms in every block, and compare their mean ranks.
 
@@ -66,6 +67,7 @@ def rank_arms(
         unit: What the columns are: "test episodes" or "test images".
         over: What a repetition would draw anew: "seeds", "units" or "both".
         level: Confidence level.
+        bounds: Least and greatest score; (0, 1) for accuracies.
 
     Raises:
         UsageError: If there are fewer than two arms or blocks, or shapes differ.
@@ -82,7 +84,9 @@ def rank_arms(
     from scipy import stats
 
     check_level(level)
-    matrices = {name: accuracies(name, values, dimensions=2) for name, values in arms.items()}
+    matrices = {
+        name: accuracies(name, values, dimensions=2, bounds=bounds) for name, values in arms.items()
+    }
     variation = _blocks(matrices, unit=unit, over=over)
     average = by_seed if variation.over == "seeds" else by_unit
     scores = np.array([average(matrix) for matrix in matrices.values()])

@@ -57,7 +57,7 @@ def _statement(found: Comparison) -> str:
     size = difference_text(found.interval, size=True, margin=found.margin)
     by = f"{first} is {BETTER if found.mean > 0 else WORSE} than {second} by {size}"
     if found.verdict == EQUIVALENT:
-        within = f"margin of {points_text(found.margin or 0)}"
+        within = f"margin of {points_text(found.margin or 0, share=found.interval.share)}"
         if differs:
             return f"{by}, which is less than the {within} ({basis})."
         return f"{first} and {second} are equivalent within a {within}: {figures} ({basis})."

@@ -5,28 +5,29 @@ from __future__ import annotations
 import math
 
 from .bounds import NOTHING
-from .interval import Interval, decimals
+from .interval import Interval
 
 _MOST = 6
 """Decimals of a point beyond which two figures count as the same."""
 
 
 def difference_text(interval: Interval, *, size: bool = False, margin: float | None = None) -> str:
-    """A difference in points with its interval: "+4.7 points [1.1, 8.3]".
+    """A difference with its interval: "+4.7 points [1.1, 8.3]" of shares, "+0.12 [0.05, 0.19]".
 
     Args:
-        interval: Of the difference, in -1..1.
+        interval: Of the difference; of two shares in -1..1.
         size: Drop the sign: for "worse by 4.7 points [1.1, 8.3]".
-        margin: Differences below it, in 0..1, do not matter: no figure is rounded onto or over it.
+        margin: Differences below it do not matter: no figure is rounded onto or over it.
 
     Examples:
         >>> print(difference_text(Interval(mean=1e-30, low=-3e-4, high=3e-4, n=9, varies="x")))
         0.0 points [-0.03, 0.03]
     """
-    ends = [0.0 if abs(x) <= NOTHING**0.5 else 100 * x for x in _ends(interval)]
+    scale, unit = (100, " points") if interval.share else (1, "")
+    ends = [0.0 if abs(x) <= NOTHING**0.5 else scale * x for x in _ends(interval)]
     mean, low, high = (-ends[0], -ends[2], -ends[1]) if size and ends[0] < 0 else ends
-    digits = decimals((high - low) / 2)
-    edges = [] if margin is None else [100 * margin, -100 * margin]
+    digits = interval.digits
+    edges = [] if margin is None else [scale * margin, -scale * margin]
     while digits < _MOST and not (
         all(_keeps_side(x, 0.0, digits) for x in (low, high))
         and all(_keeps_side(x, edge, digits) for x in (mean, low, high) for edge in edges)
@@ -34,8 +35,8 @@ def difference_text(interval: Interval, *, size: bool = False, margin: float | N
         digits += 1  # a figure shows on which side of 0 and of the margin it lies
     sign = "" if size or not round(mean, digits) else "+"
     if not round(mean, digits):
-        return f"0.0 points [{low:z.{digits}f}, {high:z.{digits}f}]"
-    return f"{mean:{sign}.{digits}f} points [{low:z.{digits}f}, {high:z.{digits}f}]"
+        return f"0.0{unit} [{low:z.{digits}f}, {high:z.{digits}f}]"
+    return f"{mean:{sign}.{digits}f}{unit} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def _keeps_side(value: float, edge: float, digits: int) -> bool:
@@ -89,12 +90,14 @@ def roughly(number: int) -> str:
     return f"{int(float(f'{number:.2g}')):,}"
 
 
-def points_text(value: float) -> str:
-    """A size in points, with one decimal or as many as it has.
+def points_text(value: float, *, share: bool = True) -> str:
+    """A size in points, with one decimal or as many as it has; of what is no share as it is.
 
     Examples:
         >>> points_text(0.02), points_text(0.0025)
         ('2.0 points', '0.25 points')
     """
+    if not share:
+        return f"{value:g}"
     shown = f"{100 * value:.1f}" if round(1000 * value, 9) % 1 == 0 else f"{100 * value:g}"
     return f"{shown} points"

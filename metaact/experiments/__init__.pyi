@@ -21,6 +21,8 @@ from .maml import MamlConfig as MamlConfig
 from .preview import Preview as Preview
 from .segment import SEGMENT as SEGMENT
 from .segment import SegmentConfig as SegmentConfig
+from .stream import STREAM as STREAM
+from .stream import StreamConfig as StreamConfig
 from .study import Outcome as Outcome
 from .study import Ready as Ready
 from .study import prepare as prepare
@@ -36,6 +38,7 @@ __all__ = [
     "CONVERGE",
     "MAML",
     "SEGMENT",
+    "STREAM",
     "TRANSFER",
     "Arm",
     "Axis",
@@ -57,6 +60,7 @@ __all__ = [
     "Selected",
     "Signature",
     "Step",
+    "StreamConfig",
     "Study",
     "Trained",
     "TransferConfig",

@@ -7,6 +7,7 @@ tuning, the comparison, the page. Imports neither torch nor NumPy: reports are r
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ Json = Any
 
 EXAMPLES = "examples"
 """Folder of a store with small pictures of what its studies are tested on."""
+
+SHARE = (0.0, 1.0)
+"""Bounds of a share."""
 
 HEX = 12
 """Hex digits that name the picture of an example."""
@@ -57,13 +61,14 @@ class Measure:
 
     Attributes:
         name: What it is: records hold it as `test_<name>` and `validation_<name>`.
-        unit: What a test score is per: "test episodes", "test images".
+        unit: What a test score is per: "test episodes", "test images"; "" where each seed has one.
         units: How many of them there are; 0 where that is not known.
         direction: Which of two scores is better.
-        bounds: Least and greatest score: (0, 1), for which the statistics are made.
+        bounds: Least and greatest score: (0, 1) for a share, which is shown in percent; others,
+            which may be infinite, for a figure that is shown as it is.
         resolution: Step between two scores of one unit: 1 for right or wrong, 1/75 for an episode
             of 75 images; None for a continuous score.
-        failed: What counts for a seed that failed.
+        failed: What counts for a seed that failed; None where no score is bad enough.
         chance: Score of guessing; None where there is no guessing.
         replacement: Whether units were drawn with replacement; None where none were drawn.
         axis: What runs are watched over.
@@ -74,20 +79,36 @@ class Measure:
     unit: str
     units: int
     direction: Literal["higher", "lower"] = "higher"
-    bounds: tuple[float, float] = (0.0, 1.0)
+    bounds: tuple[float, float] = SHARE
     resolution: float | None = None
-    failed: float = 0.0
+    failed: float | None = 0.0
     chance: float | None = None
     replacement: bool | None = None
     axis: Axis = field(default_factory=Axis)
     along: bool = True
 
     def __post_init__(self) -> None:
-        if self.bounds != (0.0, 1.0):
-            raise UsageError(
-                "`bounds` of a measure must be (0, 1) (the statistics are made for shares); got "
-                f"{self.bounds}."
-            )
+        low, high = self.bounds
+        if not low < high:
+            raise UsageError(f"`bounds` of a measure must be (least, greatest); got {self.bounds}.")
+
+    @property
+    def is_share(self) -> bool:
+        """Whether scores are shares, shown in percent."""
+        return self.bounds == SHARE
+
+    def show(self, score: float, *, unit: bool = True) -> str:
+        """A score as a reader sees it: in percent, or as it is.
+
+        Examples:
+            >>> Measure(unit="test images", units=10).show(0.786)
+            '78.6 %'
+            >>> Measure(name="error", unit="", units=0, bounds=(0.0, math.inf)).show(1.23456)
+            '1.235'
+        """
+        if self.is_share:
+            return f"{100 * score:.1f}{' %' if unit else ''}"
+        return f"{score:.4g}"
 
     def __repr__(self) -> str:
         return brief(self, **unusual(self))
@@ -109,13 +130,14 @@ class Measure:
 
     def as_json(self) -> dict[str, Any]:
         """The measure as a run records it."""
-        return {**asdict(self), "bounds": list(self.bounds)}
+        return {**asdict(self), "bounds": [x if math.isfinite(x) else None for x in self.bounds]}
 
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> Measure:
         """The measure that a run recorded."""
         low, high = found["bounds"]
-        return Measure(**{**found, "bounds": (low, high), "axis": Axis(**found["axis"])})
+        bounds = (-math.inf if low is None else low, math.inf if high is None else high)
+        return Measure(**{**found, "bounds": bounds, "axis": Axis(**found["axis"])})
 
 
 EXAMPLE_WIDTH = 4.0
@@ -316,11 +338,13 @@ class Column:
         name: Heading.
         scores: Test scores of each seed that has it: by seed one number, or one per unit.
         note: What it is, a sentence for below the table; "" where the heading says it.
+        bounds: Least and greatest of them, as those of a measure; None has the measure's.
     """
 
     name: str
     scores: Mapping[int, Any]
     note: str = ""
+    bounds: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return brief(self, self.name, seeds=list(self.scores))

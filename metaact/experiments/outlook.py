@@ -97,4 +97,4 @@ def score_of(job: Job) -> str:
     if result.get("outcome") != "complete":
         return str(result.get("outcome"))
     score = result.get(job.planned.measure.test, fmean(scores) if scores else None)
-    return "done" if score is None else f"{100 * score:.1f} %"
+    return "done" if score is None else job.planned.measure.show(score)

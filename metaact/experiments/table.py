@@ -28,6 +28,7 @@ EXPERIMENTS: dict[str, Row] = {
     "converge": Row(place="metaact.experiments.converge:CONVERGE"),
     "transfer": Row(place="metaact.experiments.transfer:TRANSFER", more_kinds=("source",)),
     "segment": Row(place="metaact.experiments.segment:SEGMENT"),
+    "stream": Row(place="metaact.experiments.stream:STREAM"),
 }
 """Each experiment's name, and where it is declared."""
 

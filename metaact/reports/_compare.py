@@ -14,7 +14,7 @@ from metaact.analysis.bounds import check_level
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.experiments.commands import merged
 from metaact.experiments.evidence import Arm, Array, Study
-from metaact.experiments.experiment import Column
+from metaact.experiments.experiment import SHARE, Column
 from metaact.experiments.words import title
 
 from . import curves, describe, failures, learned, paper, plans, tuning
@@ -39,7 +39,7 @@ class Options:
         level: Confidence level.
         margin: Differences below it do not matter, in units of the score; None judges no
             equivalence.
-        thresholds: Scores whose first reaching is timed.
+        thresholds: Scores whose first reaching is timed, of measures that are shares.
         points: Places along the way at which runs are read, too; None takes what they recorded.
         seed: Seed of bootstrap intervals.
     """
@@ -153,7 +153,7 @@ class _Comparing:
             *describe.unmatched(study, reference),
             *describe.uncompared(study, pairs, [(c.first, c.second) for c in comparisons]),
             *filter(None, [learned.why_not(study, at_one)]),
-            *failures.notes(arms),
+            *failures.notes(arms, study.measure),
         ]
         if options.reference not in (None, reference):
             notes.append(f"No arm here is {options.reference}: compared with {reference}.")
@@ -233,13 +233,14 @@ class _Comparing:
                 keys.append(asked[-1])
         found = analysis.compare_pairs(
             cases,
-            unit=self.study.measure.unit,
+            unit=self.study.measure.unit or "training seeds",
             over=self.options.over if per_unit else "seeds",
             level=self.options.level,
             margin=self.options.margin,
             replacement=self.study.measure.replacement,
             trials_per_unit=self._trials(per_unit),
             aligned=all(shared == keys[0][1] for _, shared in keys),
+            bounds=self._turned(),
         )
         whole = [self._with_losses(comparison) for comparison in found]
         return [whole[keys.index(key)] if key in keys else None for key in asked]
@@ -252,8 +253,13 @@ class _Comparing:
         """Scores turned so that a higher one is better."""
         if self.study.measure.direction == "higher":
             return scores
-        low, high = self.study.measure.bounds
-        return low + high - scores
+        return 1 - scores if self.study.measure.is_share else -scores
+
+    def _turned(self) -> tuple[float, float]:
+        """The bounds of scores turned so."""
+        measure = self.study.measure
+        low, high = measure.bounds
+        return measure.bounds if measure.is_share or measure.sign > 0 else (-high, -low)
 
     def _with_losses(self, found: analysis.Comparison) -> analysis.Comparison:
         """The sentence says which seeds failed, and where one alone is there to compare."""
@@ -290,12 +296,14 @@ class _Comparing:
             intervals={over: self._interval(arm, over) for over in OVER},
             by_seed=by_seed,
             validation=tuning.validation(arm),
-            columns={column.name: self._column(column.scores) for column in columns},
+            columns={column.name: self._column(column) for column in columns},
             paper=self._optimism(arm),
             curves=curves.curves(study, arm, level=level),
             baseline=self._baseline(arm),
             area=curves.area(study, arm, level=level),
-            times=curves.times(study, arm, self.options.thresholds),
+            times=curves.times(
+                study, arm, self.options.thresholds if study.measure.is_share else ()
+            ),
             attention=curves.attention(study, arm),
             stuck_alpha=sum(int(result.get("stuck_alpha") or 0) for result in results),
             attention_layers=int(results[0].get("attention_layers", 0)),
@@ -307,11 +315,17 @@ class _Comparing:
                 trials=study.measure.units or None,
                 level=level,
             ),
-            interquartile=analysis.interquartile_mean(
-                [*by_seed.values(), *[study.measure.failed] * len(arm.failed)]
-            ),
-            far=analysis.far_seed(by_seed),
+            interquartile=self._interquartile(arm, by_seed),
+            far=analysis.far_seed(by_seed, **({} if study.measure.is_share else {"least": 0.0})),
         )
+
+    def _interquartile(self, arm: Arm, by_seed: Mapping[int, float]) -> float | None:
+        """None where failed seeds count as nothing, or there is no seed at all."""
+        measure = self.study.measure
+        if arm.failed and measure.failed is None:
+            return None
+        lost = [] if measure.failed is None else [measure.failed] * len(arm.failed)
+        return analysis.interquartile_mean([*by_seed.values(), *lost], bounds=measure.bounds)
 
     def _baseline(self, arm: Arm) -> dict[str, Curve]:
         """The curves of the arm's baseline, where it has one."""
@@ -338,18 +352,25 @@ class _Comparing:
         recorded = {p for r in self.study.records for p in r.run.about.get("points") or ()}
         return sorted(recorded)
 
-    def _column(self, scores: Mapping[int, Any]) -> Score:
-        means = {seed: float(np.mean(value)) for seed, value in scores.items()}
-        return Score(score=self._interval_of(list(scores.values())), by_seed=means)
+    def _column(self, column: Column) -> Score:
+        bounds = column.bounds or self.study.measure.bounds
+        return Score(
+            score=self._interval_of(list(column.scores.values()), bounds),
+            by_seed={seed: float(np.mean(value)) for seed, value in column.scores.items()},
+            share=bounds == SHARE,
+        )
 
-    def _interval_of(self, values: list[Any]) -> analysis.Interval | None:
+    def _interval_of(
+        self, values: list[Any], bounds: tuple[float, float]
+    ) -> analysis.Interval | None:
         """The interval of scores of several seeds: one number each, or one per unit."""
         per_unit = bool(values) and all(np.ndim(value) == 1 for value in values)
         if not per_unit:
             values = [[float(np.mean(value))] for value in values]
         if not values or (len(values) == 1 and not per_unit):
             return None
-        return self._estimate(np.array(values, dtype=np.float64), self.options.over, per_unit)
+        array = np.array(values, dtype=np.float64)
+        return self._estimate(array, self.options.over, per_unit, bounds)
 
     def _interval(self, arm: Arm, over: str) -> analysis.Interval | None:
         """Mean score with its interval; None where the runs cannot tell.
@@ -360,20 +381,27 @@ class _Comparing:
         if not arm.scored:
             return None
         per_unit = self.study.per_unit
-        return self._estimate(arm.matrix(per_unit=per_unit), over, per_unit)
+        matrix = arm.matrix(per_unit=per_unit)
+        return self._estimate(matrix, over, per_unit, self.study.measure.bounds)
 
-    def _estimate(self, matrix: Array, over: str, per_unit: bool) -> analysis.Interval:
+    def _estimate(
+        self, matrix: Array, over: str, per_unit: bool, bounds: tuple[float, float]
+    ) -> analysis.Interval | None:
+        """None where scores that are no shares do not vary."""
         measure, options = self.study.measure, self.options
         over = over if per_unit else "seeds"
+        if bounds != SHARE and (matrix.size < 2 or float(np.ptp(matrix)) == 0):
+            return None
         return analysis.estimate(
             matrix,
-            unit=measure.unit,
+            unit=measure.unit or "training seeds",
             trials_per_unit=self._trials(per_unit),
             over=over,
             method=options.method if over == options.over else "auto",
             replacement=measure.replacement,
             level=options.level,
             seed=options.seed,
+            bounds=bounds,
         )
 
     def _optimism(self, arm: Arm) -> Optimism | None:
@@ -423,6 +451,10 @@ class _Comparing:
         matrices = {arm.name: self._better(arm.matrix(seeds, per_unit=per_unit)) for arm in arms}
         over = options.over if per_unit else "seeds"
         found = analysis.rank_arms(
-            matrices, over=over, unit=study.measure.unit, level=options.level
+            matrices,
+            over=over,
+            unit=study.measure.unit or "training seeds",
+            level=options.level,
+            bounds=self._turned(),
         )
         return Ranking(found=found, left_out=[arm.name for arm in study.arms if arm.failed])

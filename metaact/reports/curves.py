@@ -27,14 +27,13 @@ def curves(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, Curve]:
     A point at which any seed has no value has none: a mean over the survivors would flatter.
     """
     found = {}
-    low_bound, high_bound = study.measure.bounds
     for name in watchable(study):
         series = [_series(record, name) for record in arm.records]
         x, values = _table(series)
         if not len(x) or not any(series):
             continue
-        scored = name.endswith(study.measure.name) and None not in (low_bound, high_bound)
-        bounds = (float(low_bound or 0), float(high_bound or 0)) if scored else None
+        scored = name.endswith(study.measure.name)
+        bounds = study.measure.bounds if scored else None
         if name.endswith("_loss"):
             bounds = study.experiment.loss_bounds
         mean, low, high = analysis.curve_band(values, level=level, bounds=bounds)
@@ -76,7 +75,10 @@ def area(study: Study, arm: Arm, *, level: float = 0.95) -> analysis.Interval | 
         if len(series) < 2:
             return None
         areas.append(analysis.area_under_curve(list(series), list(series.values())))
-    return analysis.seed_interval(areas, trials=study.measure.units or None, level=level)
+    measure = study.measure
+    return analysis.seed_interval(
+        areas, trials=measure.units or None, level=level, bounds=measure.bounds
+    )
 
 
 def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:

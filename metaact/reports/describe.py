@@ -64,7 +64,7 @@ def environments(study: Study) -> list[dict[str, Any]]:
 def notes(study: Study, *, over: str) -> list[str]:
     """What a reader must know beside the figures."""
     found = []
-    if not study.per_unit and over != "seeds":
+    if not study.per_unit and over != "seeds" and study.measure.unit:
         found.append(
             f"Some runs did not keep their scores for each of the {study.measure.unit}, so figures "
             "are over training seeds alone."

@@ -133,10 +133,12 @@ class Score:
     Attributes:
         score: Mean with its interval; None where the runs cannot tell.
         by_seed: Mean score of each seed that has it.
+        share: Whether it is a share, shown in percent.
     """
 
     score: Interval | None
     by_seed: dict[int, float]
+    share: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

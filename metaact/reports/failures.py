@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from metaact.analysis import failure_p
 from metaact.experiments.evidence import Study
+from metaact.experiments.experiment import Measure
 
 from .document import ArmReport, FailureTest
 
@@ -36,16 +38,28 @@ def tests(study: Study, pairs: Sequence[tuple[str, str]]) -> list[FailureTest]:
     return found
 
 
-def notes(arms: Sequence[ArmReport]) -> list[str]:
-    """The seeds that lie far from the others of their arm, a sentence each."""
-    return [_far(arm, arm.far) for arm in arms if arm.far is not None]
+def notes(arms: Sequence[ArmReport], measure: Measure) -> list[str]:
+    """The seeds that lie far from the others of their arm, a sentence each.
+
+    Where each seed is tested on what is its own, it is far in many arms at once: one sentence.
+    """
+    if not measure.unit:
+        found = Counter(arm.far for arm in arms if arm.far is not None)
+        return [
+            f"Seed {seed} lies far from the others in {count} of {len(arms)} arms: its stream is "
+            "its own. Differences are paired; with so skewed seeds no interval of an arm's few "
+            "seeds holds its level."
+            for seed, count in found.items()
+        ]
+    return [_far(arm, arm.far, measure) for arm in arms if arm.far is not None]
 
 
-def _far(arm: ArmReport, seed: int) -> str:
+def _far(arm: ArmReport, seed: int, measure: Measure) -> str:
     others = [score for s, score in arm.by_seed.items() if s != seed]
-    low, high = (f"{100 * end:.1f}" for end in (min(others), max(others)))
-    between = f"{low} %" if low == high else f"{low} to {high} %"
+    low, high = (measure.show(end, unit=False) for end in (min(others), max(others)))
+    last = measure.show(max(others))
+    between = last if low == high else f"{low} to {last}"
     return (
-        f"{arm.name}: seed {seed} lies far from the others ({100 * arm.by_seed[seed]:.1f} % beside "
-        f"{between}); with so skewed seeds no interval of few seeds holds its level."
+        f"{arm.name}: seed {seed} lies far from the others ({measure.show(arm.by_seed[seed])} "
+        f"beside {between}); with so skewed seeds no interval of few seeds holds its level."
     )

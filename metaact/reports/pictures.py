@@ -131,7 +131,7 @@ def shown_arms(study: StudyReport) -> tuple[list[ArmReport], str]:
 
 def _depth(arm: ArmReport, sign: int) -> float:
     """How bad an arm is; one without a score is the worst."""
-    return -sign * arm.score.mean if arm.score else 2.0
+    return -sign * arm.score.mean if arm.score else math.inf
 
 
 def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
@@ -159,15 +159,17 @@ def learning(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         title=study.title if width >= WIDTH else "",
         chance=study.measure.chance,
         logx=log,
+        percent=study.measure.is_share,
         width=width,
     )
+    guessing = "" if study.measure.chance is None else "The dotted line is guessing."
     scale = f" The {axis}s are on a logarithmic scale, from the first above 0." if log else ""
     return Drawn(
         kind="learning-curves",
         figure=figure,
         label=f"Learning curves: {what} against {axis} of {', '.join(curves)}.",
         caption=f"{what.capitalize()} over training, mean over seeds. {_band(curves, study.level)} "
-        f"The dotted line is guessing.{scale}{gone}{rest}",
+        f"{guessing}{scale}{gone}{rest}",
         values=along(lines, figure, axis, log=log),
     )
 
@@ -258,9 +260,10 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         found = sorted(found, key=standing_out, reverse=True)[:MOST_ARMS]
     varies = " / ".join(dict.fromkeys(c.interval.varies for c in found))
     together = "simultaneous " if found[0].compared > 1 else ""
+    points = " in points" if study.measure.is_share else _BETTER[study.measure.direction]
     figure = analysis.interval_plot(
         {c.first: c.interval for c in found},
-        xlabel=f"difference to {study.reference} in points, {together}{100 * study.level:g} % "
+        xlabel=f"difference to {study.reference}{points}, {together}{100 * study.level:g} % "
         f"interval{'s' if len(found) > 1 else ''}",
         title=study.title if width >= WIDTH else "",
         differences=True,
@@ -274,11 +277,14 @@ def differences(study: StudyReport, margin: float | None, *, width: float = WIDT
         label=f"Differences in {study.measure.name} to {study.reference} with intervals: "
         + "; ".join(f"{c.first} {c.verdict}" for c in found)
         + ".",
-        caption=f"Difference in test {study.measure.name} to {study.reference}, in points, with "
+        caption=f"Difference in test {study.measure.name} to {study.reference}{points}, with "
         f"{together}{100 * study.level:g} % intervals over {varies}. Filled: the verdict, which is "
         f"read off them, is better, worse or equivalent; open: no difference shown.{rest}",
         values=[Value(text=c.sentence, y=row) for row, c in enumerate(found)],
     )
+
+
+_BETTER = {"higher": "", "lower": " (above 0: less)"}
 
 
 def standing_out(found: Comparison) -> float:
@@ -304,6 +310,7 @@ def sensitivity(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         chance=study.measure.chance,
         logx=True,
         xticks=ticks,
+        percent=study.measure.is_share,
         width=width,
     )
     lost = [
@@ -505,6 +512,7 @@ def start_values(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         rows=alphas,
         columns=betas,
         value_name=study.measure.test.replace("_", " "),
+        percent=study.measure.is_share,
         title=study.title if width >= WIDTH else "",
         marked=(0.9, 2.0),
         width=width,

@@ -12,7 +12,7 @@ from typing import Any
 from metaact import analysis
 from metaact.activations.order import place
 from metaact.experiments.evidence import shared_settings
-from metaact.experiments.experiment import Experiment
+from metaact.experiments.experiment import SHARE, Experiment
 from metaact.experiments.table import of_kind
 from metaact.experiments.words import data_of, headline, telling
 from metaact.runs import Entry
@@ -230,7 +230,10 @@ def standing(entry: Entry) -> str:
 def _score(entry: Entry) -> str:
     measure: Mapping[str, Any] = {} if entry.run is None else entry.run.about.get("measure") or {}
     value = (entry.result or {}).get(f"test_{measure.get('name', 'accuracy')}")
-    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    share = list(measure.get("bounds", SHARE)) == list(SHARE)
+    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
 
 
 def size_in_words(size: float) -> str:

@@ -14,13 +14,16 @@ MOST_ROWS = 12
 
 
 def forest(document: Document, *, width: float = WIDTH) -> Drawn | None:
-    """The differences of all studies in one picture: a row for each study and arm."""
+    """The differences of all studies in one picture: a row for each study and arm.
+
+    Studies whose scores are no shares have no place on its axis.
+    """
     groups: dict[str, list[analysis.ForestRow]] = {}
     values: list[Value] = []
     names, row, left = short_names(document.studies), 0, 0
     for study in document.studies:
         found = list(study.comparisons)
-        if not found:
+        if not found or not study.measure.is_share:
             continue
         if len(found) > MOST_ROWS:
             left += len(found) - MOST_ROWS
@@ -48,7 +51,12 @@ def forest(document: Document, *, width: float = WIDTH) -> Drawn | None:
         kind="forest",
         figure=figure,
         label="Differences to the reference with intervals, in all studies: "
-        + "; ".join(f"{c.first} {c.verdict}" for s in document.studies for c in s.comparisons)
+        + "; ".join(
+            f"{c.first} {c.verdict}"
+            for s in document.studies
+            if s.measure.is_share
+            for c in s.comparisons
+        )
         + ".",
         caption="Paired difference in the test score to the study's reference, in points, with "
         f"{level} intervals that hold all together within a study. Right of the line the arm is "

@@ -19,6 +19,7 @@ from metaact.experiments import (
     MamlConfig,
     Outcome,
     SegmentConfig,
+    StreamConfig,
     TransferConfig,
     loop,
 )
@@ -109,11 +110,17 @@ def segment_config(tmp_path_factory: pytest.TempPathFactory) -> SegmentConfig:
 
 
 @pytest.fixture(scope="session")
+def stream_config() -> StreamConfig:
+    return StreamConfig(bins=3, bin_steps=60, task_steps=25)
+
+
+@pytest.fixture(scope="session")
 def configs(
     maml_config: MamlConfig,
     converge_config: ConvergeConfig,
     transfer_config: TransferConfig,
     segment_config: SegmentConfig,
+    stream_config: StreamConfig,
 ) -> dict[str, Config]:
     """A small config of each experiment, by its name."""
     return {
@@ -121,6 +128,7 @@ def configs(
         "converge": converge_config,
         "transfer": transfer_config,
         "segment": segment_config,
+        "stream": stream_config,
     }
 
 

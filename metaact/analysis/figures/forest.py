@@ -79,7 +79,7 @@ def interval_plot(
                 right = axes.get_yaxis_transform()
                 axes.text(1.02, row, words, transform=right, va="center", fontsize=8)
         name_rows(axes, list(intervals), width)
-        _figures(axes, differences)
+        _figures(axes, differences, share=all(one.share for one in intervals.values()))
         if narrow:
             axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(heading(xlabel, 34 if narrow else 80))
@@ -147,7 +147,7 @@ def forest_plot(
                 names.append(row.arm)
         name_rows(axes, names, width)
         axes.spines["left"].set_visible(False)
-        _figures(axes, differences=True)
+        _figures(axes, differences=True, share=True)
         axes.locator_params(axis="x", nbins=5 if narrow else 9)
         axes.set_xlabel(heading(xlabel, 44 if narrow else 90))
         if title:
@@ -204,12 +204,13 @@ def _row(axes: Axes, row: int, interval: Interval, look: Look, *, filled: bool) 
     )
 
 
-def _figures(axes: Axes, differences: bool) -> None:
-    """Values in percent, differences in points with their sign."""
+def _figures(axes: Axes, differences: bool, *, share: bool) -> None:
+    """Shares in percent, differences in points with their sign; others as they are."""
     from matplotlib.ticker import FuncFormatter
 
     sign = "+" if differences else ""
-    unit = "" if differences else " %"
+    unit = "" if differences or not share else " %"
+    scale = 100 if share else 1
     axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda x, _: f"{100 * x:{sign if round(x, 12) else ''}.6g}{unit}")
+        FuncFormatter(lambda x, _: f"{scale * x:{sign if round(x, 12) else ''}.6g}{unit}")
     )

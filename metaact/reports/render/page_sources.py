@@ -9,7 +9,7 @@ from metaact.experiments.table import find
 from metaact.reports.document import StudyReport
 
 from .page_html import Content, Html, element, fold, items, markup, table
-from .study_tables import percent
+from .study_tables import unit
 
 _WORDS = ("dataset", "split", "official", "note")
 """Columns that are not numbers."""
@@ -95,7 +95,10 @@ def runs(study: StudyReport) -> Html:
     for arm in study.arms:
         row = {"arm": arm.name}
         row |= {f"seed {seed}": "diverged" for seed in arm.failed}
-        row |= {f"seed {seed}": percent(score) for seed, score in arm.by_seed.items()}
+        row |= {
+            f"seed {seed}": study.measure.show(score, unit=False)
+            for seed, score in arm.by_seed.items()
+        }
         if arm.parameters is not None:
             row["parameters"] = f"{arm.parameters:,}"
         rows.append(row)
@@ -103,7 +106,7 @@ def runs(study: StudyReport) -> Html:
     if any("parameters" in row for row in rows):
         columns.append("parameters")
     places = [element("code", place) for arm in study.arms for place in arm.runs]
-    caption = f"Test {study.measure.name} of each seed, in percent, and trainable parameters"
+    caption = f"Test {study.measure.name} of each seed{unit(study)}, and trainable parameters"
     return markup(
         [
             table(columns, rows, caption=caption),

@@ -143,7 +143,7 @@ def _pictures(study: StudyReport, context: Context) -> Html:
         lambda: pictures.shapes(study, width=WIDTH),
         lambda: pictures.trajectories(study, width=WIDTH),
     ]
-    if len(study.comparisons) > MOST_ROWS:
+    if len(study.comparisons) > MOST_ROWS or not study.measure.is_share:
         makers.insert(0, lambda: pictures.differences(study, context.margin, width=WIDTH))
     drawn = [_drawn(study, context, make) for make in makers]
     drawn += [example(study, context, found) for found in study.examples[:MOST_EXAMPLES]]

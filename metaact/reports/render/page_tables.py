@@ -62,7 +62,7 @@ def results(study: StudyReport, context: Context) -> Html:
     needed = {row["arm"]: _settle(by_arm.get(row["arm"])) for row in found.rows}
     settle = [f"{arm}: {words}." for arm, words in needed.items() if words]
     caption = (
-        f"Test {study.measure.name} of every arm, in percent, and its difference to "
+        f"Test {study.measure.name} of every arm{study_tables.unit(study)}, and its difference to "
         f"{study.reference}"
     )
     warnings = context.new([*study.notes, *study.data_notes])

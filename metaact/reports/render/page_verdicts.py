@@ -25,11 +25,13 @@ def facts(study: StudyReport) -> Html:
     official = "official" if study.official else "NOT OFFICIAL"
     pairs: list[tuple[str, Content]] = [
         ("Data", element("strong", official, class_="good" if study.official else "bad")),
-        ("Tested on", f"{measure.units} {measure.unit}" if measure.units else measure.unit),
         ("Arms", str(len(study.arms))),
         ("Seeds an arm", " to ".join(dict.fromkeys((str(min(seeds)), str(max(seeds)))))),
         ("Runs", f"{study.runs}, {lost} diverged" if lost else str(study.runs)),
     ]
+    if measure.unit:
+        tested = f"{measure.units} {measure.unit}" if measure.units else measure.unit
+        pairs.insert(1, ("Tested on", tested))
     if measure.chance is not None:
         pairs.append(("Guessing gives", f"{100 * measure.chance:g} %"))
     if study.settings.get("protocol"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from metaact.analysis import Comparison, Interval, difference_text
 from metaact.analysis.intervals import SEEDS
@@ -61,7 +63,7 @@ def scores(study: StudyReport) -> StudyTable:
     """
 
     def height(arm: ArmReport) -> float:
-        return study.measure.sign * arm.score.mean if arm.score else -2.0  # without one: last
+        return study.measure.sign * arm.score.mean if arm.score else -math.inf  # none: last
 
     arms = study.arms
     if len({tuple(arm.rates.items()) for arm in arms}) == 1:
@@ -118,26 +120,35 @@ def failures(study: StudyReport) -> StudyTable:
     """How often seeds fail, and scores that count it; no rows where none did or stands apart."""
     title = "Failed seeds, and scores that do not hang on single seeds"
     measure, tests = study.measure, {test.first: test for test in study.failures}
-    if not any(arm.failed or arm.far is not None for arm in study.arms):
+    if not any(arm.failed or (arm.far is not None and measure.unit) for arm in study.arms):
         return _table(study, title, [], [])
-    counted_as = f"{measure.name}, failed at {100 * measure.failed:g} %"
+    value = measure.failed
+    counted_as = "" if value is None else f"{measure.name}, failed at {100 * value:g} %"
     rows = []
     for arm in study.arms:
         row = {
             "arm": arm.name,
             "failed": f"{len(arm.failed)} of {len(arm.runs)}",
             "share": interval(arm.failure_share),
-            counted_as: interval(arm.counted),
-            "interquartile mean": percent(arm.interquartile),
+            **({} if value is None else {counted_as: interval(arm.counted)}),
+            "interquartile mean": score(study, arm.interquartile),
         }
         if arm.name in tests:
             row |= _failure_cells(tests[arm.name], 1 - study.level)
         rows.append(row)
     level = percents(study.level)
+    counts = (
+        ""
+        if value is None
+        else (
+            f"The second score counts them at {100 * value:g} %; its {level} interval allows "
+            "for how many fail. "
+        )
+    )
     notes = [
         f"Share of seeds that failed or diverged: exact {level} interval (Clopper and Pearson). "
-        f"The second score counts them at {100 * measure.failed:g} %; its {level} interval allows "
-        "for how many fail. Interquartile mean: of the middle half of all seeds.",
+        + counts
+        + "Interquartile mean: of the middle half of all seeds.",
     ]
     varying = dict.fromkeys(arm.counted.varies for arm in study.arms if arm.counted)
     notes += [f"Where scores agree it is over {what}." for what in varying if what != SEEDS]
@@ -242,9 +253,9 @@ def optimism(study: StudyReport) -> StudyTable:
     rows = [
         {
             "arm": arm.name + (f" ({len(arm.failed)} diverged)" if arm.failed else ""),
-            "selected figure": percent(paper.figure),
-            "published": percent(paper.published),
-            "held out": percent(paper.held_out),
+            "selected figure": score(study, paper.figure),
+            "published": score(study, paper.published),
+            "held out": score(study, paper.held_out),
             "gap": "" if paper.gap is None else f"{100 * paper.gap:+z.1f}",
         }
         for arm, paper in found
@@ -272,10 +283,12 @@ def speed(study: StudyReport) -> StudyTable:
         row |= {f"to {100 * time.threshold:g} %": duration(time) for time in arm.times}
         rows.append(row)
     curve = next((time.curve for arm in study.arms for time in arm.times), study.measure.test)
-    notes = [
-        f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s. Time: median over seeds "
-        "(Kaplan-Meier); a seed that never gets there, or diverges, is censored at its planned end."
-    ]
+    notes = [f"Of the {curve.replace('_', ' ')}, in {study.measure.axis.name}s."]
+    if any(arm.times for arm in study.arms):
+        notes[0] += (
+            " Time: median over seeds (Kaplan-Meier); a seed that never gets there, or diverges, "
+            "is censored at its planned end."
+        )
     if areas:
         over = " / ".join(dict.fromkeys(area.varies for area in areas))
         notes.append(
@@ -285,7 +298,7 @@ def speed(study: StudyReport) -> StudyTable:
 
 
 def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) -> Row:
-    row = {"arm": arm.name, "seeds": str(len(arm.seeds)), study.measure.name: interval(arm.score)}
+    row = {"arm": arm.name, "seeds": str(len(arm.seeds)), study.measure.name: _mean(study, arm)}
     if arm.failed:
         row[study.measure.name] += f" ({len(arm.failed)} diverged)"
     row |= {name: _column(found) for name, found in arm.columns.items()}
@@ -356,11 +369,29 @@ def _table(
     )
 
 
+def _mean(study: StudyReport, arm: ArmReport) -> str:
+    """The score of an arm; one without an interval, of one seed, stands alone."""
+    if arm.score is None and arm.by_seed:
+        return study.measure.show(fmean(arm.by_seed.values()))
+    return interval(arm.score)
+
+
 def _column(found: Score) -> str:
-    """A further figure of an arm; one of a single seed has no interval."""
-    if found.score is None and len(found.by_seed) == 1:
-        return f"{percent(next(iter(found.by_seed.values())))} %"
-    return interval(found.score)
+    """A further figure of an arm; of seeds that show no variation it has no interval."""
+    if found.score is not None or not found.by_seed:
+        return interval(found.score)
+    mean = fmean(found.by_seed.values())
+    return f"{percent(mean)} %" if found.share else f"{mean:.4g}"
+
+
+def score(study: StudyReport, value: float | None) -> str:
+    """A score without its unit; blank if there is none."""
+    return "" if value is None else study.measure.show(value, unit=False)
+
+
+def unit(study: StudyReport) -> str:
+    """What captions add to the name of a measure."""
+    return ", in percent" if study.measure.is_share else ""
 
 
 def interval(found: Interval | None) -> str:

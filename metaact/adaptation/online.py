@@ -1,0 +1,374 @@
+"""Many small networks that learn online, one example a step each, computed side by side.
+
+Each has one hidden layer, an activation and a linear output; the loss is the squared error. All
+numbers of a network lie in one column of a matrix, so that an op does a step of all of them. What
+a network computes does not depend on its companions: no op mixes columns, and there are as many
+columns as fill whole vectors of the processor.
+
+Forward and backward of the linear layers are written out; the derivative of the activation is that
+of `torch.func`. On a CPU, steps are recorded once and then run without Python (`program.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+
+from metaact.errors import UsageError
+from metaact.randomness import Streams, preserved_rng
+
+from .program import Program, recorded
+from .shares import one_thread_inside
+
+LANES = 64
+"""Networks are filled up to a multiple of this, four of the longest vectors of a processor: what is
+left over is added up in another order, and its last bits differ."""
+
+UNROLLED = 10
+"""Steps in one program: what calling it costs is shared by so many."""
+
+FLAT = 0.01
+"""A unit is dead or saturated where its output changes by less than this times its input."""
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's, as published and as PyTorch has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """Which rows of a column are what.
+
+    Attributes:
+        inputs: Numbers of inputs, without the bias.
+        hidden: Units before the activation.
+        features: What the activation makes of them.
+        shapes: Trained parameters of the activation, by name.
+    """
+
+    inputs: int
+    hidden: int
+    features: int
+    shapes: Mapping[str, torch.Size]
+
+    @property
+    def first(self) -> int:
+        """Numbers of the first layer: for each input and then the bias, one a unit."""
+        return (self.inputs + 1) * self.hidden
+
+    @property
+    def second(self) -> int:
+        """Where the numbers of the output end: one for each feature and the bias."""
+        return self.first + self.features + 1
+
+    @property
+    def rows(self) -> int:
+        """All numbers of a network."""
+        return self.second + sum(shape.numel() for shape in self.shapes.values())
+
+    def parameters(self, columns: Tensor) -> dict[str, Tensor]:
+        """The activation's parameters in columns [rows, networks], each [networks, *shape]."""
+        found, start = {}, self.second
+        for name, shape in self.shapes.items():
+            own = columns[start : start + shape.numel()]
+            found[name] = own.t().reshape(columns.shape[1], *shape)
+            start += shape.numel()
+        return found
+
+
+def layout_of(activation: nn.Module, *, inputs: int, hidden: int) -> Layout:
+    """How the numbers of a network with this activation lie in a column.
+
+    Raises:
+        UsageError: If the activation does not take [examples, units] and give as much.
+    """
+    try:
+        with torch.no_grad(), preserved_rng():
+            made = activation(torch.zeros(1, hidden))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UsageError(
+            f"`activation` must take {hidden} units (give another number by --hidden); "
+            f"{type(activation).__name__} does not ({error})."
+        ) from error
+    return Layout(
+        inputs=inputs,
+        hidden=hidden,
+        features=made.shape[1],
+        shapes={n: p.shape for n, p in activation.named_parameters() if p.requires_grad},
+    )
+
+
+def is_stackable(activation: nn.Module, hidden: int) -> bool:
+    """Whether networks with this activation can be computed side by side: it draws nothing."""
+    example = torch.linspace(-1, 1, 2 * hidden).reshape(2, 1, hidden)
+    before = Streams.now()
+    with torch.no_grad(), preserved_rng():
+        try:
+            alone = activation(example[1])
+            drawn = Streams.now() != before
+            stacked = vmap(activation)(example)[1]
+        except RuntimeError:
+            return False
+    return not drawn and torch.allclose(alone, stacked)
+
+
+def initial(activation: nn.Module, layout: Layout, *, gain: float, seed: int) -> Tensor:
+    """A network before its first step [rows]: uniform by Kaiming's rule, biases 0.
+
+    Formula: weights of a layer with n inputs are uniform in ±gain·sqrt(3/n), with gain 1 for the
+    output. Networks of a seed draw the same numbers.
+    """
+    draw = torch.Generator().manual_seed(seed)
+
+    def uniform(rows: int, columns: int, gain: float, fan_in: int) -> Tensor:
+        numbers = torch.rand(rows, columns, generator=draw)
+        return (2 * numbers - 1) * gain * math.sqrt(3 / fan_in)
+
+    first = uniform(layout.inputs, layout.hidden, gain, layout.inputs)
+    second = uniform(layout.features, 1, 1.0, layout.features)
+    named = dict(activation.named_parameters())
+    parts = [first, torch.zeros(layout.hidden), second, torch.zeros(1)]
+    parts += [named[name].detach() for name in layout.shapes]
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
+class OnlineNets:
+    """Networks of one activation in training, side by side.
+
+    Args:
+        activation: Their activation; its own trained parameters count as start values only.
+        layout: How their numbers lie.
+        optimizer: "sgd" or "adam".
+        stacked: Whether the activation is vectorised over networks; else there is one network.
+
+    Attributes:
+        steps: Steps done.
+    """
+
+    def __init__(
+        self, activation: nn.Module, layout: Layout, *, optimizer: str, stacked: bool = True
+    ) -> None:
+        self.activation, self.layout, self.optimizer = activation.train(), layout, optimizer
+        self.stacked, self.steps = stacked, 0
+        trained = set(layout.shapes)
+        held = {**dict(activation.named_parameters()), **dict(activation.named_buffers())}
+        self._held = {n: value.detach() for n, value in held.items() if n not in trained}
+        self._programs: dict[int, Program | None] = {}
+        self._columns: dict[str, Tensor] = {}
+
+    def take(self, rates: Tensor, state: Mapping[str, Tensor], *, steps: int = 0) -> None:
+        """Take networks into training.
+
+        Args:
+            rates: The learning rate of each [networks].
+            state: "numbers" [rows, networks], and for Adam "first" and "second" moments alike.
+            steps: Steps that they have done.
+        """
+        self.count, self.steps = len(rates), steps
+        self.width = -(-self.count // LANES) * LANES if self.stacked else 1
+        self.rates = self._filled(rates)
+        self._columns = {name: self._filled(value) for name, value in state.items()}
+        self._held = {name: value.to(rates.device) for name, value in self._held.items()}
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """As it is now."""
+        return {name: value[:, : self.count].clone() for name, value in self._columns.items()}
+
+    def _filled(self, values: Tensor) -> Tensor:
+        """Values with more networks like the last, so that all vectors are whole."""
+        more = values[..., -1:].expand(*values.shape[:-1], self.width - self.count)
+        return torch.cat([values, more], dim=-1).contiguous()
+
+    def learn(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Learn from examples, one after the other.
+
+        Args:
+            inputs: [steps, inputs + 1, networks], the last input 1.
+            targets: [steps, networks].
+
+        Returns:
+            The squared error of each before it was learned from [steps, networks].
+        """
+        x, y = self._filled(inputs), self._filled(targets)
+        on_cpu = x.device.type == "cpu"
+        errors = []
+        names = list(self._columns)
+        with one_thread_inside() if on_cpu else nullcontext():
+            for start in range(0, len(x), UNROLLED):
+                now = slice(start, min(start + UNROLLED, len(x)))
+                given = [*self._columns.values(), self.rates, x[now], y[now], *self._scales(now)]
+                given += self._held.values()
+                self.steps += now.stop - now.start
+                whole = now.stop - now.start == UNROLLED
+                program = self._programmed(given) if whole and on_cpu and self.stacked else None
+                if program is None:
+                    with torch.no_grad():
+                        made = self._several(given)
+                else:
+                    made = [value for value in program(given) if value is not None]
+                errors.append(made[0])
+                self._columns = dict(zip(names, made[1:], strict=True))
+        return torch.cat(errors)[:, : self.count]
+
+    def _scales(self, now: slice) -> list[Tensor]:
+        """Adam's corrections of the steps that come: 1/(1 − β1^t) and sqrt(1 − β2^t)."""
+        if self.optimizer == "sgd":
+            return []
+        numbers = range(self.steps + 1, self.steps + 1 + now.stop - now.start)
+        found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
+        return [torch.tensor(found, dtype=self.rates.dtype, device=self.rates.device)]
+
+    def _programmed(self, given: Sequence[Tensor]) -> Program | None:
+        if self.width not in self._programs:
+            with torch.no_grad():
+                made = [tensor.clone() for tensor in given]
+                self._programs[self.width] = recorded(lambda: self._several(made), made)
+        return self._programs[self.width]
+
+    def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Several steps: the errors of each, and the state after them."""
+        kept, held = len(self._columns), len(given) - len(self._held)
+        state, (rates, x, y, *scales) = list(given[:kept]), given[kept:held]
+        self._held = dict(zip(self._held, given[held:], strict=True))
+        errors = []
+        for step in range(len(x)):
+            scale = scales[0][step] if scales else None
+            error, state = self._step(state, rates, x[step], y[step], scale)
+            errors.append(error)
+        return [torch.stack(errors), *state]
+
+    def _step(
+        self, state: list[Tensor], rates: Tensor, x: Tensor, y: Tensor, scale: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        numbers, moments = state[0], state[1:]
+        error, gradient = self.gradient(numbers, x, y)
+        if scale is None:
+            return error, [torch.addcmul(numbers, gradient, rates, value=-1)]
+        first = torch.lerp(moments[0], gradient, 1 - BETA1)
+        second = torch.addcmul(moments[1] * BETA2, gradient, gradient, value=1 - BETA2)
+        spread = second.sqrt() / scale[1] + EPSILON
+        numbers = torch.addcdiv(numbers, first * (rates * scale[0]), spread, value=-1)
+        return error, [numbers, first, second]
+
+    def gradient(self, numbers: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The squared error of one example of each network, and its gradient.
+
+        Args:
+            numbers: [rows, networks].
+            x: [inputs + 1, networks].
+            y: [networks].
+
+        Returns:
+            Errors [networks], gradients [rows, networks].
+        """
+        layout = self.layout
+        first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
+        second = numbers[layout.first : layout.second]
+        units = (first * x.unsqueeze(1)).sum(dim=0)
+        features, pull = self._activated(units, layout.parameters(numbers))
+        off = (second[:-1] * features).sum(dim=0) + second[-1] - y
+        slope = 2 * off
+        to_units, to_own = pull(slope * second[:-1])
+        parts = [
+            (x.unsqueeze(1) * to_units).flatten(0, 1),
+            slope * features,
+            slope.unsqueeze(0),
+            *(value.reshape(len(value), -1).t() for value in to_own.values()),
+        ]
+        return off.square(), torch.cat(parts)
+
+    def _activated(
+        self, units: Tensor, own: dict[str, Tensor]
+    ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]]:
+        """Features [features, networks] of units [units, networks], and what pulls back to both."""
+        call = self._all if self.stacked else self._one
+        made, back = _pulled(call, units.t().unsqueeze(1), own)
+
+        def pull(gradient: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            to_units, to_own = back(gradient.t().unsqueeze(1))
+            return to_units.squeeze(1).t(), to_own
+
+        return made.squeeze(1).t(), pull
+
+    def _all(self, units: Tensor, own: dict[str, Tensor]) -> Tensor:
+        """The activation of units [networks, examples, units], each network with its own."""
+        made: Tensor = vmap(self._call)(own, units)
+        return made
+
+    def _one(self, units: Tensor, own: dict[str, Tensor]) -> Tensor:
+        return self._call({name: value[0] for name, value in own.items()}, units[0]).unsqueeze(0)
+
+    def _call(self, own: dict[str, Tensor], units: Tensor) -> Tensor:
+        made: Tensor = functional_call(self.activation, {**self._held, **own}, (units,))
+        return made
+
+    def diagnose(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """What the networks are like on given inputs, without learning from them.
+
+        Args:
+            inputs: [examples, inputs + 1, networks].
+            targets: [examples, networks].
+
+        Returns:
+            By name, each [networks]: "dead_units", the share of units whose features change by
+            less than 0.01 times the unit on every input; "effective_rank" of the features, exp of
+            the entropy of their normalised singular values; "weight_norm"; "gradient_norm", that of
+            the gradient of the mean error.
+
+        References:
+            O. Roy and M. Vetterli, "The effective rank", EUSIPCO 2007.
+        """
+        x, y = self._filled(inputs), self._filled(targets)
+        layout, numbers = self.layout, next(iter(self._columns.values()))
+        one_thread = one_thread_inside() if x.device.type == "cpu" else nullcontext()
+        with one_thread, torch.no_grad():
+            first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
+            units = (first * x.unsqueeze(2)).sum(dim=1).permute(2, 0, 1)
+            call = self._all if self.stacked else self._one
+            features, back = _pulled(call, units, layout.parameters(numbers))
+            slopes = torch.zeros_like(units)
+            for feature in range(layout.features):
+                chosen = torch.zeros_like(features)
+                chosen[..., feature] = 1
+                slopes += back(chosen)[0].abs()
+            gradients = [self.gradient(numbers, x[i], y[i])[1] for i in range(len(x))]
+            found = {
+                "dead_units": (slopes.amax(dim=1) < FLAT).double().mean(dim=1),
+                "effective_rank": effective_rank(features),
+                "weight_norm": numbers[: layout.second].norm(dim=0),
+                "gradient_norm": torch.stack(gradients).mean(dim=0).norm(dim=0),
+            }
+        return {name: value[: self.count].double() for name, value in found.items()}
+
+
+def _pulled(call: Callable[..., Tensor], *given: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """The value of a function, and what pulls gradients back to its arguments."""
+    found: Any = vjp(call, *given)
+    return found[0], found[1]
+
+
+def effective_rank(features: Tensor) -> Tensor:
+    """Exp of the entropy of the normalised singular values of [..., examples, features].
+
+    Formula: exp(−Σ p log p), p the singular values over their sum; 0 where all features are 0 and
+    not a number where one is none.
+    """
+    finite = features.isfinite().all(dim=(-1)).all(dim=-1)
+    values = torch.linalg.svdvals(torch.nan_to_num(features, 0.0, 0.0, 0.0).double())
+    total = values.sum(dim=-1, keepdim=True)
+    shares = values / total.clamp(min=1e-300)
+    rank = torch.exp(torch.special.entr(shares).sum(dim=-1))
+    rank = torch.where(total.squeeze(-1) > 0, rank, torch.zeros_like(rank))
+    return torch.where(finite, rank, torch.full_like(rank, torch.nan))
+
+
+def columns(states: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """The states of networks [rows] by name as columns [rows, networks]."""
+    return {name: torch.stack([one[name] for one in states], dim=-1) for name in states[0]}

@@ -1,0 +1,1 @@
+"""Streams of tasks: examples in an order, whose target or inputs change along the way."""

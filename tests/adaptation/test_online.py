@@ -1,0 +1,187 @@
+"""Networks side by side beside the same networks one at a time, by autograd and torch.optim."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from metaact import activations
+from metaact.adaptation.online import (
+    OnlineNets,
+    columns,
+    effective_rank,
+    initial,
+    is_stackable,
+    layout_of,
+)
+
+NAMES = ("relu", "tanh", "arelu", "arelu-frozen", "prelu", "crelu", "maxout", "pau", "swish-beta")
+
+
+def nets_of(name: str, count: int, optimizer: str = "sgd") -> tuple[OnlineNets, dict[str, Tensor]]:
+    """Networks of different seeds in float64, and their state."""
+    entry = activations.resolve(name)
+    activation = entry.factory().double()
+    hidden = entry.before(5) if entry.width_factor < 1 else 5
+    layout = layout_of(entry.factory(), inputs=20, hidden=hidden)
+    states = []
+    for seed in range(count):
+        numbers = initial(activation, layout, gain=1.4, seed=seed).double()
+        moments = {k: torch.zeros_like(numbers) for k in ("first", "second")}
+        states.append({"numbers": numbers, **(moments if optimizer == "adam" else {})})
+    return OnlineNets(activation, layout, optimizer=optimizer), columns(states)
+
+
+def examples(steps: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    inputs = torch.randint(0, 2, (steps, 21, count), generator=draw).double()
+    inputs[:, -1] = 1
+    return inputs, torch.randn(steps, count, generator=draw, dtype=torch.float64)
+
+
+class Plain(nn.Module):
+    """The same network as anyone would write it."""
+
+    def __init__(self, name: str, nets: OnlineNets, numbers: Tensor) -> None:
+        super().__init__()
+        layout = nets.layout
+        self.first = nn.Linear(layout.inputs, layout.hidden).double()
+        self.activation = activations.resolve(name).factory().double()
+        self.second = nn.Linear(layout.features, 1).double()
+        first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden)
+        second = numbers[layout.first : layout.second]
+        with torch.no_grad():
+            self.first.weight.copy_(first[:-1].t())
+            self.first.bias.copy_(first[-1])
+            self.second.weight.copy_(second[None, :-1])
+            self.second.bias.copy_(second[-1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.second(self.activation(self.first(x)))
+        return found
+
+    def column(self) -> Tensor:
+        parts = [self.first.weight.t(), self.first.bias, self.second.weight, self.second.bias]
+        parts += [p for p in self.activation.parameters() if p.requires_grad]
+        return torch.cat([part.detach().reshape(-1) for part in parts])
+
+    def gradient(self, x: Tensor, y: Tensor) -> Tensor:
+        values = dict(self.named_parameters())
+        trained = {n: p for n, p in values.items() if p.requires_grad}
+        loss = (functional_call(self, trained, (x[None],)).squeeze() - y).square()
+        found = dict(zip(trained, torch.autograd.grad(loss, list(trained.values())), strict=True))
+        order = ["first.weight", "first.bias", "second.weight", "second.bias"]
+        order += [n for n in trained if n.startswith("activation")]
+        parts = [found[n].t() if n == "first.weight" else found[n] for n in order]
+        return torch.cat([part.reshape(-1) for part in parts])
+
+
+@pytest.mark.draws_globally
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_autograd(name: str) -> None:
+    nets, state = nets_of(name, 4)
+    nets.take(torch.full((4,), 0.01, dtype=torch.float64), state)
+    x, y = examples(1, nets.width)
+    filled = nets._columns["numbers"]
+    errors, found = nets.gradient(filled, x[0], y[0])
+    for number in range(4):
+        plain = Plain(name, nets, state["numbers"][:, number])
+        expected = plain.gradient(x[0, :-1, number], y[0, number])
+        torch.testing.assert_close(found[:, number], expected, rtol=1e-10, atol=1e-12)
+        off = plain(x[:1, :-1, number]).squeeze() - y[0, number]
+        assert float(errors[number]) == pytest.approx(float(off.detach().square()))
+
+
+@pytest.mark.draws_globally
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("name", ["relu", "arelu"])
+def test_steps_are_those_of_torch_optim(name: str, optimizer: str) -> None:
+    rates = torch.tensor([0.01, 0.003, 0.001], dtype=torch.float64)
+    nets, state = nets_of(name, 3, optimizer)
+    nets.take(rates, state)
+    x, y = examples(65, 3)
+    errors = torch.cat([nets.learn(x[:33], y[:33]), nets.learn(x[33:], y[33:])])
+    for number, rate in enumerate(rates.tolist()):
+        plain = Plain(name, nets, state["numbers"][:, number])
+        kind = torch.optim.SGD if optimizer == "sgd" else torch.optim.Adam
+        steps = kind(plain.parameters(), lr=rate)
+        seen = []
+        for inputs, target in zip(x[:, :-1, number], y[:, number], strict=True):
+            steps.zero_grad()
+            loss = (plain(inputs[None]).squeeze() - target).square()
+            loss.backward()
+            steps.step()
+            seen.append(loss.detach())
+        torch.testing.assert_close(errors[:, number], torch.stack(seen), rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(
+            nets.state["numbers"][:, number], plain.column(), rtol=1e-8, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("name", ["arelu", "tanh", "gelu", "elu", "crelu"])
+def test_companions_change_no_bit(name: str) -> None:
+    """In float32, as runs are: alone, or as the 5th of 37."""
+    x, y = (value.float() for value in examples(300, 37))
+    rates = torch.full((37,), 0.01)
+    _, state = nets_of(name, 37, "adam")
+    state = {key: value.float() for key, value in state.items()}
+    found = []
+    for chosen in (slice(0, 37), slice(4, 5)):
+        entry = activations.resolve(name)
+        layout = layout_of(entry.factory(), inputs=20, hidden=5)
+        nets = OnlineNets(entry.factory(), layout, optimizer="adam")
+        nets.take(rates[chosen], {key: value[:, chosen] for key, value in state.items()})
+        errors = nets.learn(x[..., chosen], y[:, chosen])
+        place = 4 - chosen.start
+        found.append((errors[:, place], nets.state["numbers"][:, place]))
+    (errors, numbers), (alone_errors, alone) = found
+    assert torch.equal(errors, alone_errors)
+    assert torch.equal(numbers, alone)
+
+
+def test_what_draws_is_not_stacked() -> None:
+    assert not is_stackable(activations.create("rrelu"), 5)
+    assert is_stackable(activations.create("arelu"), 5)
+
+
+def test_initial_weights_are_uniform_by_kaimings_rule() -> None:
+    layout = layout_of(nn.ReLU(), inputs=20, hidden=400)
+    numbers = initial(nn.ReLU(), layout, gain=math.sqrt(2), seed=0)
+    weights, biases = numbers[: 20 * 400], numbers[20 * 400 : layout.first]
+    assert float(weights.std()) == pytest.approx(math.sqrt(2 / 20), rel=0.03)
+    assert float(weights.abs().max()) <= math.sqrt(2) * math.sqrt(3 / 20)
+    assert not biases.any()
+    assert not numbers[layout.second - 1]
+
+
+def test_effective_rank_of_known_matrices() -> None:
+    same = torch.ones(8, 5)
+    alike = torch.eye(8)[:, :5]
+    two = torch.diag_embed(torch.tensor([3.0, 1.0]))
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert float(effective_rank(same)) == pytest.approx(1)
+    assert float(effective_rank(alike)) == pytest.approx(5)
+    assert float(effective_rank(two)) == pytest.approx(math.exp(entropy))
+    assert float(effective_rank(torch.zeros(8, 5))) == 0
+    assert math.isnan(float(effective_rank(torch.full((8, 5), torch.nan))))
+
+
+def test_dead_units_and_norms_of_a_network_made_by_hand() -> None:
+    layout = layout_of(nn.ReLU(), inputs=20, hidden=5)
+    nets = OnlineNets(nn.ReLU(), layout, optimizer="sgd")
+    numbers = torch.zeros(layout.rows)
+    bias = numbers[20 * 5 : layout.first]
+    bias[:2], bias[2:] = -1, 1  # two units are negative whatever comes in
+    numbers[layout.first : layout.second - 1] = 1
+    nets.take(torch.tensor([0.01]), {"numbers": numbers[:, None]})
+    inputs = torch.ones(4, 21, 1)
+    found = nets.diagnose(inputs, torch.zeros(4, 1))
+    assert float(found["dead_units"]) == pytest.approx(0.4)
+    assert float(found["effective_rank"]) == pytest.approx(1)
+    assert float(found["weight_norm"]) == pytest.approx(math.sqrt(10))
+    # output 3, slope 6: on 3 live units' 21 weights, on 3 features of 1, on the bias
+    assert float(found["gradient_norm"]) == pytest.approx(6 * math.sqrt(3 * 21 + 3 + 1))
