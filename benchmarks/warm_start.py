@@ -4,12 +4,12 @@ Each is trained, swapped to AReLU, PReLU and PAU, and fine-tuned: drift of the o
 right after the swap and over the first steps, and how many α are stuck. Then the least α that a fit
 may give (`INTERIOR` in `conversion/warm.py`) is varied.
 
-python benchmarks/warm_start.py TRAIN.npz TEST.npz [EPOCHS] [IMAGES]
+python benchmarks/warm_start.py TRAIN.npz TEST.npz [--epochs N] [--images N]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,14 +71,19 @@ def trained(build: Callable[[int], nn.Module], train: Pack, test: Pack, epochs: 
     return trainer.model.eval()
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print all of it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("train", metavar="TRAIN.npz")
+    parser.add_argument("test", metavar="TEST.npz")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--images", type=int, default=5000)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    epochs, images = (int(a) for a in (*arguments[2:], *("4", "5000")[len(arguments) - 2 :]))
-    train, test = read(arguments[0], images), read(arguments[1], images)
+    train, test = (read(part, arguments.images) for part in (arguments.train, arguments.test))
     for name, build in (("ResNet-18", residual), ("GELU network", gelu)):
         print(f"{name}, {len(train.labels)} images, tested on {len(test.labels)}")
-        model = trained(build, train, test, epochs)
+        model = trained(build, train, test, arguments.epochs)
         for activation in ("arelu", "prelu", "pau"):
             for lr in (1e-3, 1e-2):
                 recipe = Recipe(lr=lr, batch_size=64)
@@ -99,4 +104,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
