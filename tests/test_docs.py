@@ -58,7 +58,7 @@ ONLY_READ = {
     "--activation arelu,relu": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact stream --activation relu,tanh,sigmoid,lrelu,elu,swish --lr 0.01,0.003,0.001 "
-    "--optimizer sgd,adam --bins 50 --seeds 100 --workers 2": "3,600 runs",
+    "--optimizer sgd,adam --bins 50 --seeds 100 --change redraw --workers 2": "3,600 runs",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",
