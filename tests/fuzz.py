@@ -390,7 +390,7 @@ def _records(rng: random.Random, folder: Path, made: list[Run]) -> str:
     ):
         ended = call(words, folder)
         lines = ended.err.splitlines()
-        plain = all(line.startswith(("metaact: ", "note: ")) for line in lines)
+        plain = all(line.startswith(("metaact: ", "note: ", "next: ")) for line in lines)
         if not plain or "\x1b" in ended.err + ended.out or ended.code not in (0, 1, 2):
             raise BrokenError(f"{tried}: {words}: {ended.code} {ended.err[:600]!r}")
     return tried

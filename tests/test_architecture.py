@@ -61,7 +61,7 @@ ROOT_FILES = {
 FOLDERS = {
     "activations": ["functions", "conversion"],
     "adaptation": ["vmap", "episodic", "supervised"],
-    "tasks": ["forms", "sources", "builtin", "splits", "sampling", "transfer", "dense"],
+    "tasks": ["forms", "sources", "builtin", "splits", "sampling", "transfer", "dense", "streams"],
 }
 """The folders inside a package; each imports, of these, only the folders before it."""
 

@@ -36,6 +36,7 @@ CLASSES = [
     if inspect.isclass(value := getattr(importlib.import_module(f"metaact.{door}"), name))
     and not issubclass(value, BaseException)
     and not getattr(value, "_is_protocol", False)
+    and not inspect.isabstract(value)
 ]
 LONGEST = 300
 NASTY = "<script>alert(1)</script>"
@@ -79,6 +80,11 @@ def shown(
     found = [
         *(conversion, conversion.places[0], warm, warm.places[0], activations.resolve("arelu")),
         activations.Kept(path="gate", what="Sigmoid", why="gate or output"),
+        *(activations.shape_of(nn.Tanh()), adaptation.MetaLearner(model, adaptation.Maml())),
+        *(adaptation.Maml(), adaptation.Anil(), adaptation.Boil(), adaptation.MetaSGD()),
+        *(adaptation.MamlPlusPlus(), adaptation.Reptile(), adaptation.ProtoNet()),
+        *(adaptation.FineTune(), adaptation.Descent(), adaptation.Dice()),
+        adaptation.VolumeScore(loss=0.5, dice=np.ones(999)),
         *(maml, maml.evaluate(sampled.sample(2)), recipe, cost, cost.warm),
         *(adaptation.Trainer(model, split.train, recipe=recipe, seed=0),),
         *(
@@ -89,6 +95,10 @@ def shown(
         *(study.comparisons[0], study.comparisons[0].interval, study.ranks.found),
         *(analysis.Column("arm"), analysis.looks(["arelu"])["arelu"]),
         analysis.CurvePanel(title="Arms", curves={"arelu": curve}, marks={}, percent=True),
+        analysis.ForestRow(arm="arelu", interval=study.comparisons[0].interval, settled=True),
+        analysis.MapColumn(title="arelu", maps=np.ones((9, 9, 9)), group="first-stage"),
+        *(experiments.SegmentConfig(features=2), experiments.StreamConfig(bins=3)),
+        *(data.paper_fold(999), data.synthetic_patients(size=16)),
         *(experiments.MAML, config, experiments.ConvergeConfig(activation="gelu", lr=1e-5)),
         experiments.TransferConfig(source="mnist", target="svhn"),
         *(evidence.studies[0], evidence.studies[0].arms[0], evidence.studies[0].records[0]),

@@ -61,12 +61,14 @@ ONLY_READ = {
     "--activation arelu,relu": "the reader's file",
     "metaact transfer svhn --pretrained runs/converge/mnist-sgd-lr0.01-relu-seed0-849f96de85 "
     "--activation arelu,relu": "the reader's run",
+    "metaact overlays synthetic-patients-adam-lr0.003-arelu-seed0 "
+    "synthetic-patients-adam-lr0.003-relu-seed0": "the reader's runs",
     "metaact overlays kaggle_3m-adam-lr0.0001-arelu-seed0 --dataset kaggle_3m/ --patient "
     "TCGA_CS_4941": "the reader's run",
     "metaact compare runs/maml --activation arelu,arelu-frozen --over units --markdown": "the arms",
     "metaact runs export runs/maml --to trackio": "it would write into the reader's trackio",
     "metaact stream --activation relu,tanh,sigmoid,lrelu,elu,swish --lr 0.01,0.003,0.001 "
-    "--optimizer sgd,adam --bins 50 --seeds 100 --workers 2": "3,600 runs",
+    "--optimizer sgd,adam --bins 50 --seeds 100 --change redraw --workers 2": "3,600 runs",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",

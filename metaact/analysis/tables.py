@@ -68,7 +68,7 @@ def render_table(
     right = [_is_right(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
     natural = sum(widths) + len(_GAP) * (len(widths) - 1)
     limit = WIDTH.get() or natural
-    lines = [*textwrap.wrap(title, max(limit, 20)), ""] if title else []
+    lines = [*textwrap.wrap(title, WIDTH.get() or len(title)), ""] if title else []
     headings = [column.name for column in columns]
     if natural > limit:
         lines += _folded(headings, cells, right, limit)

@@ -12,9 +12,7 @@ from .parameters import Place
 from .run_choice import find_runs
 
 
-@click.command(
-    "adapt", cls=Command, short_help="Adapt a meta-learned run to your images, and classify others."
-)
+@click.command("adapt", cls=Command, short_help="Adapt a meta-learned run to your images.")
 @click.argument("run", type=Place())
 @click.argument("folder", type=Folder())
 @click.option(

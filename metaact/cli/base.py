@@ -146,7 +146,7 @@ def common_options() -> list[click.Option]:
             help="Folder of the run store; a run that is complete there is not run again.",
         ),
         Option(
-            ["-q", "--quiet"],
+            ["--quiet", "-q"],
             group="Output",
             is_flag=True,
             expose_value=False,
@@ -154,7 +154,7 @@ def common_options() -> list[click.Option]:
             help="No progress and no notes: the result, and what went wrong.",
         ),
         Option(
-            ["-v", "--verbose"],
+            ["--verbose", "-v"],
             group="Output",
             is_flag=True,
             help="Before the runs begin, name each with its directory, and what carries them out.",

@@ -11,7 +11,7 @@ from .base import Command, FileStem, pick_device
 from .looking import conclude, evidence_of, looking_options
 
 
-@click.command("featuremaps", cls=Command)
+@click.command("featuremaps", cls=Command, short_help="Draw maps before and after an activation.")
 @click.option(
     "--layer",
     default="first-stage",

@@ -11,7 +11,9 @@ from .base import Command, FileStem, Names, pick_device
 from .looking import conclude, evidence_of, looking_options, looking_reading
 
 
-@click.command("gradcam", cls=Command)
+@click.command(
+    "gradcam", cls=Command, short_help="Draw where networks look, and measure how focused."
+)
 @click.option(
     "--layer",
     type=Names(),

@@ -12,7 +12,9 @@ from .parameters import Names, Place
 from .run_choice import find_runs
 
 
-@click.command("overlays", cls=Command)
+@click.command(
+    "overlays", cls=Command, short_help="Draw what segmentations mark: truth and prediction."
+)
 @click.argument("run", type=Place(), nargs=-1, required=True)
 @click.option(
     "--patient",

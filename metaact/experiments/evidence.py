@@ -286,7 +286,7 @@ def _check_rates(run: Run, experiment: Experiment) -> None:
     whole = completed(experiment.config, run.config)
     for one in experiment.rates:
         name = one.name
-        if name not in run.config and name not in unused and is_read(one, whole):
+        if name not in whole and name not in unused and is_read(one, whole):
             raise RunError(f"its config must hold every rate; it holds no {name}")
         if name in run.config and name in unused:
             raise RunError(f"its config must hold no {name} (it has no use for it)")

@@ -263,9 +263,15 @@ CONFIGS = [
     ('over = "all"', "(in file.toml)"),
     ('device = "tpu"', "device in file.toml must be"),
     (f"ways = {'[' * 3000}", "cannot be read as TOML"),
-    (f"ways = 0x{'f' * 5000}", "list of them; got a number of thousands of digits"),
+    (
+        f"ways = 0x{'f' * 5000}",
+        "at most 64 bits long, as whole numbers of TOML are; got a number of",
+    ),
     (f"tune = {{lr = 0x{'f' * 5000}}}", "a table of rate = numbers, or text; got a number of"),
-    (f"inner-lr = {10**400}", "'inner-lr' must be a number or a list of them; got 1000"),
+    (
+        f"inner-lr = {10**400}",
+        "'inner-lr' must be at most 64 bits long, as whole numbers of TOML are; got 1",
+    ),
 ]
 
 

@@ -66,7 +66,7 @@ def test_what_is_left_out_stands_on_the_page_and_on_stderr(
     assert result.code == 0
     assert lost.name in result.err
     found = path.read_text("utf-8")
-    assert found.index(lost.name) < found.index("Questions and verdicts")
+    assert found.index(lost.name) < found.index("Verdict on every arm")
 
 
 def test_what_is_no_page_is_not_overwritten(cli: Cli, store: Path, tmp_path: Path) -> None:

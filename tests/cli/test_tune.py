@@ -151,8 +151,8 @@ def test_each_verb_leaves_a_picture_of_its_tests(cli: Cli, pack: Path) -> None:
 
 USAGE = [
     (["maml", "--tune", "outer-lr=0.1"], "--tune must be one of inner-lr, meta-lr"),
-    (["maml", "--tune", "0.1"], "(rates: inner-lr, meta-lr)"),
-    (["maml", "--tune", ""], "(rates: inner-lr, meta-lr)"),
+    (["maml", "--tune", "0.1"], "(rates: inner-lr, meta-lr, outer-step)"),
+    (["maml", "--tune", ""], "(rates: inner-lr, meta-lr, outer-step)"),
     (["maml", "--tune", "lr=0.1,lr=0.2"], "--tune must name each rate once"),
     (["maml", "--tune", "lr=0.1,0.1"], "--tune must list each value of lr once"),
     (["maml", "--tune", "inner-lr=0"], "--tune must be a finite number > 0"),

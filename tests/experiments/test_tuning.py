@@ -49,7 +49,7 @@ def test_a_part_without_a_name_goes_on_with_the_rate_before() -> None:
 def test_every_rate_of_an_experiment_can_be_tuned() -> None:
     names = {e.name: [rate.name for rate in e.rates] for e in (MAML, CONVERGE, TRANSFER)}
     assert {name: set(rates) for name, rates in names.items()} == {
-        "maml": {"inner_lr", "meta_lr"},
+        "maml": {"inner_lr", "meta_lr", "outer_step"},
         "converge": {"lr"},
         "transfer": {"lr", "pretrain_lr"},
     }

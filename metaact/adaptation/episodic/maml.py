@@ -50,6 +50,7 @@ class MAML(MetaLearner):
             adapted task by task.
 
     Examples:
+        >>> import torch
         >>> from metaact.tasks import MetaBatch
         >>> draw = torch.Generator().manual_seed(0)
         >>> images = torch.randn(4, 2, 6, generator=draw)

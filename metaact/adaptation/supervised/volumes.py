@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from metaact.display import brief
 from metaact.tasks.dense.volumes import Volumes
 
 from .objectives import Dice, soft_dice_loss, soft_sums
@@ -31,6 +32,9 @@ class VolumeScore:
 
     loss: float
     dice: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return brief(self, loss=self.loss, dice=float(self.dice.mean()), patients=len(self.dice))
 
 
 def evaluate_volumes(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metaact.display import brief
 from metaact.errors import UsageError
 
 from .canvas import COLOURS, heading, style, text
@@ -49,6 +50,9 @@ class MapColumn:
     captions: Sequence[str] = ()
     blank: Sequence[str] = ()
     scales: Sequence[float] | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, self.title, group=self.group)
 
 
 def map_sheet(

@@ -152,7 +152,7 @@ def prepare(
 
 
 def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
-    """Build the network of an arm; adapt a user's and differentiate, as nobody knows what it does.
+    """Build the network of an arm; adapt another's and differentiate, as nobody knows what it does.
 
     The loss is differentiated by `backward`, which visits all of its graph: `torch.autograd.grad`
     passes by what has no second derivative, and would leave its terms out without a word.
@@ -172,8 +172,7 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
                 f"second-order steps ({why}); take --first-order, or write its backward pass of "
                 f"differentiable operations ({REMEDY}); got {config.activation!r}."
             )
-    name, value = ("model", config.model) if is_foreign(config.model) else ("activation", arm.name)
-    if not is_foreign(config.model) and arm.kind != "user":
+    if not is_foreign(config.model):
         return
     batch = training_batches(config, shared)(0)
     # As many as a share of this network has: what goes task by task is not vectorised.
@@ -187,7 +186,8 @@ def _try_out(config: MamlConfig, shared: EpisodeData) -> None:
         reason = str(error).partition("\n")[0]
         order = "once" if config.first_order else "twice (--first-order: once)"
         raise UsageError(
-            f"`{name}` must be differentiable {order} to be meta-learned ({reason}); got {value!r}."
+            f"`model` must be differentiable {order} to be meta-learned ({reason}); got "
+            f"{config.model!r}."
         ) from error
 
 

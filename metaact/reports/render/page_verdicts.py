@@ -32,8 +32,6 @@ def facts(study: StudyReport) -> Html:
     if measure.unit:
         tested = f"{measure.units} {measure.unit}" if measure.units else measure.unit
         pairs.insert(1, ("Tested on", tested))
-    if measure.chance is not None:
-        pairs.append(("Guessing gives", f"{100 * measure.chance:g} %"))
     if study.settings.get("protocol"):
         pairs.append(("Protocol", _protocol(study)))
     return element(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from metaact.display import brief
 from metaact.errors import DataError, UsageError, check_int
 from metaact.randomness import derived_seed
 
@@ -41,6 +42,10 @@ class Fold:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        sizes = {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
+        return brief(self, **sizes)
 
     def __post_init__(self) -> None:
         everyone = [*self.train, *self.validation, *self.test]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from metaact.display import brief
 from metaact.errors import DataError
 from metaact.tasks._images import Provenance
 
@@ -56,6 +57,14 @@ class Volumes:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            self.provenance.dataset,
+            slices=list(self.pixels.shape),
+            patients=len(self.patients),
+        )
 
     @property
     def labels(self) -> Tensor:
