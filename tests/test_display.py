@@ -77,6 +77,7 @@ def shown(
     planned = ready.jobs[0].planned
     finished = experiments.Finished(result={"outcome": "complete"}, weights={"w": torch.ones(999)})
     curve = (np.arange(999), np.arange(999), np.arange(999))
+    volumes = data.synthetic_patients(32)
     found = [
         *(conversion, conversion.places[0], warm, warm.places[0], activations.resolve("arelu")),
         activations.Kept(path="gate", what="Sigmoid", why="gate or output"),
@@ -98,7 +99,7 @@ def shown(
         analysis.ForestRow(arm="arelu", interval=study.comparisons[0].interval, settled=True),
         analysis.MapColumn(title="arelu", maps=np.ones((9, 9, 9)), group="first-stage"),
         *(experiments.SegmentConfig(features=2), experiments.StreamConfig(bins=3)),
-        *(data.paper_fold(999), data.synthetic_patients(size=16)),
+        *(data.paper_fold(volumes)[0], volumes),
         *(experiments.MAML, config, experiments.ConvergeConfig(activation="gelu", lr=1e-5)),
         experiments.TransferConfig(source="mnist", target="svhn"),
         *(evidence.studies[0], evidence.studies[0].arms[0], evidence.studies[0].records[0]),
