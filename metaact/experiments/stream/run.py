@@ -171,7 +171,7 @@ def execute(
 
 def estimate(planned: Planned, shared: Streams) -> float:
     """Seconds that a run takes beside the others of its group, from a short bin of all of them."""
-    config = planned.config
+    config: StreamConfig = planned.config
     short = replace(config, bin_steps=TIMED)
     nets, count = nets_of(config, shared), min(planned.together, shared.sizes[group_of(config)])
     configs = [replace(short, seed=seed) for seed in range(count)]
