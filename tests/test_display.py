@@ -38,6 +38,10 @@ CLASSES = [
     and not getattr(value, "_is_protocol", False)
     and not inspect.isabstract(value)
 ]
+RULES = (
+    *(adaptation.Maml, adaptation.Anil, adaptation.Boil, adaptation.MetaSGD),
+    *(adaptation.MamlPlusPlus, adaptation.Reptile, adaptation.FineTune, adaptation.Descent),
+)
 LONGEST = 300
 NASTY = "<script>alert(1)</script>"
 
@@ -81,10 +85,9 @@ def shown(
     found = [
         *(conversion, conversion.places[0], warm, warm.places[0], activations.resolve("arelu")),
         activations.Kept(path="gate", what="Sigmoid", why="gate or output"),
-        *(activations.shape_of(nn.Tanh()), adaptation.MetaLearner(model, adaptation.Maml())),
-        *(adaptation.Maml(), adaptation.Anil(), adaptation.Boil(), adaptation.MetaSGD()),
-        *(adaptation.MamlPlusPlus(), adaptation.Reptile(), adaptation.ProtoNet()),
-        *(adaptation.FineTune(), adaptation.Descent(), adaptation.Dice()),
+        *(activations.shape_of(nn.Tanh()), adaptation.Dice(), adaptation.ProtoNet()),
+        adaptation.MetaLearner(model, adaptation.Maml(inner_lr=0.1)),
+        *(rule(inner_lr=0.1) for rule in RULES),
         adaptation.VolumeScore(loss=0.5, dice=np.ones(999)),
         *(maml, maml.evaluate(sampled.sample(2)), recipe, cost, cost.warm),
         *(adaptation.Trainer(model, split.train, recipe=recipe, seed=0),),
