@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,16 @@ if TYPE_CHECKING:
 
 LONGEST = 200
 """Characters of one value."""
+
+
+@contextmanager
+def unmoved() -> Iterator[None]:
+    """Python's own stream of random numbers is afterwards where it was: rich draws from it."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def brief(thing: object, *values: object, **facts: object) -> str:

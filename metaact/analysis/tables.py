@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from metaact.display import unmoved
 from metaact.errors import UsageError
 
 _GAP = "  "
@@ -90,6 +91,13 @@ def _folded(
     headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], width: int
 ) -> list[str]:
     """The lines of a table whose cells are folded so that it is no wider than that."""
+    with unmoved():
+        return _laid_out(headings, cells, right, width)
+
+
+def _laid_out(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], width: int
+) -> list[str]:
     from rich import box
     from rich.console import Console
     from rich.table import Table

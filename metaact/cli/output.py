@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
+from metaact.display import unmoved
 from metaact.errors import MetaactError, visible
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def echo(message: object, *, err: bool = False) -> None:
     """
     text = visible(str(message))
     if (sys.stderr if err else sys.stdout).isatty():
-        _console(err=err).print(text, soft_wrap=True, markup=False, emoji=False)
+        with unmoved():
+            _console(err=err).print(text, soft_wrap=True, markup=False, emoji=False)
     else:
         click.echo(text, err=err)
 

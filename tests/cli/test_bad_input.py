@@ -250,7 +250,7 @@ CONFIGS = [
     ("level = [0.9]", "'level' must be a number; got [0.9]"),
     ("without-replacement = true", "unknown key 'without-replacement'"),
     ("meta-lr = 0.1\nlr = 0.2", "'lr' is given twice"),
-    ("shotts = 1", "unknown key 'shotts'; allowed: activation, alpha"),
+    ("shotts = 1", "unknown key 'shotts'; allowed: activation, algorithm"),
     ("first_order = 1", "'first_order' must be true or false; got 1"),
     ("activation = [5]", "'activation' must be text or a list of texts; got [5]"),
     ("dataset = 5", "'dataset' must be text; got 5"),
