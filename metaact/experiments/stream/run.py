@@ -61,8 +61,9 @@ def prepare(
     first = configs[0]
     layouts, stackable = {}, {}
     for config in {c.activation: c for c in configs}.values():
-        _, layouts[config.activation] = network(config)
-        stackable[config.activation] = is_stackable(network(config)[0], config.hidden)
+        activation, layout = network(config)
+        layouts[config.activation] = layout
+        stackable[config.activation] = is_stackable(activation, layout.hidden)
     sha256 = "".join(b.sha256() for b in stream_of(replace(first, seed=0)).blocks(0, CHECKED))
     return Streams(
         data={

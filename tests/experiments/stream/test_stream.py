@@ -199,3 +199,11 @@ def test_weights_are_those_of_a_network(store: Path, stream_config: StreamConfig
     assert weights["first.weight"].shape == (5, 20)
     assert weights["second.weight"].shape == (1, 5)
     assert set(weights) >= {"activation.alpha", "activation.beta", "first.bias", "second.bias"}
+
+
+def test_activations_that_change_the_width_run_beside_the_others(cli: Any) -> None:
+    words = ("--bins", "2", "--bin-steps", "60", "--task-steps", "25", "--json")
+    ended = cli("stream", "--activation", "maxout,crelu,relu", *words)
+    assert ended.code == 0, ended.err
+    (study,) = ended.json["studies"]
+    assert {arm["name"] for arm in study["arms"]} == {"maxout", "crelu", "relu"}
