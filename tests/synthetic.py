@@ -39,7 +39,11 @@ from metaact.experiments.sweep import Job
 from metaact.experiments.transfer.domains import DomainData
 from metaact.runs import Run, RunStore, environment, pack_bits
 
-SIZES = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 0, "attention": {}}
+
+def sizes(layers: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result holds of its network."""
+    found = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": len(layers)}
+    return {**found, "attention": dict(layers)}
 
 
 def provenance(
@@ -195,15 +199,16 @@ def maml(
     if validation is not None:
         records[-1]["validation_accuracy"] = validation
     (job,) = planned(store, MAML, config, shared)
+    learned = sizes(attention(activation, iterations - 1))
     if accuracies is None:
-        result = {"outcome": "diverged", "iteration": iterations - 1, **SIZES}
+        result = {"outcome": "diverged", "iteration": iterations - 1, **learned}
         return perform(job, Script(steps=records[:-1], result=result))
     mean = float(np.mean(accuracies))
     result = {
         "outcome": "complete",
         "test_accuracy": mean,
         "best_training_accuracy": min(1.0, mean + 0.05),
-        **SIZES,
+        **learned,
     }
     scores = [float(accuracy) for accuracy in accuracies]
     return perform(job, Script(steps=records, result=result, scores=scores))
@@ -348,9 +353,10 @@ def _supervised(
     diverged: bool = False,
     **_: Any,
 ) -> Script:
-    result: dict[str, Any] = {"outcome": "complete", "test_images": images, **SIZES}
+    learned = sizes([*begin, *records][-1]["attention"])
+    result: dict[str, Any] = {"outcome": "complete", "test_images": images, **learned}
     if diverged:
-        result = {"outcome": "diverged", "epoch": len(records) + 1, **SIZES}
+        result = {"outcome": "diverged", "epoch": len(records) + 1, **learned}
     elif records:
         result["test_accuracy"] = records[-1]["test_accuracy"]
     return Script(begin=begin, steps=records, result=result)

@@ -162,7 +162,7 @@ def _attending(arm: Arm) -> list[list[Mapping[str, dict[str, dict[str, float]]]]
 def _series(record: Record, name: str) -> dict[float, float]:
     """One recorded figure by its place, up to where the run is read."""
     place = record.measure.axis.place
-    return {place(m): float(m[name]) for m in record.seen if isinstance(m.get(name), float)}
+    return {place(m): float(m[name]) for m in record.seen if m.get(name) is not None}
 
 
 def _table(series: Sequence[Mapping[float, float]]) -> tuple[Array, Array]:
