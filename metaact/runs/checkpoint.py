@@ -104,8 +104,10 @@ def save_weights(path: Path, state: Mapping[str, Any], *, activation: str | None
 
 def activation_of(state: object) -> str:
     """What the network of a state dict was trained with; "" where that is not written in it."""
-    about = getattr(state, METADATA, {}).get("", {})
-    return str(about.get(ACTIVATION, ""))
+    about = getattr(state, METADATA, None)
+    own = about.get("") if isinstance(about, dict) else None
+    named = own.get(ACTIVATION) if isinstance(own, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 METADATA = "_metadata"

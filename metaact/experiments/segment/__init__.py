@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Column, Experiment, Measure
-from metaact.experiments.form import FIGURE, LAYERS, SIZES, Facts, RunForm, usual
+from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
 from metaact.runs.form import COUNT, Fields, Items, Number, Text
 
 from .config import SegmentConfig as SegmentConfig
@@ -22,7 +22,8 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 
 DATA = Fields(
-    needed={"test": Fields(needed={"dataset": Text(), "patients": COUNT, "folds": COUNT})}
+    needed={"test": Fields(needed={"dataset": Text(), "patients": COUNT, "folds": COUNT})},
+    may={"all": PART},
 )
 """What the provenance of the volumes holds: who is tested."""
 

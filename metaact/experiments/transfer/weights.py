@@ -194,12 +194,17 @@ def _state_of(path: Path, found: object) -> dict[str, Tensor]:
     if isinstance(found, dict):
         inside += [found[name] for name in WITHIN if name in found]
     for one in inside:
-        if isinstance(one, dict) and one and all(isinstance(v, Tensor) for v in one.values()):
+        if isinstance(one, dict) and one and all(_is_dense(v) for v in one.values()):
             return {str(name): value for name, value in one.items()}
     raise DataError(
-        f"{path} must hold a state dict, by itself or as `state_dict` or `model`; it holds "
-        f"{_what(found)}."
+        f"{path} must hold a state dict of dense tensors, by itself or as `state_dict` or "
+        f"`model`; it holds {_what(found)}."
     )
+
+
+def _is_dense(value: object) -> bool:
+    """Whether it is a tensor that has a number in each place."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
 
 
 def _what(found: object) -> str:
