@@ -552,8 +552,8 @@ def taken_apart(run: Path) -> Written:
     return Written(kind=document["kind"], name=document["name"], parts=parts)
 
 
-def written_again(store: Path, written: Written) -> bool:
-    """Write a run under a right identity and seal; False if it cannot be written."""
+def written_again(store: Path, written: Written) -> Path | None:
+    """Write a run under a right identity and seal; None if it cannot be written."""
     parts = written.parts
     try:
         again = RunStore(store).open(
@@ -566,8 +566,8 @@ def written_again(store: Path, written: Written) -> bool:
                 again.append(record)
             again.finish(parts["result"], parts["scores"])
     except (MetaactError, AttributeError, TypeError):
-        return False
-    return True
+        return None
+    return again.directory
 
 
 def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:

@@ -113,7 +113,8 @@ class _Reader:
         except MetaactError as error:
             why = str(error)
         if named:
-            raise RunError(f"`{run.directory}` cannot be compared: {str(why).rstrip('.')}.")
+            said = str(run.directory) in str(why)
+            raise RunError(str(why) if said else f"`{run.directory}` cannot be compared: {why}.")
         if experiment is None or holds_evidence:
             self.left_out.append(LeftOut(directory=str(run.directory), why=str(why)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,9 @@ LIBRARIES = {TORCHVISION: _of_torchvision, TIMM: _of_timm}
 
 def _torch(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # PyTorch's, of tensors that are refused here anyway
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise DataError(
             f"{path} must hold a state dict, tensors alone (anything else could run code, which is "
