@@ -561,8 +561,14 @@ def taken_apart(run: Path) -> Written:
     return Written(kind=document["kind"], name=document["name"], parts=parts)
 
 
-def written_again(store: Path, written: Written) -> Path | None:
-    """Write a run under a right identity and seal; None if it cannot be written."""
+def written_again(store: Path, written: Written, weights: Any = None) -> Path | None:
+    """Write a run under a right identity and seal; None if it cannot be written.
+
+    Args:
+        store: The store.
+        written: What the run is to hold.
+        weights: What its file of weights is to hold; None leaves it out.
+    """
     parts = written.parts
     try:
         again = RunStore(store).open(
@@ -573,8 +579,10 @@ def written_again(store: Path, written: Written) -> Path | None:
             again.resume()
             for record in parts["metrics"]:
                 again.append(record)
+            if weights is not None:
+                torch.save(weights, again.directory / "weights.pt")
             again.finish(parts["result"], parts["scores"])
-    except (MetaactError, AttributeError, TypeError):
+    except (MetaactError, AttributeError, TypeError, NotImplementedError):
         return None
     return again.directory
 
@@ -653,12 +661,18 @@ def weights(rng: random.Random, folder: Path) -> str:
         with contextlib.suppress(NotImplementedError, RuntimeError, AttributeError, TypeError):
             torch.save(kept, path, _use_new_zipfile_serialization=rng.random() < 0.8)
     tried = f"{path.suffix} {change}"
-    if path.exists() and rng.random() < 0.3:
+    if rng.random() < 0.4:
+        made = synthetic.converge(folder / "runs", ConvergeConfig(activation="relu"), RIGHT)
+        written = taken_apart(made.directory)
+        shutil.rmtree(made.directory)
+        path = written_again(folder / "runs", written, kept) or path
+        tried = f"run {change}"
+    elif path.exists() and rng.random() < 0.3:
         tried += f" {_edit(rng, [path])}"
     images = np.random.default_rng(0).integers(0, 256, (24, 28, 28), dtype=np.uint8)
     np.savez(folder / "own.npz", images=images, labels=np.arange(24) % 2)
     few = ("--activation", "relu", "--epochs", "1", "--batch-size", "8", "--dry-run")
-    words = ["transfer", "own.npz", "--pretrained", path.name, *few]
+    words = ["transfer", "own.npz", "--pretrained", str(path), *few]
     expect_refusal(words, folder, may_end_well=True)
     return tried
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,10 +56,8 @@ def load(path: Path, *, identity: str) -> tuple[dict[str, Any], int]:
     Raises:
         RunError: If the file is damaged or belongs to another run.
     """
-    import torch
-
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        payload: Any = read_torch(path)
         state, length = payload["state"], payload["metrics_bytes"]
         intact = payload["sha256"] == fingerprint(state)
         own = payload["identity"] == identity
@@ -120,15 +119,36 @@ def load_weights(path: Path) -> dict[str, Any]:
     Raises:
         RunError: If the file is missing or damaged.
     """
-    import torch
-
     try:
-        state: object = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_torch(path)
     except Exception as error:  # a damaged pickle or zip raises whatever it happens to hit
         raise damaged(path, f"{type(error).__name__} on loading") from error
     if not isinstance(state, dict):
         raise damaged(path, f"it holds a {type(state).__name__} and no state_dict")
+    if not all(isinstance(name, str) for name in state):
+        raise damaged(path, "it holds names that are no texts")
     return state
+
+
+def read_torch(path: Path) -> object:
+    """What `torch.save` wrote, on the CPU, without running code and without PyTorch's warnings.
+
+    It warns of tensors that are refused here anyway.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: object = torch.load(path, map_location="cpu", weights_only=True)
+    return found
+
+
+def is_dense(value: object) -> bool:
+    """Whether it is a tensor that has a real number in each place, as those of networks have."""
+    import torch
+
+    dense = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
+    return dense and not value.is_complex()  # type: ignore[union-attr]  # a tensor
 
 
 def fingerprint(state: object) -> str:

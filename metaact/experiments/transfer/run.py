@@ -26,6 +26,8 @@ from metaact.experiments.supervised import (
 )
 from metaact.randomness import derived_seed
 from metaact.runs import Run
+from metaact.runs.checkpoint import WEIGHTS, is_dense
+from metaact.runs.strict_json import damaged
 from metaact.settings import counted
 from metaact.tasks import Domain
 
@@ -305,5 +307,7 @@ def source_weights(run: Run, epoch: int) -> dict[str, torch.Tensor]:
     diverged = diverged_in(run)
     if diverged is not None and diverged <= epoch:
         raise RunError(f"its pre-training diverged in epoch {diverged} ({run.directory}).")
-    weights: dict[str, torch.Tensor] = run.weights()[f"epoch-{epoch}"]
+    weights: dict[str, torch.Tensor] | None = run.weights().get(f"epoch-{epoch}")
+    if not isinstance(weights, dict) or not all(map(is_dense, weights.values())):
+        raise damaged(run.directory / WEIGHTS, f"it holds no weights of epoch {epoch}")
     return weights
