@@ -147,8 +147,9 @@ def is_dense(value: object) -> bool:
     """Whether it is a tensor that has a real number in each place, as those of networks have."""
     import torch
 
-    dense = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
-    return dense and not value.is_complex()  # type: ignore[union-attr]  # a tensor
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_complex())
 
 
 def fingerprint(state: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from metaact.errors import RunError, UsageError
-from metaact.experiments import TRANSFER, ConvergeConfig, TransferConfig
+from metaact.experiments import CONVERGE, TRANSFER, ConvergeConfig, TransferConfig
 from metaact.experiments.evidence import read_record
 from metaact.experiments.recorded import check
 from metaact.reports import compare, gather
@@ -410,3 +410,37 @@ def test_each_kind_of_run_records_the_rates_it_has_and_no_others(
     changed = written_again(made, "config", name, ABSENT if name in expected else 0.5)
     with pytest.raises(RunError, match=f"`{name}`"):
         read_record(changed, TRANSFER)
+
+
+def test_a_run_that_diverged_in_its_last_epoch_has_no_score_there(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.converge(tmp_path, ConvergeConfig(), RIGHT)
+    last = len(RIGHT)
+    made = written_again(made, "result", "outcome", "diverged")
+    with pytest.raises(RunError, match="must hold `epoch`"):
+        read_record(made, CONVERGE)
+    made = written_again(made, "result", "epoch", last)
+    assert read_record(made, CONVERGE).failed
+    before = read_record(made, CONVERGE, at=last - 1)
+    assert before.score == np.mean(RIGHT[-2])
+
+
+def test_a_transfer_that_does_not_say_what_it_starts_from_is_damaged(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.transfer(tmp_path, TransferConfig(), RIGHT, pretrained=3)
+    changed = written_again(made, "config", "pretrained", ABSENT)
+    with pytest.raises(RunError, match="a run of kind transfer has a `pretrained`"):
+        read_record(changed, TRANSFER)
+
+
+def test_a_file_is_named_once(tmp_path: Path, synthetic: ModuleType) -> None:
+    made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
+    synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
+    again = written_again(made, "result", "parameters", "many")
+    (item,) = gather([tmp_path]).left_out
+    assert item.said.count(str(again.directory / "result.json")) == 1
+    assert item.said.startswith("`")
+    with pytest.raises(RunError, match=r"^`[^`]*result.json` is damaged"):
+        gather([again.directory])
