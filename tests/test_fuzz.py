@@ -48,7 +48,7 @@ def test_a_store_with_a_damaged_run_is_read_by_every_verb(kind: str) -> None:
     assert not broken
 
 
-def paths(tree: Any, depth: int = 3) -> Iterator[tuple[Any, ...]]:
+def paths(tree: Any, depth: int = 5) -> Iterator[tuple[Any, ...]]:
     """The way to each value of a tree; of a list its first and last item stand for all."""
     keys = list(tree) if isinstance(tree, dict) else sorted({0, len(tree) - 1} if tree else ())
     for key in keys:
