@@ -410,7 +410,9 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
     chance = rng.random()
     if chance < 0.1:
         tried = _edit(rng, [plan])
-    elif chance < 0.4:
+    elif chance < 0.2:
+        tried = _misplaced(rng, store, rng.choice(made).directory)
+    elif chance < 0.45:
         run = rng.choice(made)
         if rng.random() < 0.3:
             synthetic.as_of_0_1_0(run)
@@ -419,6 +421,29 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
         tried = _record_otherwise(rng, store, rng.choice(made).directory)
     expect_reading(rng, folder, tried)
     return tried
+
+
+def _misplaced(rng: random.Random, store: Path, run: Path) -> str:
+    """A run directory is somewhere else, or is none."""
+    other = run.with_name(f"{rng.choice(NAMES)}{rng.choice(('', run.name[-11:]))}")
+    strange = store / rng.choice((*STORES, "source", "nope", "examples", "\x1b[31m")) / run.name
+    changes: dict[str, Callable[[], object]] = {
+        "copied": lambda: shutil.copytree(run, other),
+        "in another kind": lambda: shutil.copytree(run, strange),
+        "within itself": lambda: shutil.copytree(run, run / "sub" / run.name),
+        "linked": lambda: other.symlink_to(run),
+        "a link to itself": lambda: (shutil.rmtree(run), run.symlink_to(run)),
+        "a file": lambda: (shutil.rmtree(run), run.write_text("x")),
+        "empty": lambda: (shutil.rmtree(run), run.mkdir()),
+        "unfinished": lambda: (run / "result.json").unlink(),
+        "without config": lambda: (run / "config.json").unlink(),
+        "a file as kind": lambda: (store / "nope").write_text("x"),
+        "a loop": lambda: (store / "loop").symlink_to(store),
+    }
+    name = rng.choice(sorted(changes))
+    with contextlib.suppress(FileExistsError):
+        changes[name]()
+    return name
 
 
 def _planned(store: Path, experiment: str, run: Run) -> Path:
