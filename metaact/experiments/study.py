@@ -117,7 +117,8 @@ class Ready:
         Args:
             workers: Processes that do runs side by side, one thread each. Results are the same to
                 the bit. 1 is this process; None takes the free cores, on a GPU this process.
-            limit: Only so many of the runs that are missing; None for all.
+            limit: Only so many of the runs that are missing: with 0 the outcome is that of those
+                which are there; None for all.
             tick: Told the number of steps that have passed.
             say: Told a line about each run that is done, was there already or is worked on
                 elsewhere.
@@ -126,7 +127,7 @@ class Ready:
             UsageError: If `workers` or `limit` is not allowed.
         """
         if limit is not None:
-            check_int("limit", limit, minimum=1)
+            check_int("limit", limit, minimum=0)
         hire = self._hiring(workers)
         for example in (e for shared in self.shared for e in shared.examples):
             _keep(example, self.library.store.path)
@@ -155,7 +156,7 @@ class Ready:
             UsageError: If `workers` or `limit` is not allowed.
         """
         if limit is not None:
-            check_int("limit", limit, minimum=1)
+            check_int("limit", limit, minimum=0)
         return preview(self.jobs, limit=limit, hire=self._hiring(workers))
 
     def commands(self, *, limit: int | None = None) -> list[list[str]]:
