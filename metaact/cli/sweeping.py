@@ -47,8 +47,8 @@ def sweep_options() -> list[click.Option]:
             ["--limit"],
             group="Computation",
             type=int,
-            help="Only so many of the runs that are missing. 1: a smoke test. 0: none; the result is "
-            "that of the runs that are there.",
+            help="Only so many of the runs that are missing; 1 is a smoke test. 0: none, and the "
+            "result is that of the runs that are there.",
         ),
         Option(
             ["--dry-run"],

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     "--quick",
     is_flag=True,
     help="A first look in minutes: a few rows, SGD at 1e-3 and 1e-4; of table 2 one row of epochs "
-    "after 2 of pre-training; of table 3 one shot; of tables 7 and 8 one small network, few images and epochs.",
+    "after 2 of pre-training; of table 3 one shot; of tables 7 and 8 one small network, few images "
+    "and epochs.",
 )
 def table(**given: Any) -> None:
     """Print table NUMBER (1 to 8) of the paper with our figures beside it.
@@ -45,9 +46,9 @@ def table(**given: Any) -> None:
     more, whether as many new runs of ours could have given it; the paper took five seeds, for table
     3 one. Runs that are in the store are not run again, and one of 20 epochs serves the tables of
     the first epoch. With --limit 0 nothing is run: the table has what is there, and says how far
-    it is. Table 3 is of MAML: beside the best training iteration, which the paper reports, stands
-    the accuracy on held-out tasks. Tables 7 and 8 are of networks on CIFAR, trained for long: beside the best test epoch, which the
-    paper reports, stands one that the test images did not choose.
+    it is. Beside the best training iteration, which the paper reports in table 3, stands the
+    accuracy on held-out tasks. Tables 7 and 8 are of networks on CIFAR, trained for long: beside
+    the best test epoch, which the paper reports, stands one that the test images did not choose.
     The JSON document is that of `metaact compare`, with the table in it.
 
     \b
