@@ -326,10 +326,8 @@ def attention(study: StudyReport) -> StudyTable:
 
 def _ends(layers: Sequence[Layer]) -> Row:
     """α and β of some layers at the end, over seeds."""
-    alpha, beta = (
-        np.array([one[-1] for layer in layers for one in part(layer)], dtype=np.float64)
-        for part in (lambda layer: layer.alpha, lambda layer: layer.beta)
-    )
+    alpha = np.array([one[-1] for layer in layers for one in layer.alpha], dtype=np.float64)
+    beta = np.array([one[-1] for layer in layers for one in layer.beta], dtype=np.float64)
     above = int((stuck(alpha) & (alpha > 0.5)).sum())
     below = int(stuck(alpha).sum()) - above
     words = [
