@@ -328,8 +328,7 @@ def _ends(layers: Sequence[Layer]) -> Row:
     """α and β of some layers at the end, over seeds."""
     alpha = np.array([one[-1] for layer in layers for one in layer.alpha], dtype=np.float64)
     beta = np.array([one[-1] for layer in layers for one in layer.beta], dtype=np.float64)
-    above = int((stuck(alpha) & (alpha > 0.5)).sum())
-    below = int(stuck(alpha).sum()) - above
+    above, below = (int((stuck(alpha) & end).sum()) for end in (alpha > 0.5, alpha <= 0.5))
     words = [
         f"{number} {where}" for number, where in ((above, "above"), (below, "below")) if number
     ]

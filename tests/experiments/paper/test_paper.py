@@ -310,6 +310,20 @@ def test_figures_quick(striped_root: Path, tmp_path: Path, number: int, panels: 
         assert all(cell.agreement is not None for cell in cells)
 
 
+def test_a_figure_that_is_not_done_yet_is_drawn_from_what_is_there(
+    striped_root: Path, tmp_path: Path
+) -> None:
+    figure = paper_figure(7, names=("arelu", "relu"), quick=True)
+    outcome = experiments.run(CONVERGE, figure.configs, tmp_path / "a", root=striped_root, limit=3)
+    assert len(outcome.report.done) == 3
+    written = paper_figures.draw(figure, reports.answer(outcome), tmp_path / "figures")
+    assert {path.suffix for path in written} == {".png", ".svg"}
+    at = reports.answer(replace(outcome, at=1))
+    found = agreement.table_report(convergence_table(1), at, outcome.configs)
+    assert sum(cell.missing for cell in found.cells) == len(figure.configs) - 3
+    assert "3 of 8 figures" in found.notes[0]
+
+
 def test_figure_2_takes_another_arm_and_only_one() -> None:
     def arms(*names: str) -> set[str]:
         figure = paper_figure(2, names=names, quick=True)
