@@ -8,6 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
+from metaact.experiments.form import FIGURE, LAYERS, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT
 
 from .config import StreamConfig as StreamConfig
 
@@ -33,6 +35,21 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
     )
 
 
+def form(facts: Facts) -> RunForm:
+    """A record after each bin with its error, and the state of the hidden layer."""
+    test, validation = facts.measure.test, facts.measure.validation
+    return usual(
+        facts,
+        every=True,
+        start={"attention": LAYERS},
+        needed={"step": COUNT, "attention": LAYERS, validation: facts.score},
+        may={name: FIGURE for name, _, _ in DIAGNOSTICS},
+        throughout=tuple(name for name, _, _ in DIAGNOSTICS),
+        result={test: facts.score, validation: facts.score, **SIZES},
+        failed={facts.measure.axis.key: COUNT},
+    )
+
+
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     """What was lost since the best bin, and the state of the hidden layer in the end."""
     found = []
@@ -51,7 +68,7 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
         ]
     last = {record.seed: record.seen[-1] for record in arm.scored}
     for name, bounds, note in DIAGNOSTICS:
-        known = {s: r[name] for s, r in last.items() if isinstance(r.get(name), int | float)}
+        known = {s: r[name] for s, r in last.items() if r.get(name) is not None}
         if known:
             label = name.replace("_", " ")
             found.append(Column(name=label, scores=known, bounds=bounds, note=note))
@@ -78,7 +95,7 @@ DIAGNOSTICS = (
 def _errors(record: Record) -> list[float]:
     """The error of each bin that was seen."""
     known = (m.get(record.measure.test) for m in record.seen)
-    return [float(error) for error in known if isinstance(error, float)]
+    return [float(error) for error in known if error is not None]
 
 
 def _lost(errors: Sequence[Sequence[float]]) -> tuple[int, list[float], list[float]]:
@@ -124,6 +141,8 @@ STREAM = Experiment(
     asks="make a network keep adapting better",
     measure=measure,
     kinds={"stream": "trained on a stream"},
+    hashes=("stream_sha256",),
+    form=form,
     arguments=("stream",),
     columns=columns,
 )
