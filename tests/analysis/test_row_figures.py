@@ -234,7 +234,7 @@ def test_each_unit_has_an_axis_and_an_arm_one_colour_on_all(width: float) -> Non
     points, error = figure.axes
     assert [axes.get_xlabel() for axes in figure.axes] == ["in points", "in error (right: less)"]
     assert "+4" in {tick.get_text() for tick in points.get_xticklabels()}
-    assert "+0.25" in {tick.get_text() for tick in error.get_xticklabels()}
+    assert "+0.2" in {tick.get_text() for tick in error.get_xticklabels()}
     assert len(points.patches) == 1  # the margin is in points
     assert not error.patches
     assert _points(points)[0].get_color() == _points(error)[0].get_color()
