@@ -198,11 +198,13 @@ class Gather:
         tasks, ways, count = indices.shape
         if self._own is not None:
             return self._own.index_select(0, self._flat(indices)).reshape(tasks, -1)
-        row = torch.arange(ways, device=self._pixels.device).repeat_interleave(count)
-        return row.repeat(tasks, 1)
+        row = torch.arange(ways, device=self._pixels.device).view(-1, 1).expand(ways, count)
+        return row.reshape(-1).repeat(tasks, 1)
 
     def _flat(self, indices: Indices) -> Tensor:
         flat = torch.from_numpy(np.ascontiguousarray(indices).reshape(-1))
+        if self._pixels.is_cuda:  # from pinned memory the host does not wait for the GPU
+            return flat.pin_memory().to(self._pixels.device, non_blocking=True)
         return flat.to(self._pixels.device)
 
 
