@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
+from metaact.devices import sent
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
 
@@ -228,7 +229,7 @@ class OnlineNets:
             return []
         numbers = range(self.steps + 1, self.steps + 1 + now.stop - now.start)
         found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
-        return [torch.tensor(found, dtype=self.rates.dtype, device=self.rates.device)]
+        return [sent(torch.tensor(found, dtype=self.rates.dtype), self.rates.device)]
 
     def _programmed(self, given: Sequence[Tensor]) -> Program | None:
         if self.width not in self._programs:

@@ -21,6 +21,7 @@ from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
 from metaact.adaptation.stateless import exact_kernels, holding
+from metaact.devices import sent
 from metaact.display import brief
 from metaact.errors import UsageError, check_choice, check_int
 from metaact.randomness import Streams
@@ -487,7 +488,7 @@ class MetaLearner:
         inputs = {}
         if iteration is not None:
             inputs = self.rule.inputs(iteration, inner_steps=steps)
-            inputs = {n: value.to(batch.support.device) for n, value in inputs.items()}
+            inputs = {n: sent(value, batch.support.device) for n, value in inputs.items()}
         return replace(self._problem, classes=classes, inputs=inputs), steps
 
     def _look(self, images: Tensor, *, derivatives: bool) -> None:

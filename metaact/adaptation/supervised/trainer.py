@@ -24,6 +24,7 @@ from metaact.adaptation.known import keeps_state, signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
+from metaact.devices import sent
 from metaact.display import brief
 from metaact.randomness import Streams, derived_seed, isolated_rng
 
@@ -222,9 +223,10 @@ class Trainer:
             The epoch's loss. After a step that diverged the epoch goes on to its end: testing each
             loss would make a GPU wait at every step.
         """
-        order = epoch_order(
+        drawn = epoch_order(
             len(self.images.labels), seed=self.seed, epoch=self.epochs, weights=self.weights
-        ).to(self.images.labels.device)
+        )
+        order = sent(drawn, self.images.labels.device)
         batches = torch.split(order, self.recipe.batch_size)
         changes = self._changes(order)
         losses: list[Tensor] = []
@@ -250,7 +252,7 @@ class Trainer:
             seed=self.seed,
             epoch=self.epochs,
         )
-        return drawn.to(self.images.labels.device)
+        return sent(drawn, self.images.labels.device)
 
     def _changes(self, order: Tensor) -> Sequence[Tensor | None]:
         """What augmentation does to the images of each batch, in the order of the epoch."""

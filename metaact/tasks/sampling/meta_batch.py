@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaact.devices import sent
 from metaact.display import brief, html_facts
 from metaact.errors import UsageError, check_count, check_int, check_rate
 from metaact.tasks._images import Images
@@ -203,9 +204,7 @@ class Gather:
 
     def _flat(self, indices: Indices) -> Tensor:
         flat = torch.from_numpy(np.ascontiguousarray(indices).reshape(-1))
-        if self._pixels.is_cuda:  # from pinned memory the host does not wait for the GPU
-            return flat.pin_memory().to(self._pixels.device, non_blocking=True)
-        return flat.to(self._pixels.device)
+        return sent(flat, self._pixels.device)
 
 
 def per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:
