@@ -17,15 +17,16 @@ from metaact.settings import Config, Setting, is_read, settings_of, with_role
 
 from . import loop
 from .arms import canonical
+from .cluster import Cluster
 from .commands import command, words
 from .experiment import EXAMPLES, Example, Experiment, Planned, Prepared
 from .pool import LocalPool, Pool, Tick
 from .preview import Preview, preview
-from .processes import ProcessPool, group_of
+from .processes import WorkerPool, group_of, on_this_machine
 from .reuse import Library
 from .sweep import Job, SweepReport, sweep
 from .table import EXPERIMENTS
-from .worker import Recipe
+from .worker import Recipe, hash_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,6 +109,7 @@ class Ready:
         self,
         *,
         workers: int | None = 1,
+        ray: str | None = None,
         limit: int | None = None,
         tick: Callable[[int], None] = lambda steps: None,
         say: Callable[[str], None] = lambda line: None,
@@ -117,17 +119,20 @@ class Ready:
         Args:
             workers: Processes that do runs side by side, one thread each. Results are the same to
                 the bit. 1 is this process; None takes the free cores, on a GPU this process.
+            ray: Address of a Ray cluster: the workers are on its nodes, a core or GPU each, and
+                `workers=None` takes as many as there are.
             limit: Only so many of the runs that are missing; None for all.
             tick: Told the number of steps that have passed.
             say: Told a line about each run that is done, was there already or is worked on
                 elsewhere.
 
         Raises:
-            UsageError: If `workers` or `limit` is not allowed.
+            UsageError: If `workers` or `limit` is not allowed, or `ray` is no cluster.
+            RunError: If a node of the cluster has other versions than this machine.
         """
         if limit is not None:
             check_int("limit", limit, minimum=1)
-        hire = self._hiring(workers)
+        hire = self._hiring(workers, ray)
         for example in (e for shared in self.shared for e in shared.examples):
             _keep(example, self.library.store.path)
         report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
@@ -142,21 +147,25 @@ class Ready:
             at=max(j.planned.length for j in self._evidence) if longer else None,
         )
 
-    def preview(self, *, workers: int | None = 1, limit: int | None = None) -> Preview:
+    def preview(
+        self, *, workers: int | None = 1, ray: str | None = None, limit: int | None = None
+    ) -> Preview:
         """The runs, which of them are there, and about how long the others will take.
 
         A few steps are timed for that; nothing is written to the store.
 
         Args:
             workers: As for `run`.
+            ray: As for `run`.
             limit: As for `run`.
 
         Raises:
-            UsageError: If `workers` or `limit` is not allowed.
+            UsageError: As for `run`.
+            RunError: As for `run`.
         """
         if limit is not None:
             check_int("limit", limit, minimum=1)
-        return preview(self.jobs, limit=limit, hire=self._hiring(workers))
+        return preview(self.jobs, limit=limit, hire=self._hiring(workers, ray))
 
     def commands(self, *, limit: int | None = None) -> list[list[str]]:
         """The words of one command for each arm, rate and seed of which a run is missing.
@@ -171,7 +180,7 @@ class Ready:
         wanted = {id(job.planned.config) for job in missing}
         return [words(self.experiment, one) for one in self.configs if id(one) in wanted]
 
-    def _hiring(self, workers: int | None) -> Callable[..., Pool]:
+    def _hiring(self, workers: int | None, ray: str | None) -> Callable[..., Pool]:
         """Who does the runs, made when it is known how many they are."""
         if workers is not None:
             check_int("workers", workers, minimum=1)
@@ -179,18 +188,28 @@ class Ready:
 
         def hire(jobs: int, tick: Tick, say: Callable[[str], None]) -> Pool:
             asked = workers
-            if asked is None:
-                asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
-            size = min(asked, jobs)
-            if size == 1:
-                return LocalPool(tick)
+            if ray is None:
+                if asked is None:
+                    asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
+                if min(asked, jobs) == 1:
+                    return LocalPool(tick)
             if self.recipe is None:
-                raise UsageError(
-                    f"`workers` must be 1 for {self.experiment.name} (other processes cannot "
-                    "import it: `experiments.register` says where it is); got {asked}."
+                which, got = (
+                    ("`workers` must be 1", asked)
+                    if ray is None
+                    else ("`ray` must be left out", ray)
                 )
-            groups = group_of(self.shared)
-            return ProcessPool(self.recipe, size=size, group_of=groups, tick=tick, say=say)
+                raise UsageError(
+                    f"{which} for {self.experiment.name} (other processes cannot import it: "
+                    f"`experiments.register` says where it is); got {got}."
+                )
+            more: dict[str, Any] = {"group_of": group_of(self.shared), "tick": tick, "say": say}
+            if ray is None:
+                assert asked is not None
+                return WorkerPool(on_this_machine(self.recipe), size=min(asked, jobs), **more)
+            cluster = Cluster(ray, self.recipe, store=self.library.store.path)
+            size = min(asked or cluster.size, jobs)
+            return WorkerPool(cluster.start, size=size, close=cluster.close, **more)
 
         return hire
 
@@ -257,13 +276,14 @@ def prepare(
         jobs=tuple(jobs),
         shared=tuple(everything),
         library=library,
-        recipe=_recipe(experiment, groups, root=root, device=device, given=given),
+        recipe=_recipe(experiment, groups, everything, root=root, device=device, given=given),
     )
 
 
 def _recipe(
     experiment: Experiment,
     groups: Sequence[Sequence[Config]],
+    shared: Sequence[Prepared],
     *,
     root: Path | None,
     device: str,
@@ -283,6 +303,7 @@ def _recipe(
         device=device,
         given=given,
         checkpoint_seconds=loop.CHECKPOINT_SECONDS,
+        data=tuple(hash_of(one.data) for one in shared),
     )
 
 
@@ -292,6 +313,7 @@ def run(
     store: RunStore | str | Path,
     *,
     workers: int | None = 1,
+    ray: str | None = None,
     limit: int | None = None,
     tick: Callable[[int], None] = lambda steps: None,
     say: Callable[[str], None] = lambda line: None,
@@ -304,6 +326,7 @@ def run(
         configs: One per arm, rate and seed.
         store: The run store, or its folder.
         workers: Processes that do runs side by side, see `Ready.run`; 1 is this process.
+        ray: Address of a Ray cluster that does them, see `Ready.run`.
         limit: Only so many of the runs that are missing; None for all.
         tick: Told the number of steps that have passed.
         say: Told a line about each run that is done, was there already or is worked on elsewhere.
@@ -320,7 +343,7 @@ def run(
         0.617
     """
     ready = prepare(experiment, configs, store, **options)
-    return ready.run(workers=workers, limit=limit, tick=tick, say=say)
+    return ready.run(workers=workers, ray=ray, limit=limit, tick=tick, say=say)
 
 
 def open_jobs(
