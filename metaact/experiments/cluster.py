@@ -15,6 +15,7 @@ import pickle
 import queue
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -40,6 +41,12 @@ from .worker import Item, Order, Recipe, Reply
 CONNECT_SECONDS = 10.0
 """So long a machine may take to answer at all."""
 
+TRIAL = "import logging, sys, ray; ray.init(address=sys.argv[1], logging_level=logging.ERROR)"
+"""A program that connects to a cluster."""
+
+TRIAL_SECONDS = 45.0
+"""So long it may take."""
+
 PATIENCE_SECONDS = 10.0
 """A worker that has no place by then says that it waits for one."""
 
@@ -63,7 +70,7 @@ class Cluster:
     Attributes:
         ray: The library.
         address: As given.
-        size: How many workers it has room for.
+        size: How many workers it has room for, now.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
@@ -73,27 +80,20 @@ class Cluster:
     def __init__(self, address: str, recipe: Recipe, *, store: Path) -> None:
         self.address = address
         self.ray = _ray()
+        self.store = store.absolute()
+        on_gpu = recipe.device.startswith("cuda")
+        # A node shows a worker its own GPU alone.
+        self._recipe = replace(recipe, device="cuda") if on_gpu else recipe
+        self._root = str(data_root(recipe.root).absolute())
+        self._token: Path | None = None
+        self._lock = threading.Lock()
         self._mine = not self.ray.is_initialized()
         if self._mine:
             _connect(self.ray, address)
-        try:
-            on_gpu = recipe.device.startswith("cuda")
-            # A node shows a worker its own GPU alone.
-            self._recipe = replace(recipe, device="cuda") if on_gpu else recipe
-            self._root = str(data_root(recipe.root).absolute())
-            self.store = store.absolute()
-            self._token: Path | None = None
-            self._lock = threading.Lock()
-            unit = "GPU" if on_gpu else "CPU"
-            self.size = int(self.ray.cluster_resources().get(unit, 0))
-            if not self.size:
-                raise UsageError(f"`ray` must be a cluster with a {unit}; {address!r} has none.")
-            self.ray.cloudpickle.register_pickle_by_value(node)
-            remote = self.ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_concurrency=4)
-            self.node: Any = remote(node.Node)
-        except BaseException:
-            self.close()
-            raise
+        self.size = int(self.ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0))
+        self.ray.cloudpickle.register_pickle_by_value(node)
+        remote = self.ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_concurrency=4)
+        self.node: Any = remote(node.Node)
 
     def start(self, events: Events) -> Remote:
         """Start a worker as soon as there is room for it."""
@@ -111,7 +111,11 @@ class Cluster:
         name = str(there["name"])
         check_versions(name, there["versions"])
         root = Path(self._root) if there["root"] else None
-        get(actor.start.remote(pickle.dumps(replace(self._recipe, root=root, worker=name))))
+        get(
+            actor.start.remote(
+                pickle.dumps(replace(self._recipe, root=root, worker=f"node {name}"))
+            )
+        )
         return name
 
     def is_shared_with(self, actor: Any) -> bool:
@@ -125,10 +129,12 @@ class Cluster:
         content = self._token.name.removeprefix(".cluster-")
         return bool(self.ray.get(actor.sees.remote(str(self._token), content)))
 
-    def close(self) -> None:
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         """Leave the cluster."""
-        if getattr(self, "_token", None) is not None:
-            assert self._token is not None
+        if self._token is not None:
             with suppress(OSError):
                 self._token.unlink()
         if self._mine:
@@ -213,9 +219,9 @@ class Remote:
                 pass
         except MetaactError as error:
             self._fault = error
-        except lost as error:
+        except lost:
             logging.getLogger(__name__).debug("%s", self._name, exc_info=True)
-            self._why = f"{self._name or 'its node'} was lost ({_short(error)})"
+            self._why = f"{self._name or 'its node'} was lost"
         else:
             with suppress(*lost):
                 self._get(self._actor.close.remote(), timeout=CLOSE_SECONDS)
@@ -226,7 +232,7 @@ class Remote:
         while not self._cluster.ray.wait([ready], timeout=PATIENCE_SECONDS)[0]:
             self._tell(f"no node of {self._cluster.address} has room for a worker now; waiting")
         self._get(ready)
-        self._name = self._cluster.settle(self._actor)
+        self._name = f"node {self._cluster.settle(self._actor)}"
 
     def _tell(self, what: Reply | str) -> None:
         self._events.put((self, what))
@@ -374,20 +380,27 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    """Connect to a cluster, unless nothing answers there.
+    """Connect to a cluster, unless none answers there.
 
-    Ray itself tries for minutes, and then ends the program.
+    Ray itself tries for minutes, and then ends the program: the first to try is another.
     """
     found = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
-    parts = re.fullmatch(r"(?:ray://)?\[?([^/\[\]]+?)\]?:(\d{1,5})", found)
+    parts = re.fullmatch(r"(ray://)?\[?([^/\[\]]+?)\]?:(\d{1,5})", found)
     if parts is None and found != "auto":
         raise UsageError(f"`ray` must be {ALLOWED}; got {address!r}.")
     try:
         if parts is not None:
-            with socket.create_connection((parts[1], int(parts[2])), CONNECT_SECONDS):
+            with socket.create_connection((parts[2], int(parts[3])), CONNECT_SECONDS):
                 pass
+        if parts is not None and not parts[1]:
+            words = [sys.executable, "-c", TRIAL, found]
+            subprocess.run(words, check=True, capture_output=True, timeout=TRIAL_SECONDS)
         ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
-    except (Exception, SystemExit) as error:  # Ray has errors of many kinds
+    except (subprocess.SubprocessError, SystemExit) as error:
+        raise UsageError(
+            f"`ray` must be {ALLOWED}; what answers at {address!r} is none, or of another version."
+        ) from error
+    except Exception as error:  # Ray has errors of many kinds
         raise UsageError(
             f"`ray` must be {ALLOWED}; {address!r} could not be reached ({_short(error)})."
         ) from error

@@ -85,7 +85,6 @@ class WorkerPool:
         group_of: Which group of the recipe a job is of.
         tick: Told of progress.
         say: Told a line: what a worker wrote to stderr.
-        close: Called when all have ended.
     """
 
     def __init__(
@@ -96,10 +95,9 @@ class WorkerPool:
         group_of: Callable[[Any], int],
         tick: Tick,
         say: Callable[[str], None],
-        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.size = size
-        self._start, self._close = start, close
+        self._start = start
         self._group_of = group_of
         self._tick, self._say = tick, say
         self._workers: list[Worker] = []
@@ -163,7 +161,6 @@ class WorkerPool:
         finally:
             for worker in self._workers:
                 worker.end()
-            self._close()
 
     def _stop(self) -> None:
         self._say("stopping: each run is saved at the end of its step; Ctrl-C again stops at once")

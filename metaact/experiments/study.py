@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,12 +131,12 @@ class Ready:
             UsageError: If `workers` or `limit` is not allowed, or `ray` is no cluster.
             RunError: If a node of the cluster has other versions than this machine.
         """
-        if limit is not None:
-            check_int("limit", limit, minimum=1)
-        hire = self._hiring(workers, ray)
-        for example in (e for shared in self.shared for e in shared.examples):
-            _keep(example, self.library.store.path)
-        report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
+        _check_counts(workers=workers, limit=limit)
+        with self._connected(ray) as cluster:
+            hire = self._hiring(workers, cluster)
+            for example in (e for shared in self.shared for e in shared.examples):
+                _keep(example, self.library.store.path)
+            report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
         longer = [j for j in self._evidence if (j.run.length or 0) > j.planned.length]
         return Outcome(
             experiment=self.experiment,
@@ -163,9 +164,9 @@ class Ready:
             UsageError: As for `run`.
             RunError: As for `run`.
         """
-        if limit is not None:
-            check_int("limit", limit, minimum=1)
-        return preview(self.jobs, limit=limit, hire=self._hiring(workers, ray))
+        _check_counts(workers=workers, limit=limit)
+        with self._connected(ray) as cluster:
+            return preview(self.jobs, limit=limit, hire=self._hiring(workers, cluster))
 
     def commands(self, *, limit: int | None = None) -> list[list[str]]:
         """The words of one command for each arm, rate and seed of which a run is missing.
@@ -180,38 +181,45 @@ class Ready:
         wanted = {id(job.planned.config) for job in missing}
         return [words(self.experiment, one) for one in self.configs if id(one) in wanted]
 
-    def _hiring(self, workers: int | None, ray: str | None) -> Callable[..., Pool]:
+    @contextmanager
+    def _connected(self, ray: str | None) -> Iterator[Cluster | None]:
+        """The cluster that does the runs; None where it is this machine, or nothing is to do."""
+        if ray is None or all(job.run.is_complete for job in self.jobs):
+            yield None
+        else:
+            recipe = self._recipe_for("`ray` must be left out", ray)
+            with Cluster(ray, recipe, store=self.library.store.path) as cluster:
+                yield cluster
+
+    def _hiring(self, workers: int | None, cluster: Cluster | None) -> Callable[..., Pool]:
         """Who does the runs, made when it is known how many they are."""
-        if workers is not None:
-            check_int("workers", workers, minimum=1)
         on_gpu = any(shared.device != "cpu" for shared in self.shared)
 
         def hire(jobs: int, tick: Tick, say: Callable[[str], None]) -> Pool:
             asked = workers
-            if ray is None:
-                if asked is None:
-                    asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
-                if min(asked, jobs) == 1:
-                    return LocalPool(tick)
-            if self.recipe is None:
-                which, got = (
-                    ("`workers` must be 1", asked)
-                    if ray is None
-                    else ("`ray` must be left out", ray)
-                )
-                raise UsageError(
-                    f"{which} for {self.experiment.name} (other processes cannot import it: "
-                    f"`experiments.register` says where it is); got {got}."
-                )
-            more: dict[str, Any] = {"group_of": group_of(self.shared), "tick": tick, "say": say}
-            if ray is None:
-                assert asked is not None
-                return WorkerPool(on_this_machine(self.recipe), size=min(asked, jobs), **more)
-            cluster = Cluster(ray, self.recipe, store=self.library.store.path)
-            size = min(asked or cluster.size, jobs)
-            return WorkerPool(cluster.start, size=size, close=cluster.close, **more)
+            if cluster is not None:
+                asked = asked or max(1, cluster.size)
+            elif asked is None:
+                asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
+            size = min(asked, jobs)
+            if cluster is None and size == 1:
+                return LocalPool(tick)
+            if cluster is not None:
+                start = cluster.start
+            else:
+                start = on_this_machine(self._recipe_for("`workers` must be 1", asked))
+            groups = group_of(self.shared)
+            return WorkerPool(start, size=size, group_of=groups, tick=tick, say=say)
 
         return hire
+
+    def _recipe_for(self, allowed: str, got: object) -> Recipe:
+        if self.recipe is None:
+            raise UsageError(
+                f"{allowed} for {self.experiment.name} (other processes cannot import it: "
+                f"`experiments.register` says where it is); got {got}."
+            )
+        return self.recipe
 
     @property
     def _own(self) -> set[Path]:
@@ -221,6 +229,12 @@ class Ready:
     @property
     def _evidence(self) -> list[Job]:
         return [job for job in self.jobs if job.planned.kind == self.experiment.name]
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None:
+            check_int(name, count, minimum=1)
 
 
 def prepare(
