@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
 from metaact.experiments.form import FIGURE, LAYERS, SIZES, Facts, RunForm, usual
-from metaact.runs.form import COUNT
+from metaact.runs.form import COUNT, Items
 
 from .config import REGRESSION
 from .config import StreamConfig as StreamConfig
@@ -54,14 +54,18 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 
 def form(facts: Facts) -> RunForm:
-    """A record after each bin with its error, and the state of the hidden layer."""
+    """A record after each bin with its score and those of its parts, and the hidden layers."""
     test, validation = facts.measure.test, facts.measure.validation
     return usual(
         facts,
         every=True,
         start={"attention": LAYERS},
         needed={"step": COUNT, "attention": LAYERS, validation: facts.score},
-        may={name: FIGURE for name, _, _ in DIAGNOSTICS},
+        may={
+            "part_steps": COUNT,
+            "parts": Items(facts.score),
+            **{name: FIGURE for name, _, _ in DIAGNOSTICS},
+        },
         throughout=tuple(name for name, _, _ in DIAGNOSTICS),
         result={test: facts.score, validation: facts.score, **SIZES},
         failed={facts.measure.axis.key: COUNT},
@@ -126,11 +130,7 @@ DIAGNOSTICS = (
 def _scores(record: Record) -> list[float]:
     """The online score of each bin that was seen."""
     known = (m.get(record.measure.test) for m in record.seen)
-<<<<<<< HEAD
-    return [float(error) for error in known if error is not None]
-=======
-    return [float(score) for score in known if isinstance(score, float)]
->>>>>>> streams16
+    return [float(score) for score in known if score is not None]
 
 
 def _lost(
