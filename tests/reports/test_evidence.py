@@ -176,7 +176,7 @@ def test_a_copy_counts_once(store: Path, tmp_path: Path) -> None:
 def test_a_second_run_that_is_only_watched_otherwise_is_left_out(
     store: Path, synthetic: ModuleType
 ) -> None:
-    other = synthetic.maml(store, "relu", 0, FOUR, validation_every=1)
+    other = synthetic.maml(store, "relu", 0, FOUR, validation_every=7)
     evidence = gather([store])
     (item,) = evidence.left_out
     assert item.directory.startswith(str(other.directory)[:-10])
