@@ -47,6 +47,7 @@ from metaact.experiments import (
     find,
 )
 from metaact.experiments.plans import Plan, plan_path
+from metaact.experiments.table import kinds
 from metaact.runs import Run, RunStore
 
 Case = Callable[[random.Random, Path], str]
@@ -392,14 +393,20 @@ def _stream(store: Path) -> list[Run]:
     return [synthetic.stream(store, config, [2.0, 1.0, 1.5]) for config in configs]
 
 
+def _images(store: Path) -> list[Run]:
+    configs = [StreamConfig(activation=arm, seed=seed, stream="classes") for arm, seed in RUNS]
+    return [synthetic.stream(store, config, [0.5, 0.75, 0.25]) for config in configs]
+
+
 STORES: dict[str, Callable[[Path], list[Run]]] = {
     "maml": _maml,
     "converge": _converge,
     "transfer": _transfer,
     "segment": _segment,
     "stream": _stream,
+    "stream of images": _images,
 }
-"""What makes a store of each experiment: all kinds of its runs."""
+"""What makes a store of each experiment, and what it is of: all kinds of its runs."""
 
 
 def records(rng: random.Random, folder: Path, experiment: str) -> str:
@@ -426,7 +433,7 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
 def _misplaced(rng: random.Random, store: Path, run: Path) -> str:
     """A run directory is somewhere else, or is none."""
     other = run.with_name(f"{rng.choice(NAMES)}{rng.choice(('', run.name[-11:]))}")
-    strange = store / rng.choice((*STORES, "source", "nope", "examples", "\x1b[31m")) / run.name
+    strange = store / rng.choice((*kinds(), "nope", "examples", "\x1b[31m")) / run.name
     changes: dict[str, Callable[[], object]] = {
         "copied": lambda: shutil.copytree(run, other),
         "in another kind": lambda: shutil.copytree(run, strange),
@@ -448,8 +455,9 @@ def _misplaced(rng: random.Random, store: Path, run: Path) -> str:
 
 def _planned(store: Path, experiment: str, run: Run) -> Path:
     """Write a plan of the seeds of a run's study."""
-    path = plan_path(store, find(experiment), run.config)
-    study = {"experiment": experiment, "by": "activation", "settings": {}}
+    name = experiment.partition(" ")[0]
+    path = plan_path(store, find(name), run.config)
+    study = {"experiment": name, "by": "activation", "settings": {}}
     Plan(path=path, study=study, seeds=3, made="2026-11-26 14:05").write()
     return path
 

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
-from metaact.experiments.form import FIGURE, LAYERS, SIZES, Facts, RunForm, usual
-from metaact.runs.form import COUNT, Items
+from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT, Fields, Items
 
 from .config import REGRESSION
 from .config import StreamConfig as StreamConfig
@@ -188,6 +188,7 @@ STREAM = Experiment(
     measure=measure,
     kinds={"stream": "trained on a stream"},
     hashes=("stream_sha256",),
+    data=Fields(needed={"stream": PART}),
     form=form,
     arguments=("stream",),
     columns=columns,
