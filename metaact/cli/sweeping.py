@@ -55,7 +55,8 @@ def sweep_options() -> list[click.Option]:
             ["--limit"],
             group="Computation",
             type=int,
-            help="Only so many of the runs that are missing: a smoke test.",
+            help="Only so many of the runs that are missing; 1 is a smoke test. 0: none, and the "
+            "result is that of the runs that are there.",
         ),
         Option(
             ["--dry-run"],
@@ -137,7 +138,7 @@ def _list_commands(ready: Ready, given: Mapping[str, Any]) -> None:
     found = ready.commands(limit=given["limit"])
     for words in found:
         echo(shlex.join([*program(), *words, *more]))
-    if not found:
+    if not found and all(job.run.is_complete for job in ready.jobs):
         echo("metaact: all runs are there; no command is left.", err=True)
 
 
@@ -160,8 +161,10 @@ def _in_words(found: Preview, unit: str) -> str:
         f"{entry.label:<{width}}  {_status(entry, unit)}  {entry.directory}"
         for entry in found.entries
     ]
-    counts = ", ".join(f"{number} {status}" for status, number in found.counts.items())
-    total = f"{number_of(len(found.entries), 'run')}: {counts}."
+    others = found.counts
+    there = others.pop("complete", 0)
+    total = f"{there} of {number_of(len(found.entries), 'run')} are there"
+    total += ", ".join(["", *(f"{number} {status}" for status, number in others.items())]) + "."
     if not found.runs:
         return "\n".join([*rows, "", total])
     todo = f"{found.runs} to do" if found.runs > 1 else "1 to do"

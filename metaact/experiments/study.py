@@ -122,7 +122,8 @@ class Ready:
                 the bit. 1 is this process; None takes the free cores, on a GPU this process.
             ray: Address of a Ray cluster: the workers are on its nodes, a core or GPU each, and
                 `workers=None` takes as many as there are.
-            limit: Only so many of the runs that are missing; None for all.
+            limit: Only so many of the runs that are missing: with 0 the outcome is that of those
+                which are there; None for all.
             tick: Told the number of steps that have passed.
             say: Told a line about each run that is done, was there already or is worked on
                 elsewhere.
@@ -232,10 +233,10 @@ class Ready:
         return [job for job in self.jobs if job.planned.kind == self.experiment.name]
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
+def _check_counts(*, workers: int | None, limit: int | None) -> None:
+    for name, count, least in (("workers", workers, 1), ("limit", limit, 0)):
         if count is not None:
-            check_int(name, count, minimum=1)
+            check_int(name, count, minimum=least)
 
 
 def prepare(
