@@ -35,6 +35,14 @@ def sweep_options() -> list[click.Option]:
             "[default: the free cores; 1 on a GPU]",
         ),
         Option(
+            ["--ray"],
+            group="Computation",
+            metavar="ADDRESS",
+            help="Do the runs on a Ray cluster, --workers of them at a time: HOST:PORT of the "
+            "cluster that this machine is a node of, ray://HOST:PORT of another, or auto. "
+            "[--workers: its cores or GPUs]",
+        ),
+        Option(
             ["--threads"],
             group="Computation",
             type=int,
@@ -88,8 +96,9 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
     if given["list_commands"]:
         _list_commands(ready, given)
         raise click.exceptions.Exit
+    how = {name: given[name] for name in ("workers", "ray", "limit")}
     if given["dry_run"]:
-        found = ready.preview(workers=given["workers"], limit=given["limit"])
+        found = ready.preview(**how)
         if given["as_json"]:
             echo_json(asdict(found) | {"counts": found.counts})
         else:
@@ -98,7 +107,7 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
     if given["verbose"]:
         _name_runs(ready, given)
     with progress(ready.steps, _unit(ready)) as (tick, say):
-        return ready.run(workers=given["workers"], limit=given["limit"], tick=tick, say=say)
+        return ready.run(**how, tick=tick, say=say)
 
 
 def _name_runs(ready: Ready, given: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import click
 from metaact.errors import UsageError
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
+from .groups import Option
 from .network_options import READINGS, network_options, of_networks, refuse
 from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
@@ -24,16 +25,38 @@ if TYPE_CHECKING:
 @click.argument("number", metavar="NUMBER", type=click.Choice(list("12345678")))
 @click.option(
     "--activation",
+    cls=Option,
+    group="Network",
     type=Names(),
     default="all",
     show_default=True,
     help="Rows; `all` for the paper's. Controls may be added: all,arelu-frozen.",
 )
-@click.option("--lr", type=Several(float), help="Columns, by learning rate. [default: the table's]")
-@click.option("--optimizer", type=Names(), help="Columns, by optimizer. [default: the table's]")
-@click.option("--shots", type=Several(int), help="Columns of table 3. [default: 1,5]")
+@click.option(
+    "--lr",
+    cls=Option,
+    group="Experiment",
+    type=Several(float),
+    help="Columns, by learning rate. [default: the table's]",
+)
+@click.option(
+    "--optimizer",
+    cls=Option,
+    group="Experiment",
+    type=Names(),
+    help="Columns, by optimizer. [default: the table's]",
+)
+@click.option(
+    "--shots",
+    cls=Option,
+    group="Data",
+    type=Several(int),
+    help="Columns of table 3. [default: 1,5]",
+)
 @click.option(
     "--quick",
+    cls=Option,
+    group="Experiment",
     is_flag=True,
     help="A first look in minutes: a few rows, SGD at 1e-3 and 1e-4; of table 2 one row of epochs "
     "after 2 of pre-training; of table 3 one shot; of tables 7 and 8 one small network, few images "

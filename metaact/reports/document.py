@@ -30,6 +30,11 @@ class LeftOut:
     directory: str
     why: str
 
+    @property
+    def said(self) -> str:
+        """Which, and why; one that its reason names is not named twice."""
+        return self.why if self.directory in self.why else f"{self.directory}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
@@ -585,7 +590,7 @@ class Document:
         )
 
     def _repr_html_(self) -> str:
-        left = [f"Left out {item.directory}: {item.why}" for item in self.left_out]
+        left = [f"Left out {item.said}" for item in self.left_out]
         shown = [study._repr_html_() for study in self.studies]
         shown += [table._repr_html_() for table in self.tables]
         return "".join(shown) + html_lines(left)
