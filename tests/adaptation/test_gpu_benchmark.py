@@ -34,14 +34,13 @@ def test_it_runs_on_a_cpu_and_says_what_needs_cuda() -> None:
     assert sum(row.endswith("x") for row in rows) >= 12
 
 
-def test_it_refuses_a_gpu_that_is_not_there() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "--device cpu" in done.stderr
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_it_refuses_a_gpu_that_is_not_there(
+    gpu: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        gpu.main([])
+    assert "--device cpu" in capsys.readouterr().err
 
 
 def test_what_needs_cuda_runs_where_it_is_emulated(
