@@ -29,6 +29,7 @@ from .figures import learning_curves as learning_curves
 from .figures import looks as looks
 from .figures import map_sheet as map_sheet
 from .figures import overlays as overlays
+from .figures import panel_rows as panel_rows
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import trajectories as trajectories
@@ -88,6 +89,7 @@ __all__ = [
     "map_sheet",
     "median_time",
     "overlays",
+    "panel_rows",
     "rank_arms",
     "rank_plot",
     "render_table",

@@ -454,6 +454,7 @@ def shapes(
         layers,
         start=start,
         title=f"{arm.name}: what was learned" if width >= WIDTH else "",
+        arm=arm.name,
         width=width,
     )
     return Drawn(

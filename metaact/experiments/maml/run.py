@@ -320,6 +320,7 @@ def estimate(planned: Planned, shared: EpisodeData) -> float:
     batch = next(shared.test.batches(config.tasks))
     episodes = len(shared.test)
     if shared.validation is not None:
+        assert config.validation_every is not None
         episodes += len(shared.validation) * -(-config.iterations // config.validation_every)
     tested = seconds_of(lambda: learner.learner.test(batch, inner_steps=config.test_inner_steps))
     return update * config.iterations + tested * episodes / len(batch)
@@ -381,8 +382,9 @@ class Learner:
         return Step(records=[record | self._validate()])
 
     def _validate(self) -> dict[str, float]:
-        last = self.iteration == self.config.iterations
-        due = last or self.iteration % self.config.validation_every == 0
+        last, every = self.iteration == self.config.iterations, self.config.validation_every
+        assert every is not None
+        due = last or self.iteration % every == 0
         if self.shared.validation is None or not due:
             return {}
         accuracies = self._test(self.shared.validation, "validation")
