@@ -26,7 +26,9 @@ from metaact.adaptation import (
     graphs,
     set_graphs,
 )
+from metaact.adaptation.classifiers import Lessons, OnlineClassifiers
 from metaact.adaptation.online import OnlineNets, columns, initial, layout_of
+from metaact.adaptation.program import Programs
 from metaact.adaptation.supervised import optimizers
 from metaact.adaptation.supervised.recipe import Recipe
 from metaact.adaptation.supervised.stacked import stacked_epoch
@@ -397,3 +399,32 @@ def test_streams_by_graphs_are_streams_to_the_bit(
     assert emulated.replays == 6 - graphs.ORDINARY
     assert torch.equal(ends[0][0], ends[1][0])
     assert torch.equal(ends[0][1], ends[1][1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_streams_of_images_by_graphs_are_streams_to_the_bit(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    monkeypatch.setattr(Programs, "find", lambda self, *given: None)
+    draw = torch.Generator().manual_seed(0)
+    models = [network(activations.resolve("arelu").factory, random=False) for _ in range(3)]
+    for model in models:
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.rand(parameter.shape, generator=draw)
+    lessons = Lessons(
+        images=torch.rand(63, 2, 1, 8, 8, generator=draw),
+        labels=torch.randint(3, (63, 2), generator=draw),
+    )
+    ends = []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        kind = type(activations.resolve("arelu").factory())
+        nets = OnlineClassifiers(models[0], activation=kind, optimizer=optimizer, stacked=True)
+        nets.take([0.01, 0.02, 0.03], [nets.fresh(model) for model in models])
+        right = nets.learn([lessons], [0, 0, 0])
+        ends.append(
+            torch.cat([right.flatten(), *(v.flatten() for s in nets.states for v in s.values())])
+        )
+    set_graphs(True)
+    assert emulated.replays == 6 - graphs.ORDINARY
+    assert torch.equal(*ends)
