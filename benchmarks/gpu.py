@@ -52,6 +52,7 @@ from metaact.adaptation import (
 from metaact.adaptation.episodic import vectorised
 from metaact.adaptation.episodic.algorithms.table import find
 from metaact.adaptation.online import OnlineNets, columns, initial, layout_of
+from metaact.adaptation.program import ASKED_FOR
 from metaact.adaptation.stateless import full_float32
 from metaact.errors import MissingDependencyError
 from metaact.randomness import isolated_rng
@@ -127,6 +128,7 @@ class Table:
         make: Callable[[], Callable[[], object]],
         repeats: int,
         *,
+        warm: int = 6,
         cuda: bool = False,
     ) -> None:
         """The median time of a call, after those that it takes to be fast; against the first."""
@@ -135,7 +137,7 @@ class Table:
             return
         try:
             work = make()
-            for _ in range(12 if repeats > 1 else 1):
+            for _ in range(warm if repeats > 1 else 1):
                 work()
             found = statistics.median(self._seconds(work) for _ in range(repeats))
         except MissingDependencyError:
@@ -525,14 +527,15 @@ def meta_times(table: Table, data: tasks.Images, size: Size) -> None:
 
     for shots in (1, 5):
         table.title(f"a meta-iteration, 5-way {shots}-shot, {size.tasks} tasks, {size.steps} steps")
-        table.time("CPU", partial(iteration, shots, torch.device("cpu")), size.cpu_repeats)
+        cpu = partial(iteration, shots, torch.device("cpu"))
+        table.time("CPU", cpu, size.cpu_repeats, warm=ASKED_FOR + 1)
         make = partial(iteration, shots, table.device)
         for more, way in (("", nullcontext), (", patch products", products)):
             with way():
                 with ordinary():
                     table.time(f"ordinary calls{more}", make, size.repeats)
                 table.time(f"CUDA graph{more}", make, size.repeats, cuda=True)
-        table.time("learn2learn", partial(make, "learn2learn"), min(3, size.repeats))
+        table.time("learn2learn", partial(make, "learn2learn"), min(3, size.repeats), warm=1)
 
 
 @contextmanager
