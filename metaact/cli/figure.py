@@ -59,12 +59,11 @@ def figure(**given: Any) -> None:
     from metaact.experiments.converge import CONVERGE
     from metaact.experiments.paper.figures import paper_figure
 
-    seeds = seeds_of(given)
     found = paper_figure(
         int(given["number"]),
         names=given["activation"],
         lrs=given["lr"],
-        seeds=seeds,
+        seeds=seeds_of(given),
         quick=given["quick"],
         **of_networks(given),
     )
@@ -89,10 +88,10 @@ def figure(**given: Any) -> None:
     for number in found.tables:
         beside = convergence_table(number)
         at = replace(outcome, at=beside.epochs) if beside.epochs < found.epochs else outcome
-        ours = agreement.table_report(beside, reports.answer(at), seeds=len(seeds))
+        ours = agreement.table_report(beside, reports.answer(at), outcome.configs)
         tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
     if found.beside is not None:
-        ours = network_table.network_report(found.beside, outcome, seeds=len(seeds))
+        ours = network_table.network_report(found.beside, outcome)
         tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
     if given["as_json"]:
         whole = replace(document, tables=tables, figures=[str(path) for path in drawn])

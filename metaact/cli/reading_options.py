@@ -196,4 +196,4 @@ def check_begun(places: Sequence[Path]) -> None:
 def name_left_out(evidence: Evidence) -> None:
     """One line on stderr for each directory that is not averaged in."""
     for item in evidence.left_out:
-        echo(f"metaact: left out {item.directory}: {item.why}", err=True)
+        echo(f"metaact: left out {item.said}", err=True)

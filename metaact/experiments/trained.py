@@ -12,12 +12,15 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
-from metaact.runs.checkpoint import WEIGHTS
+from metaact.runs.checkpoint import WEIGHTS, is_dense
+from metaact.runs.store import read_written
+from metaact.runs.strict_json import damaged
 from metaact.settings import Config, read_back
 
 from .evidence import SOURCES
 from .experiment import Signature
 from .networks import network, source_identity
+from .recorded import check
 from .table import of_kind
 
 META_LEARNED = "maml"
@@ -195,11 +198,14 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
     """
     if not isinstance(run, Run):
         run = read_run(run)
-    result = run.result()
-    if result.get("outcome", "complete") != "complete":
+    found = read_written(run)
+    check(found)
+    result = run.result() if found.result is None else found.result
+    outcome = result.get("outcome", "complete")
+    if outcome != "complete":
         raise RunError(
             f"`{run.directory}` must have trained a network to be loaded; its outcome is "
-            f"{result['outcome']!r}."
+            f"{outcome!r}."
         )
     config, signature, normalisation = _recorded(run)
     model = _built(run, config, signature)
@@ -277,5 +283,7 @@ def _last(run: Run) -> Mapping[str, Any]:
             "its command again into another store."
         )
     weights = run.weights()
-    last: Mapping[str, Any] = weights.get(f"{run.counter}-{run.length}", weights)
+    last: object = weights.get(f"{run.counter}-{run.length}", weights)
+    if not isinstance(last, dict) or not all(map(is_dense, last.values())):
+        raise damaged(run.directory / WEIGHTS, "it holds something else than dense tensors")
     return last

@@ -1,5 +1,7 @@
 from ._conv4 import Conv4 as Conv4
 from ._conv4 import conv4 as conv4
+from ._mlp import MLP as MLP
+from ._mlp import mlp as mlp
 from ._mnist_conv import MNISTConv as MNISTConv
 from ._mnist_conv import mnist_conv as mnist_conv
 from .cost import Cost as Cost
@@ -18,6 +20,7 @@ from .table import network_of as network_of
 __all__ = [
     "BATCH_NORM",
     "DENSE",
+    "MLP",
     "NETWORKS",
     "Conv4",
     "Cost",
@@ -29,6 +32,7 @@ __all__ = [
     "create_dense",
     "dense_network_of",
     "is_foreign",
+    "mlp",
     "mnist_conv",
     "network_of",
     "source_identity",

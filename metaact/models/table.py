@@ -41,12 +41,14 @@ class Network:
         normalised: Whether it has BatchNorm.
         size: Height and width of its images; None for a network that takes any from `least` on.
         halvings: How often it halves an image that it takes in any size.
+        flat: Whether its first layer has a weight for each pixel, so that it is told the size.
     """
 
     place: str
     normalised: bool = True
     size: int | None = None
     halvings: int = 0
+    flat: bool = False
 
     @property
     def least(self) -> int:
@@ -59,6 +61,7 @@ TORCHVISION, TIMM = "torchvision", "timm"
 
 NETWORKS: dict[str, Network] = {
     "mnist-conv": Network(place="metaact.models._mnist_conv:MNISTConv", normalised=False, size=28),
+    "mlp": Network(place="metaact.models._mlp:MLP", normalised=False, flat=True),
     "conv4": Network(place="metaact.models._conv4:Conv4", halvings=4),
     "vgg11": Network(place="metaact.models._vgg:VGG11", halvings=5),
     "vgg13": Network(place="metaact.models._vgg:VGG13", halvings=5),
@@ -158,7 +161,9 @@ def create(
         )
     if entry is None:
         raise UsageError(f"`activation` must be given for {name} (it is built with any); got None.")
-    more = {"batch_norm": batch_norm} if network.normalised else {}
+    sides = (size, size) if isinstance(size, int) else size
+    more: dict[str, object] = {"batch_norm": batch_norm} if network.normalised else {}
+    more |= {"size": sides} if network.flat else {}
     kind = class_of(network)
     return built(
         lambda: kind(entry, classes=classes, channels=channels, **more),

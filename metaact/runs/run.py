@@ -208,20 +208,6 @@ class Run:
             found.append(float(value))
         return found
 
-    def damage(self) -> str | None:
-        """Why the records of a complete run cannot be used, and what to do; None if they can.
-
-        The seal of a result says that nothing was changed since, not that it is what is needed.
-        """
-        try:
-            for record in self.metrics():
-                self.steps(record)
-            self.scores()
-            self.result()
-        except RunError as error:
-            return str(error)
-        return None
-
     def metrics(self) -> list[dict[str, Any]]:
         """The records appended so far; what a killed process left half-written is dropped.
 

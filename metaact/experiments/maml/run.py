@@ -367,7 +367,7 @@ class Learner:
         self.optimizer.zero_grad()
         with isolated_rng("maml", self.config.seed, self.iteration):
             outcome = self.learner.backward(self.batches(self.iteration), iteration=self.iteration)
-        loss, accuracy = float(outcome.loss), float(outcome.accuracy.mean())
+        loss, accuracy = torch.stack([outcome.loss, outcome.accuracy.mean()]).tolist()
         if not math.isfinite(loss):
             return Step(records=[], ended=self._diverged())
         self.best = max(self.best, accuracy)
@@ -417,11 +417,12 @@ class Learner:
         What draws in that mode, too, draws the same after a kill.
         """
         with isolated_rng(part, self.config.seed, self.iteration):
-            return [
-                float(accuracy)
+            found = [
+                self.learner.test(batch, inner_steps=self.config.test_inner_steps)
                 for batch in episodes.batches(self.config.tasks)
-                for accuracy in self.learner.test(batch, inner_steps=self.config.test_inner_steps)
             ]
+        accuracies: list[float] = torch.cat(found).tolist()
+        return accuracies
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""

@@ -1,0 +1,380 @@
+"""Networks that learn online to classify, from one example or one batch a step.
+
+Any network. All networks of an architecture, at whatever rate and from whatever start, are computed
+by the same recorded steps (`program.py`). On a CPU one after the other: an MLP of three layers of
+100 stays in a core's cache meanwhile, and a step of 16 images takes 0.16 ms, where 64 of them in
+one vectorised call take 0.42 ms each; what a network computes does not depend on the others at all.
+On a GPU they are vectorised (`torch.func.vmap`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+from torch.nn import functional
+
+from metaact.activations.conversion.places import is_activation
+from metaact.errors import UsageError
+
+from .known import signature
+from .online import BETA1, BETA2, EPSILON, FLAT, UNROLLED, effective_rank
+from .program import Programs
+from .shares import one_thread_inside
+from .stateless import Stateless, differentiable_kernels
+from .vmap.lowering import Lowering
+
+MOMENTS = ("first", "second")
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lessons:
+    """Examples of one stream, in the steps in which they are learned from.
+
+    Attributes:
+        images: What the networks take [steps, batch, channels, height, width].
+        labels: int64 [steps, batch].
+        outputs: Which classes there are to choose from [steps, batch, classes]; None for all.
+    """
+
+    images: Tensor
+    labels: Tensor
+    outputs: Tensor | None = None
+
+    def part(self, start: int, stop: int) -> list[Tensor]:
+        """The tensors of some steps."""
+        there = [self.images, self.labels, self.outputs]
+        return [tensor[start:stop] for tensor in there if tensor is not None]
+
+
+class OnlineClassifiers:
+    """Networks of one architecture in training, one update a step.
+
+    The loss is the mean cross-entropy of a step's examples among the classes that there are to
+    choose from.
+
+    Args:
+        model: The network; its own numbers count as start values only.
+        activation: Type of its activations.
+        optimizer: "sgd", without momentum, or "adam".
+        stacked: Whether they are vectorised; None vectorises on a GPU.
+
+    Attributes:
+        steps: Steps done.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        activation: type[nn.Module],
+        optimizer: str,
+        stacked: bool | None = None,
+    ) -> None:
+        self.model, self.optimizer = model.train(), optimizer
+        named = dict(model.named_parameters())
+        self.names = [name for name, p in named.items() if p.requires_grad]
+        self.device = next(iter(named.values())).device
+        self.stacked = self.device.type != "cpu" if stacked is None else stacked
+        self.steps, self._states = 0, list[dict[str, Tensor]]()
+        self._held = {n: p.detach() for n, p in named.items() if not p.requires_grad}
+        self._held |= dict(model.named_buffers())
+        self._call = Stateless(model)
+        self._programs, self._signature = Programs(), signature(model)
+        self._places = _outermost(model, activation)
+        inside = {id(p) for place in self._places for p in place.parameters()}
+        self._weights = [name for name in self.names if id(named[name]) not in inside]
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of a network."""
+        return sum(self.model.get_parameter(name).numel() for name in self.names)
+
+    def fresh(self, model: nn.Module) -> dict[str, Tensor]:
+        """A network as a module like this one is now, and Adam's moments before the first step."""
+        found = {n: model.get_parameter(n).detach().cpu().clone() for n in self.names}
+        if self.optimizer == "adam":
+            started = dict(found)
+            for moment in MOMENTS:
+                found |= {f"{moment} {n}": torch.zeros_like(v) for n, v in started.items()}
+        return found
+
+    def take(self, rates: Sequence[float], states: Sequence[State], *, steps: int = 0) -> None:
+        """Take networks into training.
+
+        Args:
+            rates: The learning rate of each.
+            states: As `fresh` or `states` gives them.
+            steps: Steps that they have done.
+        """
+        first = next(iter(states[0].values()))
+        rows = torch.tensor(rates, dtype=first.dtype, device=self.device)
+        placed = [{n: v.to(self.device) for n, v in state.items()} for state in states]
+        self.steps, self.count = steps, len(rates)
+        if self.stacked:
+            self._rates = [rows]
+            self._states = [{n: torch.stack([s[n] for s in placed]) for n in placed[0]}]
+        else:
+            self._rates = [row[None] for row in rows]
+            self._states = [{n: v[None] for n, v in state.items()} for state in placed]
+
+    @property
+    def states(self) -> list[dict[str, Tensor]]:
+        """The networks as they are now, on the CPU."""
+        return [
+            {name: value[number].cpu().clone() for name, value in state.items()}
+            for state in self._states
+            for number in range(len(next(iter(state.values()))))
+        ]
+
+    def learn(self, lessons: Sequence[Lessons], of: Sequence[int]) -> Tensor:
+        """Learn from examples, one step after the other.
+
+        Args:
+            lessons: Of each stream, equally many.
+            of: Which of them each network learns from.
+
+        Returns:
+            Whether each example was classified rightly before it was learned from, 1 or 0, and not
+            a number where an output was none [examples, networks].
+        """
+        right = []
+        with self._ready():
+            for number, state in enumerate(self._states):
+                mine = list(of) if self.stacked else [of[number]]
+                found, self._states[number] = self._learned(number, state, lessons, mine)
+                right.append(found)
+        self.steps += len(lessons[0].labels)
+        return torch.cat(right, dim=1)
+
+    def _learned(
+        self, number: int, state: State, lessons: Sequence[Lessons], of: Sequence[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What `learn` does, for networks that are computed by one call."""
+        seen, held, rates = [], list(self._held.values()), self._rates[number]
+        values = list(state.values())
+        for start in range(0, len(lessons[0].labels), UNROLLED):
+            stop = min(start + UNROLLED, len(lessons[0].labels))
+            parts = zip(*(lessons[one].part(start, stop) for one in of), strict=True)
+            given = [torch.stack(part, dim=1) for part in parts]
+            given = [*values, rates, *given, *self._scales(start, stop), *held]
+
+            def several(given: Sequence[Tensor] = given) -> list[Tensor]:
+                return self._several(given)
+
+            program = None
+            if self._signature is not None and self.device.type == "cpu":
+                program = self._programs.find((self._signature, stop - start), several, given)
+            made = several() if program is None else program(given)
+            right, *values = [value for value in made if value is not None]
+            seen.append(right.flatten(0, 1))
+        return torch.cat(seen), dict(zip(state, values, strict=True))
+
+    def _scales(self, start: int, stop: int) -> list[Tensor]:
+        """Adam's corrections of the steps that come: 1/(1 − β1^t) and sqrt(1 − β2^t)."""
+        if self.optimizer == "sgd":
+            return []
+        numbers = range(self.steps + start + 1, self.steps + stop + 1)
+        found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
+        return [torch.tensor(found, dtype=self._rates[0].dtype, device=self.device)]
+
+    def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Several steps: what was right in each [steps, batch, networks], and the state after."""
+        kept = len(self.names) * (1 if self.optimizer == "sgd" else 3)
+        state = [value.clone() for value in given[:kept]]
+        rates, *more = given[kept : len(given) - len(self._held)]
+        scales = more.pop() if self.optimizer == "adam" else None
+        held = dict(zip(self._held, given[len(given) - len(self._held) :], strict=True))
+        right = []
+        for step in range(len(more[0])):
+            found, gradients = self._gradients(
+                state[: len(self.names)], held, *(part[step] for part in more)
+            )
+            right.append(found)
+            self._update(state, gradients, rates, None if scales is None else scales[step])
+        return [torch.stack(right), *state]
+
+    def _update(
+        self,
+        state: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        rates: Tensor,
+        scale: Tensor | None,
+    ) -> None:
+        """One step of SGD or Adam, written into the state."""
+        count = len(self.names)
+        for number, gradient in enumerate(gradients):
+            rate = rates.view(-1, *[1] * (gradient.ndim - 1))
+            if scale is None:
+                state[number].addcmul_(gradient, rate, value=-1)
+                continue
+            first, second = state[count + number], state[2 * count + number]
+            first.lerp_(gradient, 1 - BETA1)
+            second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            spread = second.sqrt() / scale[1] + EPSILON
+            state[number].addcdiv_(first * (rate * scale[0]), spread, value=-1)
+
+    def _gradients(
+        self,
+        values: Sequence[Tensor],
+        held: Mapping[str, Tensor],
+        images: Tensor,
+        labels: Tensor,
+        outputs: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What was right [batch, networks], and the gradient of each network's mean loss."""
+        alone = len(labels) == 1 and not self.stacked
+        with torch.enable_grad():
+            leaves = [(v[0] if alone else v).detach().requires_grad_() for v in values]
+            named = dict(zip(self.names, leaves, strict=True))
+            if alone:
+                logits = self._call({**held, **named}, images[0])[None]
+            else:
+                logits = vmap(lambda own, x: self._call({**held, **own}, x))(named, images)
+            among = logits
+            if outputs is not None:
+                among = logits.masked_fill(outputs.logical_not(), -math.inf)
+            each = functional.cross_entropy(among.flatten(0, 1), labels.flatten(), reduction="none")
+            loss = each.view(labels.shape).mean(dim=1).sum()
+            found = torch.autograd.grad(loss, leaves, allow_unused=True)
+        pairs = zip(leaves, found, strict=True)
+        gradients = [torch.zeros_like(v) if g is None else g for v, g in pairs]
+        right = (among.detach().argmax(dim=-1) == labels).to(logits.dtype)
+        right = torch.where(logits.detach().isfinite().all(dim=-1), right, math.nan)
+        return right.t(), [g[None] for g in gradients] if alone else gradients
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """What steps are computed in."""
+        threads = one_thread_inside() if self.device.type == "cpu" else nullcontext()
+        lowered = Lowering(layout=self.device.type == "cpu") if self.stacked else nullcontext()
+        with threads, differentiable_kernels(), torch.no_grad(), lowered:
+            yield
+
+    def accuracies(
+        self, known: Sequence[tuple[Tensor, Tensor, Tensor]], of: Sequence[int]
+    ) -> Tensor:
+        """The share of images that each network classifies rightly [networks], in evaluation.
+
+        Args:
+            known: Images [images, channels, height, width], their labels int64 [images], and which
+                classes each is told from [images, classes].
+            of: Which of them each network is asked.
+        """
+        found = []
+        for number, values in enumerate(self._each()):
+            images, labels, outputs = known[of[number]]
+            logits = self._call({**self._held, **values}, images)
+            among = logits.masked_fill(outputs.logical_not(), -math.inf)
+            found.append((among.argmax(dim=-1) == labels).double().mean())
+        return torch.stack(found).cpu()
+
+    def _each(self) -> Iterator[dict[str, Tensor]]:
+        """The numbers of each network, in evaluation."""
+        self.model.eval()
+        threads = one_thread_inside() if self.device.type == "cpu" else nullcontext()
+        try:
+            with threads, torch.no_grad():
+                for state in self._states:
+                    for number in range(len(state[self.names[0]])):
+                        yield {name: state[name][number] for name in self.names}
+        finally:
+            self.model.train()
+
+    def diagnose(self, lessons: Sequence[Lessons], of: Sequence[int]) -> dict[str, Tensor]:
+        """What the networks are like on given examples, without learning from them.
+
+        Args:
+            lessons: Of each stream.
+            of: Which of them each network sees.
+
+        Returns:
+            By name, each [networks]: "dead_units", the share of units of all hidden layers whose
+            features change by less than 0.01 times the unit on every example (a map of several
+            positions is one unit); "effective_rank" of the features of the last one, see
+            `online.effective_rank`; "weight_norm"; "gradient_norm", that of the gradient of the
+            mean loss.
+        """
+        found: list[dict[str, Tensor]] = []
+        for number, values in enumerate(self._each()):
+            mine = lessons[of[number]]
+            flat = [t if t is None else t.flatten(0, 1) for t in (mine.images, mine.labels)]
+            outputs = None if mine.outputs is None else mine.outputs.flatten(0, 1)[None]
+            layers: list[tuple[Tensor, Tensor]] = []
+            with _watched(self._places, layers):
+                self._call({**self._held, **values}, flat[0])
+            stacked, self.stacked = self.stacked, False
+            try:
+                own = [value[None] for value in values.values()]
+                _, slopes = self._gradients(own, self._held, flat[0][None], flat[1][None], outputs)
+            finally:
+                self.stacked = stacked
+            dead = torch.cat([dead for dead, _ in layers]) if layers else torch.zeros(1)
+            weights = [values[name].flatten() for name in self._weights]
+            found.append(
+                {
+                    "dead_units": dead.double().mean(),
+                    "effective_rank": effective_rank(layers[-1][1] if layers else flat[0]),
+                    "weight_norm": torch.cat(weights).norm(),
+                    "gradient_norm": torch.cat([slope.flatten() for slope in slopes]).norm(),
+                }
+            )
+        return {key: torch.stack([one[key].double().cpu() for one in found]) for key in found[0]}
+
+
+def _outermost(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    """The activations of a network that lie in no other."""
+    found = [m for m in model.modules() if isinstance(m, kind) or is_activation(m)]
+    inner = {id(part) for place in found for part in place.modules() if part is not place}
+    return [place for place in found if id(place) not in inner]
+
+
+@contextmanager
+def _watched(places: Sequence[nn.Module], seen: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Inside, note of each activation that is called which units are flat, and its features."""
+
+    def see(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        units = given[0].detach()
+        with torch.enable_grad():
+            leaf = units.clone().requires_grad_()
+            features = module.forward(leaf)
+            signs = torch.ones_like(features)
+            signs[:, 1::2] = -1  # the slopes of a unit's two features may add up to nothing
+            slopes = [
+                torch.autograd.grad(features, leaf, weights, retain_graph=True)[0].abs()
+                for weights in (torch.ones_like(features), signs)
+            ]
+        steepest = torch.maximum(*slopes).transpose(0, 1).flatten(1).amax(dim=1)
+        features = made.detach()
+        seen.append((steepest < FLAT, features.reshape(*features.shape[:2], -1).mean(dim=2)))
+
+    hooks = [place.register_forward_hook(see) for place in places]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_keeps_nothing(model: nn.Module, images: Tensor) -> None:
+    """Refuse a network that changes a buffer of its own when it is called in training.
+
+    Raises:
+        UsageError: If it does.
+    """
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.no_grad():
+        model.train()(images)
+    for name, buffer in model.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            raise UsageError(
+                f"`model` must keep nothing from one call to the next (networks of a stream are "
+                f"trained side by side); its buffer {name} changes."
+            )

@@ -1,0 +1,496 @@
+"""Steps as CUDA graphs, on a CPU: graphs are emulated, and must compute what ordinary steps do.
+
+The emulation notes the ops of a step below autograd, undoes them, and does them again on the same
+memory. As with a real graph, Python runs once: whatever it made of numbers stays what it was, and a
+tensor is read and written where it lay in the capture.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from metaact import activations
+from metaact.adaptation import (
+    MAML,
+    Anil,
+    MamlPlusPlus,
+    MetaLearner,
+    MetaSGD,
+    ProtoNet,
+    Reptile,
+    Rule,
+    graphs,
+    set_graphs,
+)
+from metaact.adaptation.online import OnlineNets, columns, initial, layout_of
+from metaact.adaptation.supervised import optimizers
+from metaact.adaptation.supervised.recipe import Recipe
+from metaact.adaptation.supervised.stacked import stacked_epoch
+from metaact.adaptation.supervised.trainer import Normalisation, Trainer
+from metaact.randomness import isolated_rng, preserved_rng
+
+Results = Sequence[Tensor | None]
+
+
+UNDECLARED = ("running_mean", "running_var")
+"""What `native_batch_norm` changes without saying so in its schema."""
+
+
+class _Noting(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+        self.before: dict[int, tuple[Tensor, Tensor]] = {}
+        self.made: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        for number, argument in enumerate(func._schema.arguments):
+            if argument.is_write or argument.name in UNDECLARED:
+                given = args[number] if number < len(args) else kwargs.get(argument.name)
+                for tensor in (t for t in tree_leaves(given) if isinstance(t, Tensor)):
+                    self._keep(tensor)
+        results = func(*args, **kwargs)
+        given = {_memory(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        self.made |= {_memory(t) for t in _tensors(results)} - given
+        self.calls.append((func, args, kwargs, results))
+        return results
+
+    def _keep(self, tensor: Tensor) -> None:
+        if _memory(tensor) not in self.made:
+            self.before.setdefault(id(tensor), (tensor, tensor.detach().clone()))
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _tensors(results: Any) -> list[Tensor]:
+    return [t for t in tree_leaves(results) if isinstance(t, Tensor)]
+
+
+class Emulated:
+    """What `CudaCapture` is, on a CPU.
+
+    Attributes:
+        waits: Whether to say that the host waited for the device.
+        fails: Whether captures fail.
+        replays: How many there were.
+    """
+
+    waits = fails = False
+    replays = 0
+
+    def beside(self, work: Callable[[], Results]) -> tuple[Results, bool]:
+        return work(), Emulated.waits
+
+    def capture(self, work: Callable[[], Results]) -> Results:
+        if Emulated.fails:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        noting = _Noting()
+        with preserved_rng(), noting:
+            results = work()
+        with torch.no_grad():
+            for tensor, before in noting.before.values():
+                tensor.copy_(before)
+        self.calls = noting.calls
+        for result in results:
+            if result is not None:
+                result.detach().zero_()  # nothing has been computed yet
+        return results
+
+    def replay(self) -> None:
+        Emulated.replays += 1
+        with torch.no_grad():
+            for func, args, kwargs, results in self.calls:
+                again = func(*args, **kwargs)
+                for old, new in zip(_tensors(results), _tensors(again), strict=True):
+                    if old.data_ptr() != new.data_ptr():
+                        old.detach().copy_(new)
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> type[Emulated]:
+    """Steps on a CPU are captured, by `Emulated`, and optimizers are those of a GPU."""
+    monkeypatch.setattr(graphs, "captures", lambda device: graphs._allowed and graphs.is_plain())
+    monkeypatch.setattr(graphs, "make_capture", lambda device: Emulated())
+    monkeypatch.setattr(optimizers, "is_captured", lambda device: True)
+    for name, value in {"waits": False, "fails": False, "replays": 0}.items():
+        monkeypatch.setattr(Emulated, name, value)
+    return Emulated
+
+
+class Sum:
+    """A computation that counts how often Python did it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.total = torch.zeros(2)
+
+    def __call__(self, x: Tensor) -> Results:
+        self.calls += 1
+        self.total += x
+        return self.total * 10, None
+
+
+def test_inputs_are_copied_in_and_results_out(emulated: type[Emulated]) -> None:
+    compute, known = Sum(), graphs.Graphs()
+    x = torch.tensor([1.0, 2.0])
+    found = [known.run("sum", compute, [x * n], lambda: [compute.total]) for n in range(1, 8)]
+    assert compute.calls == graphs.ORDINARY + 1
+    assert (len(known), emulated.replays) == (1, 7 - graphs.ORDINARY)
+    expected = [10 * sum(range(n + 1)) * x for n in range(1, 8)]
+    for (value, nothing), want in zip(found, expected, strict=True):
+        assert nothing is None
+        assert torch.equal(value, want)  # also the earlier ones, after all later calls
+    assert torch.equal(compute.total, 28 * x)
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "stride", "place", "key", "gradients"])
+def test_what_is_not_the_computation_that_was_captured_is_another(
+    emulated: type[Emulated], change: str
+) -> None:
+    known, held = graphs.Graphs(), [torch.zeros(2)]
+    calls = []
+
+    def compute(x: Tensor) -> Results:
+        calls.append(x)
+        return (x * 2,)
+
+    x = torch.arange(4.0).view(2, 2)
+    for _ in range(graphs.ORDINARY + 1):
+        known.run("double", compute, [x], lambda: held)
+    before = len(calls)
+    known.run("double", compute, [x], lambda: held)
+    assert len(calls) == before
+    if change == "place":
+        held[0] = torch.zeros(2)
+    other = {"shape": x[:1], "dtype": x.double(), "stride": x.t()}.get(change, x)
+    with torch.set_grad_enabled(change != "gradients"):
+        key = "another" if change == "key" else "double"
+        (found,) = known.run(key, compute, [other], lambda: held)
+    assert len(calls) == before + 1
+    assert torch.equal(found, other * 2)
+
+
+def test_a_step_that_waits_stays_ordinary_and_says_so(emulated: type[Emulated]) -> None:
+    compute, known = Sum(), graphs.Graphs()
+    emulated.waits = True
+    for _ in range(graphs.ORDINARY - 1):
+        known.run("sum", compute, [torch.ones(2)])
+    with pytest.warns(RuntimeWarning, match=r"not captured.*host waits"):
+        known.run("sum", compute, [torch.ones(2)])
+    for _ in range(2):
+        known.run("sum", compute, [torch.ones(2)])
+    assert (compute.calls, len(known), emulated.replays) == (5, 0, 0)
+    assert torch.equal(compute.total, torch.full((2,), 5.0))
+
+
+def test_a_capture_that_fails_leaves_an_ordinary_step_and_says_so(
+    emulated: type[Emulated],
+) -> None:
+    compute, known = Sum(), graphs.Graphs()
+    emulated.fails = True
+    for _ in range(graphs.ORDINARY):
+        known.run("sum", compute, [torch.ones(2)])
+    with pytest.warns(RuntimeWarning, match=r"\(operation not permitted when .* capturing\)\.$"):
+        known.run("sum", compute, [torch.ones(2)])
+    for _ in range(2):
+        (value, _) = known.run("sum", compute, [torch.ones(2)])
+    assert (compute.calls, len(known)) == (6, 0)
+    assert torch.equal(value, torch.full((2,), 60.0))
+
+
+def test_graphs_can_be_switched_off(emulated: type[Emulated]) -> None:
+    compute, known = Sum(), graphs.Graphs()
+    set_graphs(False)
+    try:
+        for _ in range(6):
+            known.run("sum", compute, [torch.ones(2)])
+    finally:
+        set_graphs(True)
+    assert (compute.calls, emulated.replays) == (6, 0)
+
+
+def test_the_oldest_graphs_are_forgotten_and_copies_have_none(emulated: type[Emulated]) -> None:
+    known = graphs.Graphs()
+    for size in range(1, graphs.MOST_GRAPHS + 3):
+        for _ in range(graphs.ORDINARY + 1):
+            known.run("double", lambda x: (x * 2,), [torch.ones(size)])
+    assert len(known) == graphs.MOST_GRAPHS
+    assert len(copy.deepcopy(known)) == 0
+
+
+SGD = Recipe(lr=0.05, batch_size=8)
+ADAM = Recipe(
+    lr=0.01, batch_size=8, optimizer="adam", weight_decay=0.01, schedule="cosine", epochs=4
+)
+FULL = Recipe(
+    lr=0.2,
+    batch_size=8,
+    nesterov=True,
+    weight_decay=0.02,
+    schedule="cosine",
+    warmup_epochs=1,
+    epochs=4,
+    clip_norm=1.9,
+    augmentation="crop-flip",
+)
+"""Everything at once: every update has a rate of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    pixels: Tensor
+    labels: Tensor
+
+
+@pytest.fixture
+def images() -> Labelled:
+    """Seven whole batches of eight, and one of four."""
+    draw = torch.Generator().manual_seed(5)
+    labels = torch.randint(3, (60,), generator=draw)
+    return Labelled(torch.randint(256, (60, 1, 8, 8), dtype=torch.uint8, generator=draw), labels)
+
+
+def network(activation: Callable[[], nn.Module], *, random: bool = True) -> nn.Module:
+    """With running statistics and dropout, if it may draw and remember."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        between = (nn.BatchNorm2d(4), activation(), nn.Dropout(0.1)) if random else (activation(),)
+        return nn.Sequential(nn.Conv2d(1, 4, 3), *between, nn.Flatten(), nn.Linear(144, 3))
+
+
+def trainer(
+    images: Labelled,
+    recipe: Recipe,
+    activation: Callable[[], nn.Module] = nn.PReLU,
+    *,
+    seed: int = 1,
+    random: bool = True,
+) -> Trainer:
+    model = network(activation, random=random)
+    normalisation = Normalisation(mean=(0.3,), std=(0.2,))
+    return Trainer(model, images, recipe=recipe, seed=seed, normalisation=normalisation)
+
+
+def state(one: Trainer) -> Tensor:
+    tensors = [*one.model.parameters(), *one.model.buffers()]
+    tensors += [v for s in one.optimizer.state.values() for v in s.values()]
+    return torch.cat([t.detach().double().flatten() for t in tensors])
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL])
+@pytest.mark.parametrize("name", ["arelu", "rrelu"])
+def test_training_by_graphs_is_training_to_the_bit(
+    images: Labelled, emulated: type[Emulated], recipe: Recipe, name: str
+) -> None:
+    layer = activations.resolve(name).factory
+    captured, ordinary = trainer(images, recipe, layer), trainer(images, recipe, layer)
+    for _ in range(4):
+        loss = captured.epoch().loss
+        set_graphs(False)
+        assert ordinary.epoch().loss == loss
+        set_graphs(True)
+    assert len(captured.graphs) == 2  # of a whole batch and of the last
+    assert emulated.replays > 20
+    assert torch.equal(state(captured), state(ordinary))
+
+
+def test_a_run_by_graphs_continues_from_its_checkpoint(
+    images: Labelled, emulated: type[Emulated]
+) -> None:
+    for recipe in (ADAM, FULL):
+        whole, killed = trainer(images, recipe), trainer(images, recipe)
+        killed.epoch()
+        saved = io.BytesIO()
+        torch.save(killed.state_dict(), saved)
+        killed.epoch()
+        saved.seek(0)
+        killed.load_state_dict(torch.load(saved, weights_only=True))  # its graph is of other memory
+        for _ in range(2):
+            killed.epoch()
+        for _ in range(3):
+            whole.epoch()
+        assert torch.equal(state(killed), state(whole))
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM])
+def test_checkpoints_move_between_devices(
+    images: Labelled, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    """Between the optimizers of the two, on one device."""
+    whole = trainer(images, recipe)
+    for _ in range(2):
+        whole.epoch()
+    for first in (True, False):
+        monkeypatch.setattr(optimizers, "is_captured", lambda device, first=first: first)
+        begun = trainer(images, recipe)
+        begun.epoch()
+        monkeypatch.setattr(optimizers, "is_captured", lambda device, first=first: not first)
+        ended = trainer(images, recipe)
+        ended.load_state_dict(begun.state_dict())
+        ended.epoch()
+        (group,) = {id(g["fused"]): g for g in ended.optimizer.param_groups}.values()
+        assert bool(group["fused"]) is not first
+        assert isinstance(group["lr"], Tensor) is not first
+        torch.testing.assert_close(state(ended), state(whole), rtol=1e-4, atol=1e-5)
+
+
+PLAIN = {"lr": 2**-6, "schedule": "constant", "warmup_epochs": 0}
+"""Rates that float32 holds exactly, as those on a GPU are."""
+
+
+@pytest.mark.parametrize("recipe", [replace(one, **PLAIN) for one in (SGD, ADAM, FULL)])
+def test_the_optimizers_of_a_gpu_are_those_of_a_cpu(
+    images: Labelled, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    ends = []
+    for captured in (False, True):
+        monkeypatch.setattr(optimizers, "is_captured", lambda device, c=captured: c)
+        one = trainer(images, recipe, random=False)
+        one.model.double()
+        for _ in range(3):
+            one.epoch()
+        ends.append(torch.cat([p.detach().flatten() for p in one.model.parameters()]))
+    torch.testing.assert_close(*ends, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL])
+def test_a_stack_by_graphs_is_the_stack_to_the_bit(
+    images: Labelled, emulated: type[Emulated], recipe: Recipe
+) -> None:
+    ends = []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        team = [
+            trainer(images, replace(recipe, lr=recipe.lr / (1 + s)), seed=s, random=False)
+            for s in (0, 1, 2)
+        ]
+        losses = [[o.loss for o in stacked_epoch(team)] for _ in range(2)]
+        ends.append((losses, torch.stack([state(one) for one in team])))
+    set_graphs(True)
+    assert emulated.replays >= 8
+    assert ends[0][0] == ends[1][0]
+    assert torch.equal(ends[0][1], ends[1][1])
+
+
+RULES: dict[str, Rule] = {
+    "anil": Anil(inner_lr=0.1),
+    "maml++": MamlPlusPlus(inner_lr=0.1, multi_step=6),
+    "meta-sgd": MetaSGD(inner_lr=0.1),
+    "protonet": ProtoNet(),
+    "reptile": Reptile(inner_lr=0.1),
+}
+
+
+def meta_trained(learner: MetaLearner, episodes: Any) -> tuple[list[float], Tensor]:
+    """Six iterations by Adam, and an evaluation after each."""
+    optimizer = torch.optim.Adam(learner.parameters(), 0.01)
+    found = []
+    for iteration in range(6):
+        batch = episodes(tasks=3, seed=iteration)
+        optimizer.zero_grad()
+        with isolated_rng("maml", iteration):
+            outcome = learner.backward(batch, iteration=iteration)
+            found += [float(outcome.loss), *outcome.accuracy.tolist()]
+            optimizer.step()
+            found += learner.test(batch).tolist()
+    return found, torch.cat([p.detach().flatten() for p in learner.parameters()])
+
+
+@pytest.mark.parametrize("name", ["maml", "rrelu", "loop", "recompute", *RULES])
+def test_meta_learning_by_graphs_is_meta_learning_to_the_bit(
+    emulated: type[Emulated],
+    monkeypatch: pytest.MonkeyPatch,
+    episodes: Any,
+    net: Any,
+    name: str,
+) -> None:
+    on_a_gpu(monkeypatch)
+    layer = activations.resolve(name if name == "rrelu" else "arelu").factory
+    settings: dict[str, Any] = {"inner_lr": 0.1, "inner_steps": 2}
+    if name == "loop":
+        settings |= {"engine": "loop"}
+    if name == "recompute":
+        settings |= {"recompute": True}
+    ends, learners = [], []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        rule = RULES.get(name)
+        model = net(layer)
+        learner = MAML(model, **settings) if rule is None else MetaLearner(model, rule)
+        ends.append(meta_trained(learner, episodes))
+        learners.append(learner)
+    set_graphs(True)
+    assert len(learners[0].graphs) == (1 if name == "recompute" else 2)
+    assert emulated.replays > 0
+    assert ends[0][0] == ends[1][0]
+    assert torch.equal(ends[0][1], ends[1][1])
+
+
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares are worked on as they are there."""
+
+    def in_shares(self: MetaLearner, work: Any, problem: Any, batch: Any, **given: Any) -> Any:
+        key = given["key"] if given.get("captured", True) else None
+        return self._graphed(work, problem, list(self._split(batch)), key)
+
+    monkeypatch.setattr(MetaLearner, "_in_shares", in_shares)
+
+
+class Counting(nn.Module):
+    """What a user's module may do, and a graph would not see."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+def test_what_may_be_no_function_of_what_is_seen_stays_ordinary(
+    emulated: type[Emulated], images: Labelled, episodes: Any, net: Any
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = trainer(images, SGD, Counting)
+        one.epoch()
+        team = [trainer(images, SGD, Counting, seed=s, random=False) for s in (0, 1)]
+        stacked_epoch(team)
+    assert len(one.graphs) == emulated.replays == 0
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_streams_by_graphs_are_streams_to_the_bit(
+    emulated: type[Emulated], monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    monkeypatch.setattr(OnlineNets, "_programmed", lambda self, given: None)
+    activation = activations.resolve("arelu").factory()
+    layout = layout_of(activation, inputs=4, hidden=5)
+    draw = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(63, 5, 3, generator=draw), torch.randn(63, 3, generator=draw)
+    numbers = [initial(activation, layout, gain=1.4, seed=seed) for seed in range(3)]
+    moments = ("first", "second") if optimizer == "adam" else ()
+    start = columns([{"numbers": n, **{m: torch.zeros_like(n) for m in moments}} for n in numbers])
+    ends = []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        nets = OnlineNets(copy.deepcopy(activation), layout, optimizer=optimizer)
+        nets.take(torch.tensor([0.01, 0.02, 0.03]), start)
+        ends.append((nets.learn(inputs, targets), nets.state["numbers"]))
+    set_graphs(True)
+    assert emulated.replays == 6 - graphs.ORDINARY
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert torch.equal(ends[0][1], ends[1][1])
