@@ -493,7 +493,7 @@ def _unit(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
+    return 0.5 * (1 + np.tanh(x / 2))  # exp(-x) overflows
 
 
 def start_values(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
