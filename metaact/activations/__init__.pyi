@@ -28,9 +28,11 @@ from .functions.maxout import Maxout as Maxout
 from .functions.pau import PAU as PAU
 from .functions.pau import PaperPAU as PaperPAU
 from .functions.prelu import PReLU as PReLU
+from .functions.random_smooth_leaky import RandomSmoothLeaky as RandomSmoothLeaky
 from .functions.rrelu import RReLU as RReLU
 from .functions.scaled_leaky_relu import ScaledLeakyReLU as ScaledLeakyReLU
 from .functions.slaf import SLAF as SLAF
+from .functions.smooth_leaky import SmoothLeaky as SmoothLeaky
 from .functions.squared_relu import SquaredReLU as SquaredReLU
 from .functions.swish_beta import SwishBeta as SwishBeta
 from .functions.telu import TeLU as TeLU
@@ -73,8 +75,10 @@ __all__ = [
     "PaperPAU",
     "Place",
     "RReLU",
+    "RandomSmoothLeaky",
     "ScaledLeakyReLU",
     "Shape",
+    "SmoothLeaky",
     "SquaredReLU",
     "SwishBeta",
     "TeLU",
