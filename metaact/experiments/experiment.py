@@ -339,12 +339,17 @@ class Column:
         scores: Test scores of each seed that has it: by seed one number, or one per unit.
         note: What it is, a sentence for below the table; "" where the heading says it.
         bounds: Least and greatest of them, as those of a measure; None has the measure's.
+        better: Which of two is better, "higher" or "lower": then arms are compared in it, too. None
+            compares none.
+        apart: Whether it stands in a table of its own, not beside the score.
     """
 
     name: str
     scores: Mapping[int, Any]
     note: str = ""
     bounds: tuple[float, float] | None = None
+    better: Literal["higher", "lower"] | None = None
+    apart: bool = False
 
     def __repr__(self) -> str:
         return brief(self, self.name, seeds=list(self.scores))

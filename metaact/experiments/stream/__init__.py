@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from metaact import analysis
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
 
 from .config import StreamConfig as StreamConfig
@@ -18,6 +19,8 @@ AXIS = Axis(name="bin", key="bin")
 
 WINDOW = 5
 """Error is compared between fifths of a run."""
+
+AREA = "area under the curve"
 
 
 def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
@@ -34,7 +37,7 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
-    """What was lost since the best bin, and the state of the hidden layer in the end."""
+    """What was lost since the best bins, how long tasks take, and the hidden layer in the end."""
     found = []
     errors = {record.seed: _errors(record) for record in arm.scored}
     if errors and min(map(len, errors.values())) > 1:
@@ -44,35 +47,85 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
             f"Best: mean error of the {bins} in a row in which the arm's mean over seeds is least. "
             f"Lost: error of the last {bins} minus that; above 0, plasticity was lost."
         )
-        either = (-math.inf, math.inf)
+        area = {seed: fmean(own) for seed, own in errors.items()}
+        whole = "Area under the curve: mean error over all steps of the run."
         found = [
             Column(name="best", scores=dict(zip(errors, best, strict=True)), note=note),
-            Column(name="lost", scores=dict(zip(errors, lost, strict=True)), bounds=either),
+            Column(
+                name="lost",
+                scores=dict(zip(errors, lost, strict=True)),
+                bounds=(-math.inf, math.inf),
+                better="lower",
+            ),
+            Column(name=AREA, scores=area, note=whole, better="lower", apart=True),
         ]
+    found += _recovery(arm)
     last = {record.seed: record.seen[-1] for record in arm.scored}
     for name, bounds, note in DIAGNOSTICS:
         known = {s: r[name] for s, r in last.items() if isinstance(r.get(name), int | float)}
         if known:
             label = name.replace("_", " ")
-            found.append(Column(name=label, scores=known, bounds=bounds, note=note))
+            found.append(Column(name=label, scores=known, bounds=bounds, note=note, apart=True))
     return found
+
+
+def _recovery(arm: Arm) -> list[Column]:
+    """How long the network of each seed takes to recover from a change of task."""
+    tasks = {r.seed: [one for m in r.seen for one in m.get("recovery", ())] for r in arm.scored}
+    known = {seed: own for seed, own in tasks.items() if own}
+    if not known:
+        return []
+    task = int(arm.scored[0].run.config["task_steps"])
+    times = {
+        seed: analysis.restricted_mean(own, censored_at=task, limit=task)
+        for seed, own in known.items()
+    }
+    never = {seed: own.count(None) / len(own) for seed, own in known.items()}
+    note = (
+        "Recovery: steps after a change of task until the mean error of a twentieth of a task is "
+        "at most 1.1 times that of the last quarter of the task before; mean up to the length of a "
+        f"task (Kaplan and Meier), {task} steps, by when those under `unrecovered` have not."
+    )
+    return [
+        Column(
+            name="recovery",
+            scores=times,
+            note=note,
+            bounds=(0.0, task),
+            better="lower",
+            apart=True,
+        ),
+        Column(name="unrecovered", scores=never, bounds=(0.0, 1.0), apart=True),
+    ]
 
 
 DIAGNOSTICS = (
     (
+        "dormant_units",
+        (0.0, 1.0),
+        "Dormant units: share of hidden features whose mean size on a probe, inputs of the last "
+        "task, is at most 0.025 of the mean of their layer.",
+    ),
+    (
+        "saturated_units",
+        (0.0, 1.0),
+        "Saturated units: share of hidden units that pass on less than 0.01 of a change of their "
+        "input on average over the probe.",
+    ),
+    (
         "dead_units",
         (0.0, 1.0),
-        "Dead units: share of hidden units whose output changes by less than 0.01 times their "
-        "input on every input of the last task, be they dead or saturated.",
+        "Dead units, of runs of an earlier version: share of hidden units that pass on less than "
+        "0.01 of a change of their input on every input of the last task.",
     ),
     (
         "effective_rank",
         (0.0, math.inf),
         "Effective rank: exp of the entropy of the normalised singular values of the hidden "
-        "features on the inputs of the last task.",
+        "features on the probe.",
     ),
 )
-"""Columns of what a run records of its hidden layer, their bounds, and what they are."""
+"""Columns of what a run records of its hidden layers, their bounds, and what they are."""
 
 
 def _errors(record: Record) -> list[float]:

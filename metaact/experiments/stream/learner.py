@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations
+from metaact.adaptation.diagnostics import Layers, own_parameters, summary
 from metaact.adaptation.online import OnlineNets, columns, initial
 from metaact.experiments.loop import Finished, Record, Step
 from metaact.randomness import derived_seed, isolated_rng
@@ -19,6 +20,7 @@ from metaact.runs import finite
 from metaact.tasks.streams.regression import FAST, PATTERNS, SLOW, Block, SlowlyChanging
 
 from .config import StreamConfig
+from .recovery import Recovery
 
 BLOCK = 500
 """Steps whose inputs are laid out in memory at a time."""
@@ -50,6 +52,7 @@ class OnlineLearner:
         self.layout = nets.layout
         self.done = 0
         self.seen = ""
+        self.recovery = Recovery(config.task_steps)
         numbers = initial(
             _fresh(config),
             self.layout,
@@ -64,12 +67,12 @@ class OnlineLearner:
         """The activation's own parameters before the first step."""
         return [{"bin": 0, "step": 0, "attention": self._attention()}]
 
-    def after(self, errors: Tensor, found: Mapping[str, float]) -> Step:
+    def after(self, errors: Tensor, found: Layers) -> Step:
         """What a bin left behind.
 
         Args:
             errors: Of its steps.
-            found: What the network is like now, by name.
+            found: What its layers are like now.
         """
         error = float(errors.double().mean())
         finished = self.state["numbers"].isfinite().all() and math.isfinite(error)
@@ -77,16 +80,19 @@ class OnlineLearner:
             bad = int(errors.isfinite().logical_not().nonzero()[:1].sum()) + 1
             step = (self.done - 1) * self.config.bin_steps + bad
             return Step(records=[], ended=self._ended("diverged", {"bin": self.done, "step": step}))
-        record: Record = {
+        record = {
             "bin": self.done,
             "step": self.done * self.config.bin_steps,
             "test_error": error,
             "validation_error": error,
-            **found,
+            "recovery": self.recovery.see(errors),
+            **summary(found),
+            "stuck_alpha": activations.stuck_count(self._network()),
             "stream_sha256": self.seen,
             "attention": self._attention(),
+            "layers": self._layers(found),
         }
-        return Step(records=[record])
+        return Step(records=[_as_record(record)])
 
     def finish(self, last: Record) -> Finished:
         """The figures of the last bin, and the weights."""
@@ -124,7 +130,8 @@ class OnlineLearner:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next bin depends on."""
-        return {"done": self.done, "seen": self.seen, "state": self.state}
+        recovery = self.recovery.state_dict()
+        return {"done": self.done, "seen": self.seen, "state": self.state, "recovery": recovery}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
@@ -132,6 +139,7 @@ class OnlineLearner:
         if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in self.state.items()}:
             raise ValueError("its networks have other numbers")
         self.done, self.seen, self.state = int(state["done"]), str(state["seen"]), dict(found)
+        self.recovery.load_state_dict(state["recovery"])
 
     def _network(self) -> nn.Module:
         """A module that holds the activation with the parameters that it has by now."""
@@ -144,10 +152,22 @@ class OnlineLearner:
                 activation.get_parameter(name).copy_(value[0])
         return nn.ModuleDict({"hidden": activation})
 
+    def _layers(self, found: Layers) -> Layers:
+        """What the layers are like, with the activation's own parameters."""
+        own = own_parameters(self._network().get_submodule("hidden"))
+        return {**found, "hidden": {**found["hidden"], **own}}
+
     def _attention(self) -> dict[str, dict[str, float]]:
         found = finite(activations.attention_values(self._network()))
         assert isinstance(found, dict)
         return found
+
+
+def _as_record(found: Mapping[str, object]) -> Record:
+    """What a bin left behind, as it is written: of what is no number, null."""
+    record = finite(found)
+    assert isinstance(record, dict)
+    return record
 
 
 def _fresh(config: StreamConfig) -> nn.Module:
@@ -195,7 +215,10 @@ def advance(learners: Sequence[OnlineLearner]) -> list[Step]:
         one.done += 1
         seen = one.seen + hashes[one.config.seed].hexdigest()
         one.seen = hashlib.sha256(seen.encode()).hexdigest()
-        own = {name: float(value[number]) for name, value in found.items()}
+        own = {
+            layer: {name: float(value[number]) for name, value in figures.items()}
+            for layer, figures in found.items()
+        }
         steps.append(one.after(whole[:, number], own))
     return steps
 
