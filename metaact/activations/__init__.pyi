@@ -46,6 +46,7 @@ from .registry import expanded as expanded
 from .registry import names as names
 from .registry import resolve as resolve
 from .shape import Shape as Shape
+from .shape import passed_on as passed_on
 from .shape import shape_of as shape_of
 from .slopes import is_stuck as is_stuck
 from .user import source_identity as source_identity
@@ -98,6 +99,7 @@ __all__ = [
     "is_control",
     "is_stuck",
     "names",
+    "passed_on",
     "resolve",
     "shape_of",
     "source_identity",

@@ -393,6 +393,7 @@ class Experiment:
         losses: Names of recorded losses that are drawn beside the training loss, of which the first
             that is there counts.
         loss_bounds: Least and greatest loss; None where there are none.
+        traces: Names of other recorded figures that are drawn along the way.
         columns: More figures of an arm.
         selected: The paper's kind of figure of an arm.
         cell: Table and column of the paper in which a run with these settings stands.
@@ -414,6 +415,7 @@ class Experiment:
     baseline_name: str = "baseline"
     losses: tuple[str, ...] = ()
     loss_bounds: tuple[float, float] | None = None
+    traces: tuple[str, ...] = ()
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,8 @@ from .document import Curve, Layer, Parameter, Time
 def watchable(study: Study) -> tuple[str, ...]:
     """Figures that are recorded along the way; the first that is there tells how fast."""
     measure = study.measure
-    traces = (f"train_{measure.name}", "train_loss", *study.experiment.losses)
+    known = study.experiment
+    traces = (f"train_{measure.name}", "train_loss", *known.losses, *known.traces)
     if measure.along:
         return measure.test, measure.validation, *traces
     return measure.validation, *traces
@@ -61,9 +63,13 @@ def diagnostics(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, dic
                 for row in rows
             ]
             known = [{x: v for x, v in one.items() if v is not None} for one in series]
-            bounds = (0.0, 1.0) if name.endswith("_units") else None
+            bounds = _BOUNDS.get(name.rpartition("_")[2])
             found.setdefault(layer, {})[name] = _curve(study, known, level=level, bounds=bounds)
     return found
+
+
+_BOUNDS = {"units": (0.0, 1.0), "rank": (0.0, math.inf), "norm": (0.0, math.inf)}
+"""Of what is recorded of layers, by the last word of its name."""
 
 
 def _curve(

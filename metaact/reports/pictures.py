@@ -447,8 +447,19 @@ def layers(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         if "." not in name  # the numbers of a PAU are many
     }
     bands = len(arms) <= analysis.TOGETHER
+    traces = find(study.experiment).traces
     several = len({layer for own in names.values() for layer in own if layer}) > 1
     panels = [
+        analysis.CurvePanel(
+            title=name.replace("_", " "),
+            curves={a.name: _arrays(a.curves[name], band=bands) for a in arms if name in a.curves},
+            marks={},
+            percent=False,
+        )
+        for name in traces
+        if any(name in a.curves for a in arms)
+    ]
+    panels += [
         analysis.CurvePanel(
             title=name.replace("_", " ") + (f", {layer}" if several else ""),
             curves={

@@ -179,5 +179,6 @@ STREAM = Experiment(
     kinds={"stream": "trained on a stream"},
     arguments=("stream",),
     columns=columns,
+    traces=("recovery_steps",),
 )
 """A stream of tasks: the experiment of `metaact stream`."""

@@ -16,6 +16,12 @@ CHANGES = {
 }
 """What happens to the slow bits between tasks, in words."""
 
+PUBLISHED = {
+    "published": "Kaiming's rule, with the gain that PyTorch names for tanh, sigmoid and leaky "
+    "ReLU, and ReLU's for all others, as in the published code"
+}
+"""A way of initialisation, beside those of all experiments."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamConfig(Config):
@@ -35,6 +41,7 @@ class StreamConfig(Config):
         bins: Length of a run.
         bin_steps: Steps over which the error is averaged.
         hidden: Units of the hidden layer.
+        init: One of `metaact.models.INITS`, or "published".
         optimizer: "sgd", without momentum, or "adam".
         lr: Learning rate.
         stack: Largest number of runs trained side by side.
@@ -101,6 +108,7 @@ class StreamConfig(Config):
         words=counted("hidden unit"),
         always=True,
     )
+    init: str = declared.init("published", PUBLISHED, why="; published: as in the published code")
     optimizer: str = setting(
         "sgd",
         "Optimizer: sgd (without momentum) or adam.",

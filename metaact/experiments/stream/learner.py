@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metaact import activations
+from metaact import activations, models
 from metaact.adaptation.diagnostics import Layers, own_parameters, summary
 from metaact.adaptation.online import OnlineNets, columns, initial
 from metaact.experiments.loop import Finished, Record, Step
@@ -29,9 +30,15 @@ GAINS = {"tanh": 5 / 3, "sigmoid": 1.0, "lrelu": math.sqrt(2 / (1 + 0.01**2))}
 """Kaiming gains as PyTorch has them; all others start with ReLU's, as in the published code."""
 
 
-def gain_of(activation: str) -> float:
-    """What the weights of the hidden layer are multiplied by at the start."""
-    entry = activations.resolve(activation)
+def gain_of(entry: activations.Entry, init: str) -> float:
+    """The gain of the weights of the hidden layer at the start.
+
+    Args:
+        entry: The activation.
+        init: One of `metaact.models.INITS`, or "published".
+    """
+    if init != "published":
+        return models.gain_of(entry, init)
     return GAINS.get(entry.name, math.sqrt(2)) * entry.init_gain
 
 
@@ -56,7 +63,7 @@ class OnlineLearner:
         numbers = initial(
             _fresh(config),
             self.layout,
-            gain=gain_of(config.activation),
+            gain=gain_of(activations.resolve(config.activation), config.init),
             seed=derived_seed("stream weights", config.seed),
         )
         self.state = {"numbers": numbers}
@@ -80,12 +87,15 @@ class OnlineLearner:
             bad = int(errors.isfinite().logical_not().nonzero()[:1].sum()) + 1
             step = (self.done - 1) * self.config.bin_steps + bad
             return Step(records=[], ended=self._ended("diverged", {"bin": self.done, "step": step}))
+        recovery = self.recovery.see(errors)
+        task = self.config.task_steps
         record = {
             "bin": self.done,
             "step": self.done * self.config.bin_steps,
             "test_error": error,
             "validation_error": error,
-            "recovery": self.recovery.see(errors),
+            "recovery": recovery,
+            "recovery_steps": fmean(task if t is None else t for t in recovery or [math.nan]),
             **summary(found),
             "stuck_alpha": activations.stuck_count(self._network()),
             "stream_sha256": self.seen,

@@ -13,7 +13,7 @@ from metaact import activations
 from metaact.adaptation.online import Layout, OnlineNets, is_stackable, layout_of
 from metaact.experiments.experiment import Member, Planned, Prepared
 from metaact.experiments.loop import train
-from metaact.experiments.networks import run_name
+from metaact.experiments.networks import gain_notes, run_name
 from metaact.experiments.timing import seconds_of
 from metaact.tasks.streams.regression import SlowlyChanging
 
@@ -92,13 +92,7 @@ def notes(configs: Sequence[StreamConfig], layouts: dict[str, Layout]) -> tuple[
         "Each seed has its own stream, which all arms share; what a rate is chosen by is the "
         "online error of the seeds that choose."
     ]
-    gains = {f"{gain_of(c.activation):.3g}": c.activation for c in configs}
-    if gains:
-        by_gain: dict[str, list[str]] = {}
-        for name in dict.fromkeys(c.activation for c in configs):
-            by_gain.setdefault(f"{gain_of(name):.3g}", []).append(name)
-        told = "; ".join(f"{gain} for {', '.join(names)}" for gain, names in by_gain.items())
-        found.append(f"Gain of the weights of the hidden layer at the start: {told}.")
+    found += gain_notes(configs, gain_of)
     for name, layout in layouts.items():
         if layout.features != layout.hidden:
             found.append(f"{name}: {layout.hidden} units give {layout.features} features.")
