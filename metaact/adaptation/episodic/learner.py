@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, reduce
 from itertools import pairwise
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from metaact.activations.conversion.warm import evaluating
 from metaact.adaptation import choices
 from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
@@ -268,7 +268,7 @@ class MetaLearner:
             UsageError: If the batch does not fit the model.
         """
         problem, steps = self._checked(batch, inner_steps, derivatives=False)
-        with torch.no_grad(), _eval_mode(self.model):
+        with torch.no_grad(), evaluating(self.model):
             return self._outcome(problem, batch, steps).accuracies
 
     @differentiable_kernels()
@@ -316,7 +316,7 @@ class MetaLearner:
                 found = adapted_to(problem, support, support_labels, inner_steps=steps)
             made = holding(self.model, found)
         else:
-            with torch.no_grad(), _eval_mode(self.model):
+            with torch.no_grad(), evaluating(self.model):
                 found = adapted_to(problem, support, support_labels, inner_steps=steps)
                 made = holding(self.model, found, own=True)
         check_copy(self.model, made, support)
@@ -527,14 +527,3 @@ def _joined(found: Sequence[Results]) -> Outcome:
 def _mean(outcomes: list[Outcome]) -> Evaluation:
     losses, accuracies = joined(outcomes)
     return Evaluation(losses.mean(), accuracies)
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

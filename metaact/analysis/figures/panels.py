@@ -27,8 +27,6 @@ from .looks import looks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLUMNS = 2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePanel:
@@ -51,14 +49,20 @@ class CurvePanel:
 
 
 def curve_panels(
-    panels: Sequence[CurvePanel], *, xlabel: str, title: str = "", width: float = WIDTH
+    panels: Sequence[CurvePanel],
+    *,
+    xlabel: str,
+    title: str = "",
+    columns: int = 2,
+    width: float = WIDTH,
 ) -> Figure | None:
-    """Draw panels of curves in rows of two, with one legend below.
+    """Draw panels of curves in rows, with one legend below.
 
     Args:
         panels: From left to right and top to bottom.
         xlabel: What the positions are.
         title: Line above.
+        columns: Most panels of a row; of three or more they are small.
         width: Inches.
 
     Returns:
@@ -70,13 +74,14 @@ def curve_panels(
     names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
     if not names:
         return None
-    rows, columns = grid_shape(len(panels), _COLUMNS)
+    small = columns > 2
+    rows, columns = grid_shape(len(panels), columns)
     each = width / columns
     with style():
-        figure = new_figure(width, _height(rows, columns, len(names), width))
+        figure = new_figure(width, _height(rows, columns, len(names), width, small=small))
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         shown, handles = looks(names), {}
-        for axes, panel in zip(grid, panels, strict=False):
+        for index, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
             lines = draw_curves(axes, panel.curves, shown, width=each)
             handles.update({name: line for line, name in lines.items()})
             for name, points in panel.marks.items():
@@ -86,7 +91,9 @@ def curve_panels(
                     axes.plot(x, y, "o", color=color, **ring)
             if panel.percent:
                 percent_axis(axes)
-            axes.set(title=heading(panel.title, int(12 * each)), xlabel=xlabel)
+            axes.set_title(heading(panel.title, int(12 * each)), fontsize=8 if small else 10)
+            if not small or index + columns >= len(panels):
+                axes.set_xlabel(xlabel)
             whole_axis(axes, each)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
@@ -96,9 +103,9 @@ def curve_panels(
     return figure
 
 
-def _height(rows: int, columns: int, arms: int, width: float) -> float:
+def _height(rows: int, columns: int, arms: int, width: float, *, small: bool) -> float:
     """Inches; a narrow picture stands on a page, which has its legend beside it."""
     if is_narrow(width):
         return 2.9 if columns == 1 else 1.9 * rows + 0.5
-    panel = 3.4 if columns == 1 else 2.5
+    panel = 3.4 if columns == 1 else 1.6 if small else 2.5
     return panel * rows + 0.18 * -(-arms // 3) + 0.6

@@ -44,6 +44,12 @@ HEADS = {
 }
 """Which classes there are to choose from, in words."""
 
+PUBLISHED = {
+    "published": "Kaiming's rule, with the gain that PyTorch names for tanh, sigmoid and leaky "
+    "ReLU, and ReLU's for all others, as in the published code"
+}
+"""A way of initialisation, beside those of all experiments."""
+
 _REGRESSION = "stream", (REGRESSION,)
 _IMAGES = "stream", IMAGES
 _CLASSES = "stream", (CLASSES,)
@@ -85,6 +91,7 @@ class StreamConfig(Config):
         hidden: Units of the hidden layer, or features of each of those of an MLP for images; None
             is 5 for the regression, else 100.
         layers: Hidden layers of an MLP for images; None is 3.
+        init: One of `metaact.models.INITS`, or "published".
         optimizer: "sgd", without momentum, or "adam".
         lr: Learning rate.
         stack: Largest number of runs trained side by side.
@@ -243,6 +250,7 @@ class StreamConfig(Config):
         only=("model", ("mlp",)),
         added=True,
     )
+    init: str = declared.init("published", PUBLISHED, why="; published: as in the published code")
     optimizer: str = setting(
         "sgd",
         "Optimizer: sgd (without momentum) or adam.",

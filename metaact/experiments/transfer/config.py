@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from metaact.errors import UsageError
 from metaact.experiments import declared
+from metaact.runs import read_run
+from metaact.runs.checkpoint import WEIGHTS
+from metaact.runs.config_file import NAME as CONFIG_FILE
 from metaact.settings import by_name, counted, setting
 
 PROTOCOLS = ("held-out", "paper", "paper-text")
@@ -45,9 +49,9 @@ class TransferConfig(declared.TrainingConfig):
     source: str = setting("printed-digits", "What to pre-train on.", role="data", path=True)
     weights: str | None = setting(
         None,
-        "A trained network to fine-tune, in place of SOURCE: a run directory; a file of weights "
-        "for --model (a state dict of PyTorch, or .safetensors); torchvision:NAME or timm:NAME for "
-        "the library's own, which are downloaded.",
+        "A trained network to fine-tune, in place of SOURCE: a run directory, which says its "
+        "--model; a file of weights for --model (a state dict of PyTorch, or .safetensors); "
+        "torchvision:NAME or timm:NAME for the library's own, which are downloaded.",
         role="data",
         path=True,
         option="--pretrained",
@@ -93,8 +97,8 @@ class TransferConfig(declared.TrainingConfig):
     )
 
     def __post_init__(self) -> None:
-        if str(self.weights).startswith(LIBRARIES) and self.model == _usual_model():
-            object.__setattr__(self, "model", self.weights)
+        if self.weights is not None and self.model == _usual_model():
+            object.__setattr__(self, "model", _model_of(self.weights) or self.model)
         declared.TrainingConfig.__post_init__(self)
         object.__setattr__(self, "epochs", tuple(sorted(set(self.epochs))))
         self._check_weights()
@@ -139,6 +143,18 @@ class TransferConfig(declared.TrainingConfig):
 
 LIBRARIES = ("torchvision:", "timm:")
 """How weights begin that name their network."""
+
+
+def _model_of(weights: str) -> str | None:
+    """The network that a library's weights or a run belong to; None where nothing says it."""
+    if weights.startswith(LIBRARIES):
+        return weights
+    path = Path(weights)
+    place = path.parent if path.name == WEIGHTS else path
+    if not (place / CONFIG_FILE).is_file():
+        return None
+    model = read_run(place).config.get("model")
+    return model if isinstance(model, str) else None
 
 
 def _usual_model() -> object:

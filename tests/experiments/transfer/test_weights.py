@@ -338,6 +338,18 @@ def test_anothers_network_as_it_was_designed(
     monkeypatch.delitem(sys.modules, "net_of_mine")
 
 
+def test_a_run_says_which_network_it_trained(packs: Path, tmp_path: Path) -> None:
+    base = ConvergeConfig(
+        dataset=str(packs / "old.npz"), activation="relu", model="conv4", batch_size=16, epochs=1
+    )
+    experiments.run(CONVERGE, [base], tmp_path)
+    (run,) = RunStore(tmp_path).runs()
+    for place in (run.directory, run.directory / "weights.pt"):
+        config = TransferConfig(target=str(packs / "new.npz"), weights=str(place))
+        assert config.model == "conv4"
+    assert TransferConfig(weights=str(tmp_path / "elsewhere.pt")).model == "mnist-conv"
+
+
 def test_a_librarys_own_weights(
     config: TransferConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
