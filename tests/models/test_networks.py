@@ -245,12 +245,14 @@ def test_images_must_not_be_halved_away(name: str) -> None:
 
 
 def test_an_mlp_has_the_layers_that_are_asked_for() -> None:
-    model = models.mlp("crelu", classes=7, channels=3, size=(4, 5), width=6, layers=2)
+    draw = torch.Generator().manual_seed(0)
+    sizes: dict[str, Any] = {"channels": 3, "size": (4, 5), "width": 6, "layers": 2}
+    model = models.mlp("crelu", classes=7, **sizes, generator=draw)
     shapes = [tuple(p.shape) for n, p in model.named_parameters() if n.endswith("weight")]
     assert shapes == [(3, 60), (3, 6), (7, 6)]
     with pytest.raises(UsageError, match="layers"):
         models.mlp("relu", layers=0)
-    first = models.mlp("relu", init=2.0, generator=torch.Generator().manual_seed(0)).hidden[0]
+    first = models.mlp("relu", init=2.0, generator=draw).hidden[0]
     assert 0.99 < float(first.weight.detach().abs().max()) / (2 * (3 / 784) ** 0.5) <= 1
 
 
