@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from metaact.activations.conversion.places import is_activation
 from metaact.errors import UsageError
+from metaact.randomness import preserved_rng
 
 from .diagnostics import layer_figures
 from .known import signature
@@ -416,11 +417,12 @@ def check_keeps_nothing(model: nn.Module, images: Tensor) -> None:
         UsageError: If it does.
     """
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.no_grad():
+    with torch.no_grad(), preserved_rng():
         model.train()(images)
     for name, buffer in model.named_buffers():
         if not torch.equal(buffer, before[name]):
             raise UsageError(
-                f"`model` must keep nothing from one call to the next (networks of a stream are "
-                f"trained side by side); its buffer {name} changes."
+                "`model` must keep nothing from one call to the next, as BatchNorm does by running "
+                f"statistics (networks of a stream are trained side by side); its buffer {name} "
+                "changes."
             )

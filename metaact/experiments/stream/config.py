@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from metaact.adaptation.choices import OPTIMIZERS
 from metaact.errors import UsageError
 from metaact.experiments import declared
-from metaact.models.table import network_of
+from metaact.models.table import is_foreign, network_of
 from metaact.settings import (
     LONGEST,
     Config,
@@ -336,5 +336,7 @@ class StreamConfig(Config):
 
     @property
     def batch_norm(self) -> str:
-        """Networks with normalisation have GroupNorm: it keeps nothing, and one image is enough."""
+        """Ours have GroupNorm, which keeps nothing and needs one image; others are as they are."""
+        if is_foreign(self.model):
+            return "running"
         return "group" if network_of(self.model).normalised else "off"
