@@ -648,7 +648,12 @@ def _change(rng: random.Random, tree: Any) -> str:
 @cache
 def _network() -> Mapping[str, torch.Tensor]:
     state: Mapping[str, torch.Tensor] = models.create(
-        "mnist-conv", activations.resolve("relu"), classes=2, channels=1, size=(28, 28)
+        "mnist-conv",
+        activations.resolve("relu"),
+        classes=2,
+        channels=1,
+        size=(28, 28),
+        generator=torch.Generator().manual_seed(0),
     ).state_dict()
     return state
 
