@@ -53,7 +53,7 @@ def test_what_needs_cuda_runs_where_it_is_emulated(
     monkeypatch.setattr(optimizers, "_check_precision", lambda model, recipe: None)
     table, data = gpu.Table(torch.device("cpu")), gpu.images(gpu.QUICK)
     table.cuda = True
-    for part in (gpu.waiting, gpu.graphs, gpu.precision, gpu.sweep_times):
+    for part in (gpu.waiting, gpu.graphs, gpu.precision):
         part(table, data, gpu.QUICK)
     printed = capsys.readouterr().out
     assert table.failed == 0, printed

@@ -30,6 +30,7 @@ from metaact.adaptation import (
     Trainer,
 )
 from metaact.adaptation.episodic.algorithms.table import find
+from metaact.adaptation.online import UNROLLED, OnlineNets, layout_of
 from metaact.adaptation.supervised.stacked import _Stack
 from metaact.tasks import MetaBatch
 
@@ -183,7 +184,7 @@ def meta_batch() -> MetaBatch:
 def meta_gradient(learner: MetaLearner) -> None:
     """A meta-gradient and an adaptation, after what is looked at once."""
     batch = meta_batch()
-    learner.backward(batch, iteration=1)
+    learner.test(batch, inner_steps=0)
     with resident():
         learner.backward(batch, iteration=1)
         learner.test(batch)
@@ -232,3 +233,16 @@ def test_a_step_that_waits_would_be_seen(layer: type[nn.Module]) -> None:
         resident(),
     ):
         model(x)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_no_step_of_a_stream_waits(optimizer: str) -> None:
+    activation = activations.resolve("arelu").factory()
+    layout = layout_of(activation, inputs=20, hidden=5)
+    nets = OnlineNets(activation.to(META), layout, optimizer=optimizer)
+    numbers = torch.empty(layout.rows, 3, device=META)
+    moments = ("first", "second") if optimizer == "adam" else ()
+    nets.take(torch.empty(3, device=META), dict.fromkeys(("numbers", *moments), numbers))
+    x = torch.empty(UNROLLED, 21, 3, device=META)
+    with resident():
+        nets.learn(x, x[:, 0])
