@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -117,6 +118,10 @@ def test_the_shape_of_a_users_own_is_recorded_and_its_code_not_run_again(
         found = json.loads(file.read_text())
         assert found.pop("shape", None) or "maxout" in file.parent.name
         file.write_text(json.dumps(found))
+        result = json.loads(file.with_name("result.json").read_text())
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        result["seal"]["files"]["config.json"] = digest
+        file.with_name("result.json").write_text(json.dumps(result))
     (before,) = compare(gather([tmp_path / "runs"])).studies
     assert before.shapes is not None, "those of the table have theirs"
     assert set(before.shapes.without) == {"maxout", name}
