@@ -509,7 +509,7 @@ def against_shape(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         name, meaning = SHAPES[one.name]
         panels.append(
             analysis.ScatterPanel(
-                title=f"{name}: ρ = {one.correlation}", xlabel=meaning, places=one.values
+                title=name, note=f"ρ = {one.correlation}", xlabel=meaning, places=one.values
             )
         )
         ordered = sorted(one.values.items(), key=lambda pair: pair[1])

@@ -45,11 +45,13 @@ class ScatterPanel:
 
     Attributes:
         title: Line above it.
+        note: Below that, how it goes together with what was measured.
         xlabel: What is known of each arm.
         places: It, by arm.
     """
 
     title: str
+    note: str
     xlabel: str
     places: Mapping[str, float]
 
@@ -99,11 +101,12 @@ def scatter_panels(
         for axes, panel in zip(grid, panels, strict=False):
             for name, x in panel.places.items():
                 score, look = scores[name], shown[name]
-                axes.plot([x, x], [score.low, score.high], color=look.color, linewidth=0.9)
+                ends = [score.low, score.high]
+                axes.plot([x, x], ends, color=look.color, linewidth=0.9, alpha=0.7, zorder=1)
                 keywords = {**look.as_plot(), "linestyle": "none", "markersize": 5}
                 (handles[name],) = axes.plot([x], [score.mean], **keywords)
             axes.margins(x=0.12, y=0.08)
-            axes.set_title(heading(panel.title, int(13 * each)), fontsize=8)
+            axes.set_title(f"{text(panel.title)}\n{text(panel.note)}", fontsize=8)
             axes.set_xlabel(heading(panel.xlabel, int(13 * each)), fontsize=8)
             axes.locator_params(axis="x", nbins=5)
             if percent:

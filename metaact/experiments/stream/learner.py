@@ -60,8 +60,9 @@ class OnlineLearner:
         self.done = 0
         self.seen = ""
         self.recovery = Recovery(config.task_steps)
+        self.activation = _fresh(config)
         numbers = initial(
-            _fresh(config),
+            self.activation,
             self.layout,
             gain=gain_of(activations.resolve(config.activation), config.init),
             seed=derived_seed("stream weights", config.seed),
@@ -153,18 +154,16 @@ class OnlineLearner:
 
     def _network(self) -> nn.Module:
         """A module that holds the activation with the parameters that it has by now."""
-        own, activation = (
-            self.layout.parameters(self.state["numbers"][:, None]),
-            _fresh(self.config),
-        )
+        own = self.layout.parameters(self.state["numbers"][:, None])
         with torch.no_grad():
             for name, value in own.items():
-                activation.get_parameter(name).copy_(value[0])
-        return nn.ModuleDict({"hidden": activation})
+                self.activation.get_parameter(name).copy_(value[0])
+        return nn.ModuleDict({"hidden": self.activation})
 
     def _layers(self, found: Layers) -> Layers:
         """What the layers are like, with the activation's own parameters."""
-        own = own_parameters(self._network().get_submodule("hidden"))
+        self._network()
+        own = own_parameters(self.activation)
         return {**found, "hidden": {**found["hidden"], **own}}
 
     def _attention(self) -> dict[str, dict[str, float]]:

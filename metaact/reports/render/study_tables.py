@@ -160,7 +160,8 @@ def others(study: StudyReport) -> StudyTable:
     together = f"simultaneous {percents(study.level)} intervals" if most > 1 else "intervals"
     notes = [
         f"Above 0 the arm is better; {together} over {every[0].interval.varies}, which hold "
-        "together for all arms of one column, and from which its verdicts are read."
+        "together for all arms of one column, and from which its verdicts are read. No figure: the "
+        "same difference in every seed, or fewer than two seeds."
     ]
     return _table(study, title, rows, notes)
 
