@@ -453,10 +453,26 @@ def settle(config: Config, name: str) -> None:
     for other, wanted in fixed.items():
         _refuse_other(known[other], values[other], (known[other].default, wanted), name, value)
         object.__setattr__(config, other, wanted)
+    refuse_unread(config, name)
+
+
+def refuse_unread(config: Config, name: str) -> None:
+    """Refuse settings that say nothing beside the value of another; while the config is made.
+
+    Args:
+        config: The config.
+        name: The other setting.
+
+    Raises:
+        UsageError: If one has another value than by default, or than the other stands for.
+    """
+    known = by_name(type(config))
+    value = getattr(config, name)
+    fixed = known[name].implies.get(value, {})
     for unread in known.values():
         if unread.only and unread.only[0] == name and value not in unread.only[1]:
             allowed = (unread.default, fixed.get(unread.name, unread.default))
-            _refuse_other(unread, values[unread.name], allowed, name, value)
+            _refuse_other(unread, getattr(config, unread.name), allowed, name, value)
 
 
 def _refuse_other(

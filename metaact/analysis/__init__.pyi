@@ -33,6 +33,7 @@ from .figures import learning_curves as learning_curves
 from .figures import looks as looks
 from .figures import map_sheet as map_sheet
 from .figures import overlays as overlays
+from .figures import panel_rows as panel_rows
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
 from .figures import scatter_panels as scatter_panels
@@ -95,6 +96,7 @@ __all__ = [
     "map_sheet",
     "median_time",
     "overlays",
+    "panel_rows",
     "rank_arms",
     "rank_correlation",
     "rank_plot",

@@ -60,17 +60,18 @@ def seed(of: str) -> Any:
     return count(0, f"Seed of {of}.", role="seed", least=0)
 
 
-def dataset(default: str) -> Any:
+def dataset(default: str | None, **more: Any) -> Any:
     """What is trained and tested on."""
     return setting(
         default,
         "A name from `metaact data list`, a folder of class folders, or an .npz pack.",
         role="data",
         path=True,
+        **more,
     )
 
 
-def size() -> Any:
+def size(**more: Any) -> Any:
     """Height and width of the images."""
     needed = ", ".join(f"{known.size} for {name}" for name, known in NETWORKS.items() if known.size)
     return count(
@@ -81,10 +82,11 @@ def size() -> Any:
         unset=f"as they are; {needed}; one that suits both sides of a transfer",
         words=lambda size: f"images {size}x{size}",
         added=True,
+        **more,
     )
 
 
-def channels() -> Any:
+def channels(**more: Any) -> Any:
     """Colour channels of the images."""
     return count(
         None,
@@ -93,13 +95,14 @@ def channels() -> Any:
         unset="as they are; in a transfer 3 if either side has 3",
         words={1: "in grey", 3: "in RGB"},
         added=True,
+        **more,
     )
 
 
-def model() -> Any:
+def model(default: str = "mnist-conv", **more: Any) -> Any:
     """The network."""
     return setting(
-        "mnist-conv",
+        default,
         f"Network: {', '.join(NETWORKS)}; torchvision:NAME or timm:NAME for one of theirs; or your "
         "own module:factory, called with classes, channels and size=(height, width).",
         role="training",
@@ -107,6 +110,7 @@ def model() -> Any:
         known=network_of,
         words="{}",
         always=True,
+        **more,
     )
 
 
@@ -178,7 +182,7 @@ def fill_batch_norm(config: Any, usual: str) -> None:
     fill(config, "batch_norm", usual if network_of(config.model).normalised else "off")
 
 
-def length(default: int, help: str, *, role: Any = "training", **more: Any) -> Any:
+def length(default: int | None, help: str, *, role: Any = "training", **more: Any) -> Any:
     """How long a run is."""
     return count(default, help, role=role, most=LONGEST, why_most=END, **more)
 

@@ -1,5 +1,7 @@
 from ._conv4 import Conv4 as Conv4
 from ._conv4 import conv4 as conv4
+from ._mlp import MLP as MLP
+from ._mlp import mlp as mlp
 from ._mnist_conv import MNISTConv as MNISTConv
 from ._mnist_conv import mnist_conv as mnist_conv
 from .cost import Cost as Cost
@@ -21,6 +23,7 @@ __all__ = [
     "BATCH_NORM",
     "DENSE",
     "INITS",
+    "MLP",
     "NETWORKS",
     "Conv4",
     "Cost",
@@ -33,6 +36,7 @@ __all__ = [
     "dense_network_of",
     "gain_of",
     "is_foreign",
+    "mlp",
     "mnist_conv",
     "network_of",
     "source_identity",

@@ -49,15 +49,22 @@ def gain_of(entry: activations.Entry, init: str) -> float:
     return DEFAULT * spread_of(entry, init) * factor_of(entry, init)
 
 
-def spread_of(entry: activations.Entry, init: str) -> float:
-    """By how much the weights before an activation are larger than by PyTorch's default."""
+def spread_of(entry: activations.Entry, init: str | float) -> float:
+    """By how much the weights before an activation are larger than by PyTorch's default.
+
+    Args:
+        entry: The activation.
+        init: One of `INITS`, or the gain itself.
+    """
+    if not isinstance(init, str):
+        return init / DEFAULT
     check_choice("init", init, INITS)
     if init == "default":
         return 1.0
     return (1 / _measured(entry) if init == "measured" else RELU) / DEFAULT
 
 
-def factor_of(entry: activations.Entry, init: str) -> float:
+def factor_of(entry: activations.Entry, init: str | float) -> float:
     """The control's own gain, which is not needed where all are matched."""
     return 1.0 if init == "measured" else entry.init_gain
 

@@ -41,12 +41,14 @@ class Network:
         normalised: Whether it has BatchNorm.
         size: Height and width of its images; None for a network that takes any from `least` on.
         halvings: How often it halves an image that it takes in any size.
+        flat: Whether its first layer has a weight for each pixel, so that it is told the size.
     """
 
     place: str
     normalised: bool = True
     size: int | None = None
     halvings: int = 0
+    flat: bool = False
 
     @property
     def least(self) -> int:
@@ -59,6 +61,7 @@ TORCHVISION, TIMM = "torchvision", "timm"
 
 NETWORKS: dict[str, Network] = {
     "mnist-conv": Network(place="metaact.models._mnist_conv:MNISTConv", normalised=False, size=28),
+    "mlp": Network(place="metaact.models._mlp:MLP", normalised=False, flat=True),
     "conv4": Network(place="metaact.models._conv4:Conv4", halvings=4),
     "vgg11": Network(place="metaact.models._vgg:VGG11", halvings=5),
     "vgg13": Network(place="metaact.models._vgg:VGG13", halvings=5),
@@ -101,7 +104,7 @@ def create(
     channels: int,
     size: int | tuple[int, int] = 28,
     batch_norm: str | None = None,
-    init: str = "default",
+    init: str | float = "default",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build the network called `name`, with a fresh instance of the activation in each place.
@@ -119,8 +122,8 @@ def create(
         size: Height and width of the images; one number for square ones.
         batch_norm: One of `BATCH_NORM`; None is "running" for a network with BatchNorm and "off"
             for one without.
-        init: One of `INITS`, with which gain layers that feed an activation start; another's
-            network draws its own weights.
+        init: One of `INITS`, with which gain layers that feed an activation start, or the gain
+            itself; another's network draws its own weights.
         generator: Source of the weights; None draws from the global stream. Another's network is
             built with the global streams seeded by its seed.
 
@@ -163,7 +166,9 @@ def create(
         )
     if entry is None:
         raise UsageError(f"`activation` must be given for {name} (it is built with any); got None.")
-    more = {"batch_norm": batch_norm} if network.normalised else {}
+    sides = (size, size) if isinstance(size, int) else size
+    more: dict[str, object] = {"batch_norm": batch_norm} if network.normalised else {}
+    more |= {"size": sides} if network.flat else {}
     kind = class_of(network)
     return built(
         lambda: kind(entry, classes=classes, channels=channels, **more),
@@ -173,7 +178,7 @@ def create(
     )
 
 
-def check_own_init(name: str, init: str) -> None:
+def check_own_init(name: str, init: str | float) -> None:
     """Refuse to choose the gain of another's network.
 
     Raises:

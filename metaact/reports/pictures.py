@@ -479,7 +479,7 @@ def layers(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         panels,
         xlabel=study.measure.axis.name,
         title=f"{study.title}: layers" if width >= WIDTH else "",
-        columns=2 if width < WIDTH else 3,
+        small=True,
         width=width,
     )
     if figure is None:
@@ -560,6 +560,7 @@ def shapes(
         layers,
         start=start,
         title=f"{arm.name}: what was learned" if width >= WIDTH else "",
+        arm=arm.name,
         width=width,
     )
     return Drawn(
@@ -598,7 +599,7 @@ def _unit(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
+    return 0.5 * (1 + np.tanh(x / 2))  # exp(-x) overflows
 
 
 def start_values(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:

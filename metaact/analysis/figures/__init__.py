@@ -16,6 +16,7 @@ from .maps import map_sheet as map_sheet
 from .overlays import overlays as overlays
 from .panels import CurvePanel as CurvePanel
 from .panels import curve_panels as curve_panels
+from .panels import panel_rows as panel_rows
 from .ranks import rank_plot as rank_plot
 from .save import file_name as file_name
 from .save import save_figure as save_figure

@@ -193,6 +193,10 @@ def _shape(study: StudyReport, context: Context) -> Html:
     return tables.whole(study_tables.shape(study), context)
 
 
+def _attention(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.attention(study), context)
+
+
 def _ranks(study: StudyReport, context: Context) -> Html:
     return _drawn(study, context, lambda: pictures.ranks(study, width=WIDTH))
 
@@ -225,6 +229,7 @@ _FOLDED: tuple[tuple[str, Part], ...] = (
     ("Shape of the activations", _shape),
     ("Optimism: selected and held-out figures", _optimism),
     ("Ranks", _ranks),
+    ("α and β at the end", _attention),
     ("Data and provenance", _data),
     ("Settings", _settings),
     ("Runs, and how to make them again", _runs),

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from metaact.analysis import Comparison, Interval, difference_text
+from metaact.analysis.curves import stuck
 from metaact.analysis.intervals import SEEDS
 from metaact.analysis.wording import p_figure
 from metaact.display import html_lines, html_table
 from metaact.reports.document import (
     ArmReport,
     FailureTest,
+    Layer,
     Learned,
     Parameter,
     Score,
@@ -24,6 +28,9 @@ from metaact.reports.shapes import NAMES as SHAPES
 from metaact.settings import in_words
 
 Row = dict[str, str]
+
+MOST_LAYERS = 8
+"""Layers of a network that have a row each; of more there is one row for all."""
 
 AREA = "area under the curve"
 """Heading of what tells how fast an arm learns, also where an experiment makes a column of it."""
@@ -68,6 +75,7 @@ def study_tables(study: StudyReport) -> list[StudyTable]:
         optimism,
         speed,
         shape,
+        attention,
     )
     return [table for make in makers if (table := make(study)).rows]
 
@@ -373,6 +381,47 @@ def shape(study: StudyReport) -> StudyTable:
     if found.without:
         notes.append(f"Without {', '.join(found.without)}: no shape, no score, or a failed seed.")
     return _table(study, title, rows, notes)
+
+
+def attention(study: StudyReport) -> StudyTable:
+    """α and β of each layer at the end, and how many α are stuck at which end of their range.
+
+    Of arms at several rates, those at each arm's own best.
+    """
+    arms = study.tuned.arms if study.tuned else study.arms
+    rows = []
+    for arm in arms:
+        layers = arm.attention
+        parts = {layer: [values] for layer, values in layers.items()}
+        if len(layers) > MOST_LAYERS:
+            parts = {f"all {len(layers)}": list(layers.values())}
+        rows += [{"arm": arm.name, "layer": name, **_ends(part)} for name, part in parts.items()]
+    notes = [
+        "Means at the end, with the least and the greatest that a row has. α is as learned, before "
+        "it is held between 0.01 and 0.99; above or below that it has no gradient and is stuck."
+    ]
+    return _table(study, "α and β at the end", rows, notes)
+
+
+def _ends(layers: Sequence[Layer]) -> Row:
+    """α and β of some layers at the end, over seeds."""
+    alpha = np.array([one[-1] for layer in layers for one in layer.alpha], dtype=np.float64)
+    beta = np.array([one[-1] for layer in layers for one in layer.beta], dtype=np.float64)
+    above, below = (int((stuck(alpha) & end).sum()) for end in (alpha > 0.5, alpha <= 0.5))
+    words = [
+        f"{number} {where}" for number, where in ((above, "above"), (below, "below")) if number
+    ]
+    return {
+        "α": _range(alpha),
+        "β": _range(beta),
+        "stuck α": f"{' and '.join(words) or '0'} of {alpha.size}",
+    }
+
+
+def _range(values: np.ndarray) -> str:
+    if values.size == 1:
+        return f"{values[0]:.3f}"
+    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
 
 
 def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) -> Row:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaact.errors import check_choice
-from metaact.randomness import derived_seed
+
+from .stream import Bits, below, bits, check_transition, generator, late
 
 SLOW, FAST = 15, 5
 """Bits that stay as they are for the length of a task, and bits that are drawn anew each step."""
@@ -26,7 +27,7 @@ CHANGES = ("flip-one", "redraw")
 
 TARGETS = ("code", "text")
 
-Bits = NDArray[np.uint8]
+NAME = "slowly changing regression"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,11 +38,18 @@ class Block:
         slow: The bits that all of them share [15], 0 or 1.
         fast: Of each example the number whose bits, lowest first, are its fast bits [steps].
         targets: The target of each value of the fast bits [32].
+        late: Which examples are still of the task before [steps]; None if none is.
+        before: That task; None where none is.
     """
 
     slow: Bits
     fast: Bits
     targets: NDArray[np.float32]
+    late: NDArray[np.bool_] | None = None
+    before: Block | None = None
+
+    def __len__(self) -> int:
+        return len(self.fast)
 
     def inputs(self) -> Bits:
         """All inputs that the task has, in the order of the fast bits' values [32, 20]."""
@@ -54,7 +62,21 @@ class Block:
         digest = hashlib.sha256(self.slow.tobytes())
         digest.update(self.fast.tobytes())
         digest.update(self.targets.astype("<f4").tobytes())
+        if self.late is not None and self.before is not None:
+            digest.update(self.late.tobytes())
+            digest.update(self.before.sha256().encode())
         return digest.hexdigest()
+
+    def part(self, start: int, stop: int) -> Block:
+        """The examples from `start` to before `stop`."""
+        some = None if self.late is None else self.late[start:stop]
+        mixed = some is not None and some.any()
+        return replace(
+            self,
+            fast=self.fast[start:stop],
+            late=some if mixed else None,
+            before=self.before if mixed else None,
+        )
 
 
 class SlowlyChanging:
@@ -76,9 +98,11 @@ class SlowlyChanging:
         change: "flip-one": one of the slow bits, drawn at random, is flipped. "redraw": all 15 are
             drawn anew.
         target: "code" or "text": whose S it is.
+        transition: Examples over which a task takes the place of the one before, see `stream.late`:
+            meanwhile each has the slow bits of one or of the other.
 
     Raises:
-        UsageError: If the kind of change or of target is unknown.
+        UsageError: If the kind of change or of target is unknown, or the transition too long.
 
     References:
         Dohare et al., "Loss of plasticity in deep continual learning", Nature 632, 2024, Methods:
@@ -87,12 +111,20 @@ class SlowlyChanging:
     """
 
     def __init__(
-        self, seed: int, *, every: int = 10_000, change: str = "flip-one", target: str = "code"
+        self,
+        seed: int,
+        *,
+        every: int = 10_000,
+        change: str = "flip-one",
+        target: str = "code",
+        transition: int = 0,
     ) -> None:
         check_choice("change", change, CHANGES)
         check_choice("target", target, TARGETS)
+        check_transition(transition, every)
         self.seed, self.every, self.change = seed, every, change
-        draw = _generator("target", seed)
+        self.transition = transition
+        draw = generator(NAME, "target", seed)
         self.first = _signs(draw, UNITS, INPUTS + 1)
         self.second = _signs(draw, UNITS + 1)
         if target == "text":
@@ -100,7 +132,7 @@ class SlowlyChanging:
         else:
             minus = (INPUTS - self.first[:, :-1].sum(axis=1) + self.first[:, -1]) / 2
         self.thresholds = BETA * (INPUTS + 1) - minus
-        self._slow = [_bits(_generator("slow bits", seed, 0), SLOW)]
+        self._slow = [bits(generator(NAME, "slow bits", seed, 0), SLOW)]
         self._tasks: dict[int, Block] = {}
 
     def target(self, inputs: Bits) -> NDArray[np.float32]:
@@ -112,28 +144,31 @@ class SlowlyChanging:
     def slow(self, task: int) -> Bits:
         """The slow bits [15] of a task, counted from 0."""
         while len(self._slow) <= task:
-            draw = _generator("slow bits", self.seed, len(self._slow))
+            draw = generator(NAME, "slow bits", self.seed, len(self._slow))
             now = self._slow[-1].copy()
             if self.change == "flip-one":
-                now[_number(draw, SLOW)] ^= 1
+                now[below(draw, SLOW, 1)[0]] ^= 1
             else:
-                now = _bits(draw, SLOW)
+                now = bits(draw, SLOW)
             self._slow.append(now)
         return self._slow[task]
 
     def task(self, number: int) -> Block:
         """A whole task: `every` examples."""
         if number not in self._tasks:
-            draw = _generator("fast bits", self.seed, number)
+            draw = generator(NAME, "fast bits", self.seed, number)
             fast = (draw.random_raw(-(-self.every // 8)).astype("<u8").view(np.uint8)) % PATTERNS
-            task = Block(
-                slow=self.slow(number),
-                fast=fast[: self.every],
-                targets=np.zeros(PATTERNS, dtype=np.float32),
-            )
-            whole = Block(slow=task.slow, fast=task.fast, targets=self.target(task.inputs()))
-            self._tasks = {number: whole}  # a stream is read in order: one is enough
+            task = self._alone(number, fast[: self.every])
+            if number and self.transition:
+                some = late(self.every, self.transition, NAME, self.seed, number)
+                task = replace(task, late=some, before=self._alone(number - 1, fast[:0]))
+            self._tasks = {number: task}  # a stream is read in order: one is enough
         return self._tasks[number]
+
+    def _alone(self, number: int, fast: Bits) -> Block:
+        """Examples of a task whose slow bits none of another has."""
+        task = Block(slow=self.slow(number), fast=fast, targets=np.zeros(PATTERNS, np.float32))
+        return replace(task, targets=self.target(task.inputs()))
 
     def blocks(self, start: int, stop: int) -> list[Block]:
         """The examples from `start` to before `stop`, cut where the task changes."""
@@ -141,24 +176,10 @@ class SlowlyChanging:
         while start < stop:
             number, place = divmod(start, self.every)
             end = min(stop - number * self.every, self.every)
-            task = self.task(number)
-            found.append(Block(slow=task.slow, fast=task.fast[place:end], targets=task.targets))
+            found.append(self.task(number).part(place, end))
             start = number * self.every + end
         return found
 
 
-def _generator(*parts: int | str) -> np.random.PCG64:
-    """Raw bits: their sequence never changes with a version of NumPy."""
-    return np.random.PCG64(derived_seed("slowly changing regression", *parts))
-
-
-def _bits(draw: np.random.PCG64, count: int) -> Bits:
-    return (np.asarray(draw.random_raw(count)) >> np.uint64(63)).astype(np.uint8)
-
-
-def _number(draw: np.random.PCG64, below: int) -> int:
-    return int(draw.random_raw()) % below  # 64 bits: the bias is 1e-18
-
-
 def _signs(draw: np.random.PCG64, *shape: int) -> NDArray[np.int64]:
-    return 2 * _bits(draw, int(np.prod(shape))).astype(np.int64).reshape(shape) - 1
+    return 2 * bits(draw, int(np.prod(shape))).astype(np.int64).reshape(shape) - 1

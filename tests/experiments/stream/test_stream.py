@@ -311,10 +311,9 @@ def test_each_way_of_initialisation_has_the_gain_that_it_says(
     for (arm, init), gain in gains.items():
         config = replace(stream_config, activation=arm, init=init)
         shared = stream.prepare([config])
-        learner = stream.OnlineLearner(
-            config, stream.nets_of(config, shared), stream.stream_of(config), device="cpu"
-        )
-        first = learner.state["numbers"][: learner.layout.first - learner.layout.hidden]
+        course = shared.subject.course(config)
+        layout = course.layout
+        first = course.fresh(config)["numbers"][: layout.first - layout.hidden]
         bound = gain * math.sqrt(3 / 20)
         assert 0.95 * bound < float(first.abs().max()) <= bound * (1.004 if arm == "maxout" else 1)
     configs = [replace(stream_config, activation=a, init="measured") for a in ("relu", "arelu")]
