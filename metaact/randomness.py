@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 
@@ -43,12 +44,13 @@ def isolated_rng(*parts: int | str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Where the global generators of PyTorch (on the CPU), NumPy and Python are.
+    """Where the global generators of PyTorch, NumPy and Python are.
 
-    Equal where nothing was drawn in between.
+    Equal where nothing was drawn in between. On a GPU in use, the current one, PyTorch has another.
     """
 
     torch: bytes
+    gpu: bytes
     numpy: tuple[object, ...]
     python: tuple[object, ...]
 
@@ -57,9 +59,11 @@ class Streams:
         """Where they are now."""
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
         with no_dispatch():  # this is no op of the computation around
-            now = torch.get_rng_state().numpy().tobytes()
+            now = _bytes(torch.get_rng_state())
+            gpu = _bytes(torch.cuda.get_rng_state()) if _gpu_is_used() else b""
         return Streams(
             torch=now,
+            gpu=gpu,
             numpy=(name, np.asarray(keys).tobytes(), *rest),
             python=random.getstate(),
         )
@@ -70,9 +74,23 @@ class Streams:
         assert isinstance(keys, bytes)
         state: Any = (name, np.frombuffer(keys, dtype=np.uint32), *rest)
         with no_dispatch():
-            torch.set_rng_state(torch.frombuffer(bytearray(self.torch), dtype=torch.uint8))
+            torch.set_rng_state(_tensor(self.torch))
+            if self.gpu:
+                torch.cuda.set_rng_state(_tensor(self.gpu))
         np.random.set_state(state)  # noqa: NPY002  # put back where it was
         random.setstate(self.python)
+
+
+def _gpu_is_used() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # in torch
+
+
+def _bytes(state: Tensor) -> bytes:
+    return state.numpy().tobytes()
+
+
+def _tensor(state: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)
 
 
 @contextmanager

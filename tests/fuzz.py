@@ -12,6 +12,8 @@ import io
 import json
 import os
 import random
+import re
+import reprlib
 import shutil
 import sys
 import tempfile
@@ -19,20 +21,33 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import click
 import numpy as np
+import synthetic  # beside this file
+import torch
 from PIL import Image
 
-from metaact import tasks
+from metaact import activations, models, tasks
 from metaact.cli import main as run_command
 from metaact.cli.main import cli
 from metaact.errors import MetaactError
-from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.experiments import (
+    ConvergeConfig,
+    SegmentConfig,
+    StreamConfig,
+    TransferConfig,
+    find,
+)
+from metaact.experiments.plans import Plan, plan_path
+from metaact.experiments.table import kinds
 from metaact.runs import Run, RunStore
 
 Case = Callable[[random.Random, Path], str]
@@ -336,93 +351,238 @@ def options(rng: random.Random, folder: Path) -> str:
     return expect_refusal(words, folder, may_end_well=verb in ("list", "rm")).err.strip()
 
 
-ODD = (None, True, -1, 0, 0.5, 1e308, 10**30, "", "x", "\x1b[31m", "=1", [], {}, [[1]], "a" * 300)
+ODD = (
+    *(None, True, -1, 0, 0.5, 1e308, 10**30, 10**400, "", "x", "\x1b[31m", "=1", "a" * 300),
+    *([], {}, [[1]], [None], {"x": {}}, {"alpha": None}),
+)
 """Values that stand where a run records something else."""
-
-
-def records(rng: random.Random, folder: Path) -> str:
-    """A store of `metaact maml`; see `_records`."""
-    import synthetic  # beside this file
-
-    store = folder / "runs"
-    made = [synthetic.maml(store, arm, seed, [0.5, 0.75]) for arm, seed in RUNS]
-    return _records(rng, folder, made)
-
-
-def training(rng: random.Random, folder: Path) -> str:
-    """A store of `metaact converge`; see `_records`."""
-    import synthetic
-
-    store, right = folder / "runs", [[True, False], [True, True]]
-    configs = [ConvergeConfig(activation=arm, seed=seed) for arm, seed in RUNS]
-    made = [synthetic.converge(store, config, right) for config in configs]
-    return _records(rng, folder, made)
-
-
-def transfer(rng: random.Random, folder: Path) -> str:
-    """A store of `metaact transfer` with both baselines; see `_records`."""
-    import synthetic
-
-    store, right = folder / "runs", [[False, False], [True, False], [True, True]]
-    made = []
-    for arm in ("relu", "arelu"):
-        config = TransferConfig(activation=arm)
-        made.append(synthetic.source(store, config, right, epochs=2))
-        made += [synthetic.transfer(store, config, right, pretrained=n) for n in (3, 0)]
-    return _records(rng, folder, made)
-
 
 RUNS = [(arm, seed) for arm in ("relu", "arelu") for seed in (0, 1)]
 """Arms and seeds of a store that is damaged."""
 
+RIGHT = [[False, False], [True, False], [True, True]]
+"""Which of two test images were right after each epoch."""
 
-def _records(rng: random.Random, folder: Path, made: list[Run]) -> str:
-    """One run of a store has a file edited, or something else recorded than a run does."""
+
+def _maml(store: Path) -> list[Run]:
+    return [synthetic.maml(store, arm, seed, [0.5, 0.75]) for arm, seed in RUNS]
+
+
+def _converge(store: Path) -> list[Run]:
+    configs = [ConvergeConfig(activation=arm, seed=seed) for arm, seed in RUNS]
+    return [synthetic.converge(store, config, RIGHT) for config in configs]
+
+
+def _transfer(store: Path) -> list[Run]:
+    made = []
+    for arm in ("relu", "arelu"):
+        config = TransferConfig(activation=arm)
+        made.append(synthetic.source(store, config, RIGHT, epochs=2))
+        made += [synthetic.transfer(store, config, RIGHT, pretrained=n) for n in (3, 0)]
+    return made
+
+
+def _segment(store: Path) -> list[Run]:
+    dice = [[0.0, 0.5, 0.7], [0.2, 0.6, 0.9]]
+    configs = [SegmentConfig(activation=arm, seed=seed) for arm, seed in RUNS]
+    return [synthetic.segment(store, config, dice) for config in configs]
+
+
+def _stream(store: Path) -> list[Run]:
+    configs = [StreamConfig(activation=arm, seed=seed) for arm, seed in RUNS]
+    return [synthetic.stream(store, config, [2.0, 1.0, 1.5]) for config in configs]
+
+
+def _images(store: Path) -> list[Run]:
+    configs = [StreamConfig(activation=arm, seed=seed, stream="classes") for arm, seed in RUNS]
+    return [synthetic.stream(store, config, [0.5, 0.75, 0.25]) for config in configs]
+
+
+STORES: dict[str, Callable[[Path], list[Run]]] = {
+    "maml": _maml,
+    "converge": _converge,
+    "transfer": _transfer,
+    "segment": _segment,
+    "stream": _stream,
+    "stream of images": _images,
+}
+"""What makes a store of each experiment, and what it is of: all kinds of its runs."""
+
+
+def records(rng: random.Random, folder: Path, experiment: str) -> str:
+    """A store with a plan, of which a file is edited or a run holds something else."""
     store = folder / "runs"
-    run = rng.choice(made).directory
-    tried = (_edit if rng.random() < 0.4 else _record_otherwise)(rng, store, run)
-    places = sorted(path for path in store.glob("*/*"))
-    for words in (
-        ["runs", "list", *rng.choice(((), ("--each",), ("--json",)))],
-        ["runs", "show", str(rng.choice(places))],
-        ["compare", *rng.choice(((), ("--json",), ("--csv",), ("--by", "shots")))],
-        ["report", "--pictures", "0"],
-    ):
-        ended = call(words, folder)
-        lines = ended.err.splitlines()
-        plain = all(line.startswith(("metaact: ", "note: ", "next: ")) for line in lines)
-        if not plain or "\x1b" in ended.err + ended.out or ended.code not in (0, 1, 2):
-            raise BrokenError(f"{tried}: {words}: {ended.code} {ended.err[:600]!r}")
+    made = STORES[experiment](store)
+    plan = _planned(store, experiment, made[-1])
+    chance = rng.random()
+    if chance < 0.1:
+        tried = _edit(rng, [plan])
+    elif chance < 0.2:
+        tried = _misplaced(rng, store, rng.choice(made).directory)
+    elif chance < 0.45:
+        run = rng.choice(made)
+        if rng.random() < 0.3:
+            synthetic.as_of_0_1_0(run)
+        tried = _edit(rng, [path for path in run.directory.iterdir() if path.is_file()])
+    else:
+        tried = _record_otherwise(rng, store, rng.choice(made).directory)
+    expect_reading(rng, folder, tried)
     return tried
 
 
-def _edit(rng: random.Random, store: Path, run: Path) -> str:
-    """Change the bytes of one file."""
-    path = rng.choice(sorted(run.iterdir()))
+def _misplaced(rng: random.Random, store: Path, run: Path) -> str:
+    """A run directory is somewhere else, or is none."""
+    other = run.with_name(f"{rng.choice(NAMES)}{rng.choice(('', run.name[-11:]))}")
+    strange = store / rng.choice((*kinds(), "nope", "examples", "\x1b[31m")) / run.name
+    changes: dict[str, Callable[[], object]] = {
+        "copied": lambda: shutil.copytree(run, other),
+        "in another kind": lambda: shutil.copytree(run, strange),
+        "within itself": lambda: shutil.copytree(run, run / "sub" / run.name),
+        "linked": lambda: other.symlink_to(run),
+        "a link to itself": lambda: (shutil.rmtree(run), run.symlink_to(run)),
+        "a file": lambda: (shutil.rmtree(run), run.write_text("x")),
+        "empty": lambda: (shutil.rmtree(run), run.mkdir()),
+        "unfinished": lambda: (run / "result.json").unlink(),
+        "without config": lambda: (run / "config.json").unlink(),
+        "a file as kind": lambda: (store / "nope").write_text("x"),
+        "a loop": lambda: (store / "loop").symlink_to(store),
+    }
+    name = rng.choice(sorted(changes))
+    with contextlib.suppress(FileExistsError):
+        changes[name]()
+    return name
+
+
+def _planned(store: Path, experiment: str, run: Run) -> Path:
+    """Write a plan of the seeds of a run's study."""
+    name = experiment.partition(" ")[0]
+    path = plan_path(store, find(name), run.config)
+    study = {"experiment": name, "by": "activation", "settings": {}}
+    Plan(path=path, study=study, seeds=3, made="2026-11-26 14:05").write()
+    return path
+
+
+def expect_reading(rng: random.Random, folder: Path, tried: str, *, every: bool = False) -> None:
+    """Verbs that read a store end with sentences, and leave the runs as they are.
+
+    Args:
+        rng: Chooses their options, and which they are.
+        folder: It holds the store.
+        tried: What was done to the store.
+        every: Whether it is all of them.
+    """
+    places = sorted(path for path in (folder / "runs").glob("*/*") if path.is_dir())
+    before = _runs(folder)
+    verbs = [
+        ["runs", "list", *rng.choice(((), ("--each",), ("--json",)))],
+        ["runs", "show", str(rng.choice(places)), *rng.choice(((), ("--json",)))],
+        ["compare", *rng.choice(((), ("--json",), ("--csv",), ("--by", "model"), ("--at", "1")))],
+        ["compare", str(rng.choice(places))],
+        ["report", "--pictures", rng.choice("01")],
+        ["runs", "export", "--to", "csv", "-o", "out"],
+        ["runs", "rm", "--unfinished"],
+    ]
+    for words in verbs if every else rng.sample(verbs, 4):
+        ended = call(words, folder)
+        lines = ended.err.splitlines()
+        plain = all(line.startswith(("metaact: ", "note: ", "next: ")) for line in lines)
+        if "rm" in words:
+            plain = True  # it lists what it would remove
+        if not plain or "\x1b" in ended.err + ended.out or ended.code not in (0, 1, 2):
+            raise BrokenError(f"{tried}: {words}: {ended.code} {ended.err[:600]!r}")
+        twice = next((line for line in lines if _says_twice(line)), None)
+        if twice:
+            raise BrokenError(f"{tried}: {words}: a file is named twice: {twice[:600]!r}")
+    if _runs(folder) != before:
+        raise BrokenError(f"{tried}: reading changed the runs")
+
+
+def _says_twice(line: str) -> bool:
+    """Whether a message is one about a file within one about the same file, or ends twice."""
+    return line.endswith("..") or line.count("is damaged (") > 1
+
+
+def _runs(folder: Path) -> dict[str, float]:
+    """The files of the runs and when each changed; what a lock leaves is none of them."""
+    found = (folder / "runs").glob("*/*/*")
+    return {str(path): path.lstat().st_mtime for path in found if path.name != ".lock"}
+
+
+TEXTS = (
+    *("", "{}", "[]", "null", "1", '"x"', "{", "NaN", "[" * 9999, '{"a":' * 9999, "9" * 5000),
+    *('{"a": NaN}', '{"a": 1e999}', '{"kind": "maml", "kind": 1}', "\ufeff{}", "\x00", "{}\n{}"),
+)
+"""What stands in place of a document."""
+
+TOKENS = (
+    *("NaN", "-Infinity", "1e999", "9" * 400, "9" * 5000, "[" * 3000, "null", "true", "-1", "{}"),
+    *(
+        '"\\ud800"',
+        '"\\u202e"',
+        "[[]]",
+        '{"a": 1, "a": 2}',
+        "'x'",
+        "1,",
+        "0x1",
+        '"' + "a" * 300 + '"',
+    ),
+)
+"""What stands in place of a value of a document."""
+
+
+def _edit(rng: random.Random, paths: list[Path]) -> str:
+    """Change one file: its bytes, its text, or what it is."""
+    path = rng.choice(sorted(paths))
     content = bytearray(path.read_bytes())
-    kind = rng.choice(("flip", "cut", "empty", "gone", "folder"))
+    kind = rng.choice(("flip", "cut", "gone", "folder", "link", "text", "token", "token", "same"))
     if kind == "flip" and content:
         for _ in range(rng.choice((1, 3))):
             content[rng.randrange(len(content))] = rng.randrange(256)
     elif kind == "cut":
         content = content[: rng.randrange(len(content) + 1)]
-    elif kind == "empty":
-        content = bytearray()
+    elif kind == "text":
+        content = bytearray(rng.choice(TEXTS).encode(rng.choice(("utf-8", "utf-16"))))
+    elif kind == "token":
+        content = _with_token(rng, content, rng.choice(TOKENS).encode())
+    elif kind == "same":  # another digit or letter, which a seal of lengths does not see
+        places = [i for i, byte in enumerate(content) if chr(byte).isalnum()]
+        for _ in range(min(len(places), rng.choice((1, 2)))):
+            content[rng.choice(places)] = rng.choice(b"0189eaz-")
     path.unlink()
     if kind == "folder":
         path.mkdir()
+    elif kind == "link":
+        where = rng.choice((path.name, "nowhere", "/dev/null", "..", "result.json", "/etc/shadow"))
+        path.symlink_to(where)
     elif kind != "gone":
         path.write_bytes(content)
     return f"{kind} {path.name}"
 
 
-def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:
-    """Write the run again with one value changed, under a right identity and seal."""
+def _with_token(rng: random.Random, content: bytearray, token: bytes) -> bytearray:
+    """A document with one of its values replaced."""
+    places = [match.span(1) for match in re.finditer(rb"[:\[] ?([\w.\"-]+)", content)]
+    if not places:
+        return content
+    start, end = rng.choice(places)
+    return content[:start] + token + content[end:]
+
+
+@dataclass(kw_only=True)
+class Written:
+    """Everything that a run holds, taken apart."""
+
+    kind: str
+    name: str
+    parts: dict[str, Any]
+
+
+def taken_apart(run: Path) -> Written:
+    """What a run holds: "config", "about", "environment", "metrics", "result" and "scores"."""
     document = json.loads((run / "config.json").read_text())
     result = json.loads((run / "result.json").read_text())
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    found = run / "scores.jsonl"
-    scores = found.read_text().splitlines() if found.exists() else []
+    scores = (run / "scores.jsonl").read_text().splitlines()
     parts: dict[str, Any] = {
         "config": document.pop("config"),
         "about": {k: v for k, v in document.items() if k not in ("kind", "name", "identity")},
@@ -431,23 +591,43 @@ def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:
         "environment": json.loads((run / "environment.json").read_text()),
         "scores": [json.loads(x)["score"] for x in scores],
     }
-    name = rng.choice(sorted(parts))
-    change = _change(rng, parts[name])
-    shutil.rmtree(run)
-    with contextlib.suppress(MetaactError, AttributeError, TypeError):  # it cannot be written
+    return Written(kind=document["kind"], name=document["name"], parts=parts)
+
+
+def written_again(store: Path, written: Written, weights: Any = None) -> Path | None:
+    """Write a run under a right identity and seal; None if it cannot be written.
+
+    Args:
+        store: The store.
+        written: What the run is to hold.
+        weights: What its file of weights is to hold; None leaves it out.
+    """
+    parts = written.parts
+    try:
         again = RunStore(store).open(
-            kind=document["kind"],
-            name=document["name"],
-            config=parts["config"],
-            about=parts["about"],
+            kind=written.kind, name=written.name, config=parts["config"], about=parts["about"]
         )
         with again.lock():
             again.start(parts["environment"])
             again.resume()
             for record in parts["metrics"]:
                 again.append(record)
+            if weights is not None:
+                torch.save(weights, again.directory / "weights.pt")
             again.finish(parts["result"], parts["scores"])
-    return f"{name}{change}"
+    except (MetaactError, AttributeError, TypeError, NotImplementedError):
+        return None
+    return again.directory
+
+
+def _record_otherwise(rng: random.Random, store: Path, run: Path) -> str:
+    """Write the run again with some values changed, under a right identity and seal."""
+    written = taken_apart(run)
+    name = rng.choice(sorted(written.parts))
+    changes = [_change(rng, written.parts[name]) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    shutil.rmtree(run)
+    written_again(store, written)
+    return " and ".join(f"{run.parent.name} {name}{change}" for change in changes)
 
 
 def _change(rng: random.Random, tree: Any) -> str:
@@ -462,7 +642,77 @@ def _change(rng: random.Random, tree: Any) -> str:
         del tree[key]
         return f"[{key!r}] left out"
     tree[key] = rng.choice(ODD)
-    return f"[{key!r}] = {tree[key]!r}"
+    return f"[{key!r}] = {reprlib.repr(tree[key])}"
+
+
+@cache
+def _network() -> Mapping[str, torch.Tensor]:
+    state: Mapping[str, torch.Tensor] = models.create(
+        "mnist-conv",
+        activations.resolve("relu"),
+        classes=2,
+        channels=1,
+        size=(28, 28),
+        generator=torch.Generator().manual_seed(0),
+    ).state_dict()
+    return state
+
+
+class _Code:
+    """What runs code where it is unpickled without care."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("executed",)
+
+
+def weights(rng: random.Random, folder: Path) -> str:
+    """A file of weights that holds something else, or other tensors, or broken bytes."""
+    state: dict[Any, Any] = dict(_network())
+    name = rng.choice(sorted(state))
+    changes: list[Callable[[], object]] = [
+        lambda: state.pop(name),
+        lambda: state.update({name: rng.choice(ODD)}),
+        lambda: state.update({rng.choice((1, "", "a\nb", "\x1b[31m", ("x",))): state.pop(name)}),
+        lambda: state.update({name: state[name].double()}),
+        lambda: state.update({name: state[name] * float("nan")}),
+        lambda: state.update({name: state[name][None]}),
+        lambda: state.update({name: state[name].flatten()[:0]}),
+        lambda: state.update({name: state[name].to_sparse()}),
+        lambda: state.update({name: state[name].to("meta")}),
+        lambda: state.update({name: state[name].to(torch.complex64)}),
+        lambda: state.update({name: torch.zeros(()).expand(10**4, 10**3)}),
+        lambda: state.clear(),
+        lambda: state.update({name: _Code()}),
+    ]
+    change = rng.randrange(len(changes) + 1)
+    if change < len(changes):
+        changes[change]()
+    kept: Any = OrderedDict(state)
+    if rng.random() < 0.2:
+        kept._metadata = rng.choice((*ODD, {"": 1}, {"": {"activation": 1}}))
+    if rng.random() < 0.3:
+        around = rng.choice((*({k: kept} for k in ("state_dict", "model", "x")), [kept], *ODD))
+        kept = around
+    path = folder / f"w{rng.choice(('.pt', '.pth', '.bin', '.safetensors', ''))}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(NotImplementedError, RuntimeError, AttributeError, TypeError):
+            torch.save(kept, path, _use_new_zipfile_serialization=rng.random() < 0.8)
+    tried = f"{path.suffix} {change}"
+    if rng.random() < 0.4:
+        made = synthetic.converge(folder / "runs", ConvergeConfig(activation="relu"), RIGHT)
+        written = taken_apart(made.directory)
+        shutil.rmtree(made.directory)
+        path = written_again(folder / "runs", written, kept) or path
+        tried = f"run {change}"
+    elif path.exists() and rng.random() < 0.3:
+        tried += f" {_edit(rng, [path])}"
+    images = np.random.default_rng(0).integers(0, 256, (24, 28, 28), dtype=np.uint8)
+    np.savez(folder / "own.npz", images=images, labels=np.arange(24) % 2)
+    few = ("--activation", "relu", "--epochs", "1", "--batch-size", "8", "--dry-run")
+    words = ["transfer", "own.npz", "--pretrained", str(path), *few]
+    expect_refusal(words, folder, may_end_well=True)
+    return tried
 
 
 def _options(*names: str) -> list[str]:
@@ -487,16 +737,16 @@ CASES: dict[str, Case] = {
     "folder": folder,
     "config": config_file,
     "options": options,
-    "records": records,
-    "training": training,
-    "transfer": transfer,
+    **{name: partial(records, experiment=name) for name in STORES},
+    "weights": weights,
 }
 
 
 def attempt(kind: str, seed: int, number: int) -> str | None:
     """One case in a folder of its own; what broke, or None."""
     rng = random.Random(f"{seed} {kind} {number}")
-    with tempfile.TemporaryDirectory() as name, _no_data(name):
+    at_once = mock.patch("os.fsync")  # nothing is to survive a power cut
+    with tempfile.TemporaryDirectory() as name, _no_data(name), at_once:
         try:
             CASES[kind](rng, Path(name))
         except BrokenError as error:

@@ -8,6 +8,7 @@ runs come from: `plan` of the experiment, `open_jobs` and the one training loop.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -20,12 +21,16 @@ import numpy as np
 from metaact.experiments import (
     CONVERGE,
     MAML,
+    SEGMENT,
+    STREAM,
     TRANSFER,
     Experiment,
     Finished,
     MamlConfig,
     Prepared,
+    SegmentConfig,
     Step,
+    StreamConfig,
     TransferConfig,
     train,
 )
@@ -33,13 +38,20 @@ from metaact.experiments.converge.config import ConvergeConfig
 from metaact.experiments.converge.run import ImageData
 from metaact.experiments.maml.run import EpisodeData
 from metaact.experiments.reuse import Library
+from metaact.experiments.segment.run import VolumeData
+from metaact.experiments.stream import measured
+from metaact.experiments.stream.run import Streams
 from metaact.experiments.study import open_jobs
 from metaact.experiments.supervised import described
 from metaact.experiments.sweep import Job
 from metaact.experiments.transfer.domains import DomainData
 from metaact.runs import Run, RunStore, environment, pack_bits
 
-SIZES = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": 0, "attention": {}}
+
+def sizes(layers: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result holds of its network."""
+    found = {"parameters": 12725, "stuck_alpha": 0, "attention_layers": len(layers)}
+    return {**found, "attention": dict(layers)}
 
 
 def provenance(
@@ -195,15 +207,16 @@ def maml(
     if validation is not None:
         records[-1]["validation_accuracy"] = validation
     (job,) = planned(store, MAML, config, shared)
+    learned = sizes(attention(activation, iterations - 1))
     if accuracies is None:
-        result = {"outcome": "diverged", "iteration": iterations - 1, **SIZES}
+        result = {"outcome": "diverged", "iteration": iterations - 1, **learned}
         return perform(job, Script(steps=records[:-1], result=result))
     mean = float(np.mean(accuracies))
     result = {
         "outcome": "complete",
         "test_accuracy": mean,
         "best_training_accuracy": min(1.0, mean + 0.05),
-        **SIZES,
+        **learned,
     }
     scores = [float(accuracy) for accuracy in accuracies]
     return perform(job, Script(steps=records, result=result, scores=scores))
@@ -348,12 +361,95 @@ def _supervised(
     diverged: bool = False,
     **_: Any,
 ) -> Script:
-    result: dict[str, Any] = {"outcome": "complete", "test_images": images, **SIZES}
+    learned = sizes([*begin, *records][-1]["attention"])
+    result: dict[str, Any] = {"outcome": "complete", "test_images": images, **learned}
     if diverged:
-        result = {"outcome": "diverged", "epoch": len(records) + 1, **SIZES}
+        result = {"outcome": "diverged", "epoch": len(records) + 1, **learned}
     elif records:
         result["test_accuracy"] = records[-1]["test_accuracy"]
     return Script(begin=begin, steps=records, result=result)
+
+
+def segment(
+    store: Path, config: SegmentConfig, dice: Sequence[Sequence[float]], *, folds: int = 2
+) -> Run:
+    """A run of `metaact segment`; `dice` [epochs, patients] from its first epoch."""
+    config = replace(config, epochs=len(dice))
+    part, patients = {"dataset": "lesions", "official": True, "note": ""}, len(dice[0])
+    tested = {**part, "patients": patients, "images": 4 * patients, "folds": folds}
+    nothing: Any = None
+    shared = VolumeData(
+        data={"held_out": "patients", "official": True, "all": part, "test": tested},
+        device="cpu",
+        normalisation={"mean": [[0.1]] * folds, "std": [[0.3]] * folds, "scale": "by fold"},
+        validated=True,
+        volumes=nothing,
+        folds=(),
+        fitted=(),
+        largest=True,
+        sha256="a" * 64,
+    )
+    (job,) = planned(store, SEGMENT, config, shared)
+    records = [
+        {
+            "epoch": epoch,
+            "step": 10 * epoch,
+            "attention": attention(config.activation, epoch),
+            **dict.fromkeys(("train_loss", "test_loss", "validation_loss"), 1.0 / epoch),
+            "lr": config.lr,
+            "test_dice": float(np.mean(scores)),
+            "test_scores": list(scores),
+            "validation_dice": 0.5,
+            "validation_dice_by_fold": [0.5] * folds,
+        }
+        for epoch, scores in enumerate(dice, start=1)
+    ]
+    result = {
+        "outcome": "complete",
+        "epochs": len(dice),
+        "test_dice": records[-1]["test_dice"],
+        "patients": [f"patient {number}" for number in range(patients)],
+        "fold_of": [1 + number % folds for number in range(patients)],
+        **sizes(attention(config.activation, len(dice))),
+    }
+    begin = [{"epoch": 0, "step": 0, "attention": attention(config.activation, 0)}]
+    return perform(job, Script(begin=begin, steps=records, result=result))
+
+
+def stream(store: Path, config: StreamConfig, scores: Sequence[float]) -> Run:
+    """A run of `metaact stream` with an error, or of images an accuracy, for each bin."""
+    config = replace(config, bins=len(scores))
+    about = {"dataset": "made up", "official": True, "note": "", "images": 100, "classes": 10}
+    subject: Any = SimpleNamespace(sha256="a" * 64, draws=lambda config: False)
+    name = measured(config.stream)
+    shared = Streams(
+        data={"official": True, "stream": about},
+        device="cpu",
+        normalisation={},
+        validated=True,
+        subject=subject,
+        sizes=Counter(),
+    )
+    (job,) = planned(store, STREAM, config, shared)
+    records = [
+        {
+            "bin": number,
+            "step": number * config.bin,
+            f"test_{name}": score,
+            f"validation_{name}": score,
+            **{"part_steps": config.bin // 2, "parts": [score, score]},
+            **({"seen_accuracy": 0.5} if config.stream == "classes" else {}),
+            **{"dead_units": 0.1 * number, "effective_rank": 3.0 - 0.1 * number},
+            "stream_sha256": "a" * 64,
+            "attention": attention(config.activation, number),
+        }
+        for number, score in enumerate(scores, start=1)
+    ]
+    figures = {f"test_{name}": scores[-1], f"validation_{name}": scores[-1]}
+    learned = sizes(attention(config.activation, len(scores)))
+    result = {"outcome": "complete", "bins": len(scores), **figures, **learned}
+    begin = [{"bin": 0, "step": 0, "attention": attention(config.activation, 0)}]
+    return perform(job, Script(begin=begin, steps=records, result=result))
 
 
 def as_of_0_1_0(run: Run) -> None:

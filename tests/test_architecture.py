@@ -51,6 +51,7 @@ ROOT_FILES = {
     "__main__": {"cli"},
     "_version": set(),
     "cores": set(),
+    "devices": set(),
     "display": set(),
     "errors": set(),
     "randomness": set(),

@@ -113,7 +113,7 @@ def shown(
         experiments.Selected(by_seed={0: 0.5}, held_out=0.4, selected_on="test", held_out_is="x"),
         *(ready.preview(), experiments.Outcome(**_outcome(ready))),
         *(models.NETWORKS["conv4"], models.Cost(**_numbers(models.Cost, "conv4", "arelu"))),
-        *(paper.CONVERGENCE, paper.TRANSFER, paper.NETWORKS[7]["200-epochs"]),
+        *(paper.CONVERGENCE, paper.TRANSFER, paper.MAML, paper.NETWORKS[7]["200-epochs"]),
         *(document, study, study.arms[0], evidence, reports.Options()),
         *(listing, first, runs.RunStore(store), runs.entry(first.directory)),
         runs.Damaged(directory=store, reason="it is empty"),

@@ -69,6 +69,8 @@ ONLY_READ = {
     "metaact runs export runs/maml --to trackio": "it would write into the reader's trackio",
     "metaact stream --activation relu,tanh,sigmoid,lrelu,elu,swish --lr 0.01,0.003,0.001 "
     "--optimizer sgd,adam --bins 50 --seeds 100 --change redraw --workers 2": "3,600 runs",
+    "metaact table 3 --quick": "minutes",
+    "metaact table 3 --activation all,arelu-frozen --seeds 5": "130 runs of a hundred iterations",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",

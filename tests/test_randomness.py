@@ -37,6 +37,19 @@ def test_a_draw_from_any_stream_is_seen_and_undone(which: int) -> None:
         assert Streams.now() == before
 
 
+def test_a_draw_on_a_gpu_in_use_is_seen_and_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.Generator()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", gpu.get_state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", gpu.set_state)
+    before = Streams.now()
+    first = float(torch.rand((), generator=gpu))
+    assert Streams.now() != before
+    before.restore()
+    assert Streams.now() == before
+    assert float(torch.rand((), generator=gpu)) == first
+
+
 def _fail() -> None:
     with isolated_rng(0):
         _draw()

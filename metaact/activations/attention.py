@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from .functions.arelu import AReLU
@@ -24,11 +25,14 @@ def attention_values(model: nn.Module) -> dict[str, dict[str, float]]:
         >>> attention_values(nn.Sequential(nn.Linear(2, 2), AReLU()))["1"]["beta"]
         2.0
     """
-    return {
-        path: {"alpha": module.alpha.item(), "beta": module.beta.item()}
+    found = {
+        path: module
         for path, module in model.named_modules()
         if isinstance(module, AReLU | ELSA | UnitAReLU)
     }
+    both = [value.detach().reshape(()) for one in found.values() for value in (one.alpha, one.beta)]
+    numbers = iter(torch.stack(both).tolist() if both else [])  # a GPU is waited for once
+    return {path: {"alpha": next(numbers), "beta": next(numbers)} for path in found}
 
 
 def stuck_count(model: nn.Module) -> int:

@@ -13,6 +13,7 @@ from .episodic.learn2learn import import_learn2learn as import_learn2learn
 from .episodic.learner import Evaluation as Evaluation
 from .episodic.learner import MetaLearner as MetaLearner
 from .episodic.maml import MAML as MAML
+from .graphs import set_graphs as set_graphs
 from .shares import set_threads as set_threads
 from .shares import threads as threads
 from .stateless import head_of as head_of
@@ -75,6 +76,7 @@ __all__ = [
     "predicted",
     "rate_factor",
     "refusal",
+    "set_graphs",
     "set_threads",
     "stacked_epoch",
     "stacks_by_default",

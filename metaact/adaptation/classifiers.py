@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,16 @@ from torch.func import vmap
 from torch.nn import functional
 
 from metaact.activations.conversion.places import is_activation
+from metaact.devices import sent
 from metaact.errors import UsageError
 from metaact.randomness import preserved_rng
 
 from .diagnostics import layer_figures
+from .graphs import Graphs
 from .known import signature
 from .online import BETA1, BETA2, EPSILON, UNROLLED
 from .program import Programs
+from .recording import Results
 from .shares import one_thread_inside
 from .stateless import Stateless, differentiable_kernels
 from .vmap.lowering import Lowering
@@ -97,6 +101,7 @@ class OnlineClassifiers:
         self._held |= dict(model.named_buffers())
         self._call = Stateless(model)
         self._programs, self._signature = Programs(), signature(model)
+        self._graphs = Graphs()
         self.places = _outermost(model, activation)
         self._layers = _layers(model, self.places)
 
@@ -174,13 +179,15 @@ class OnlineClassifiers:
             given = [torch.stack(part, dim=1) for part in parts]
             given = [*values, rates, *given, *self._scales(start, stop), *held]
 
-            def several(given: Sequence[Tensor] = given) -> list[Tensor]:
-                return self._several(given)
-
             program = None
             if self._signature is not None and self.device.type == "cpu":
-                program = self._programs.find((self._signature, stop - start), several, given)
-            made = several() if program is None else program(given)
+                program = self._programs.find(
+                    (self._signature, stop - start), partial(self._several, *given), given
+                )
+            if program is None:
+                made = self._graphs.run(self._signature, self._several, given)
+            else:
+                made = program(given)
             right, *values = [value for value in made if value is not None]
             seen.append(right.flatten(0, 1))
         return torch.cat(seen), dict(zip(state, values, strict=True))
@@ -191,9 +198,9 @@ class OnlineClassifiers:
             return []
         numbers = range(self.steps + start + 1, self.steps + stop + 1)
         found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
-        return [torch.tensor(found, dtype=self._rates[0].dtype, device=self.device)]
+        return [sent(torch.tensor(found, dtype=self._rates[0].dtype), self.device)]
 
-    def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
+    def _several(self, *given: Tensor) -> Results:
         """Several steps: what was right in each [steps, batch, networks], and the state after."""
         kept = len(self.names) * (1 if self.optimizer == "sgd" else 3)
         state = [value.clone() for value in given[:kept]]
@@ -201,12 +208,13 @@ class OnlineClassifiers:
         scales = more.pop() if self.optimizer == "adam" else None
         held = dict(zip(self._held, given[len(given) - len(self._held) :], strict=True))
         right = []
-        for step in range(len(more[0])):
-            found, gradients = self._gradients(
-                state[: len(self.names)], held, *(part[step] for part in more)
-            )
-            right.append(found)
-            self._update(state, gradients, rates, None if scales is None else scales[step])
+        with Lowering(layout=self.device.type == "cpu") if self.stacked else nullcontext():
+            for step in range(len(more[0])):
+                found, gradients = self._gradients(
+                    state[: len(self.names)], held, *(part[step] for part in more)
+                )
+                right.append(found)
+                self._update(state, gradients, rates, None if scales is None else scales[step])
         return [torch.stack(right), *state]
 
     def _update(
@@ -262,8 +270,7 @@ class OnlineClassifiers:
     def _ready(self) -> Iterator[None]:
         """What steps are computed in."""
         threads = one_thread_inside() if self.device.type == "cpu" else nullcontext()
-        lowered = Lowering(layout=self.device.type == "cpu") if self.stacked else nullcontext()
-        with threads, differentiable_kernels(), torch.no_grad(), lowered:
+        with threads, differentiable_kernels(), torch.no_grad():
             yield
 
     def accuracies(

@@ -12,6 +12,8 @@ from types import BuiltinFunctionType, FunctionType
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 _NAMES = ("torch.", "torchvision.models.", "metaact.")
 _OF_ANY_MODULE = vars(nn.Module())
@@ -61,6 +63,15 @@ def signature(model: nn.Module) -> Hashable | None:
             return None
         parts.append((type(module), module.training, *shape, *plain))
     return tuple(parts)
+
+
+def keeps_state(model: nn.Module) -> bool:
+    """Whether a known model in training changes buffers of its own when it is called."""
+    return any(
+        isinstance(module, _SpectralNorm)
+        or (isinstance(module, _NormBase) and module.track_running_stats)
+        for module in model.modules()
+    )
 
 
 def _is_ordinary(tensor: Tensor) -> bool:

@@ -21,11 +21,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
+from metaact.devices import sent
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
 
 from .diagnostics import layer_figures
+from .graphs import Graphs
+from .known import signature
 from .program import Program, recorded
+from .recording import Results
 from .shares import one_thread_inside
 
 LANES = 64
@@ -158,6 +162,7 @@ class OnlineNets:
         held = {**dict(activation.named_parameters()), **dict(activation.named_buffers())}
         self._held = {n: value.detach() for n, value in held.items() if n not in trained}
         self._programs: dict[int, Program | None] = {}
+        self._graphs, self._known = Graphs(), signature(activation) if stacked else None
         self._columns: dict[str, Tensor] = {}
 
     def take(self, rates: Tensor, state: Mapping[str, Tensor], *, steps: int = 0) -> None:
@@ -208,9 +213,10 @@ class OnlineNets:
                 program = self._programmed(given) if whole and on_cpu and self.stacked else None
                 if program is None:
                     with torch.no_grad():
-                        made = self._several(given)
+                        results = self._graphs.run(self._known, self._again, given)
                 else:
-                    made = [value for value in program(given) if value is not None]
+                    results = program(given)
+                made = [value for value in results if value is not None]
                 errors.append(made[0])
                 self._columns = dict(zip(names, made[1:], strict=True))
         return torch.cat(errors)[:, : self.count]
@@ -221,7 +227,7 @@ class OnlineNets:
             return []
         numbers = range(self.steps + 1, self.steps + 1 + now.stop - now.start)
         found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
-        return [torch.tensor(found, dtype=self.rates.dtype, device=self.rates.device)]
+        return [sent(torch.tensor(found, dtype=self.rates.dtype), self.rates.device)]
 
     def _programmed(self, given: Sequence[Tensor]) -> Program | None:
         if self.width not in self._programs:
@@ -229,6 +235,9 @@ class OnlineNets:
                 made = [tensor.clone() for tensor in given]
                 self._programs[self.width] = recorded(lambda: self._several(made), made)
         return self._programs[self.width]
+
+    def _again(self, *given: Tensor) -> Results:
+        return self._several(given)
 
     def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
         """Several steps: the errors of each, and the state after them."""

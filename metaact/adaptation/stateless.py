@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -221,6 +221,28 @@ def differentiable_kernels() -> Iterator[None]:
     with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="There is a performance drop because we have not")
         yield
+
+
+@contextmanager
+def exact_kernels() -> Iterator[None]:
+    """`differentiable_kernels`, and on a GPU float32 convolutions in all of its digits.
+
+    PyTorch's default there is TF32, with 10 bits of a product: second derivatives are sums of
+    differences, and lose more by it than a loss does.
+    """
+    with differentiable_kernels(), full_float32() if torch.cuda.is_available() else nullcontext():
+        yield
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Inside, convolutions of cuDNN take no TF32."""
+    cudnn = torch.backends.cudnn
+    kept: dict[str, Any] = {n: getattr(cudnn, n) for n in ("enabled", "benchmark", "deterministic")}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Please use the new API settings to control TF32")
+        with cudnn.flags(**kept, benchmark_limit=cudnn.benchmark_limit, allow_tf32=False):
+            yield
 
 
 def check_callable(model: nn.Module) -> None:

@@ -36,8 +36,8 @@ def plot_activations(names: Sequence[str], target: Path) -> list[Path]:
     found = [activations.resolve(name, "paper") for name in activations.expanded(names)]
     entries = [entry for entry in found if entry.width_factor <= 1 or entry.name in names]
     figure = analysis.activation_curves(
-        {entry.title: _curve(entry.name, entry.factory()) for entry in entries},
-        title="Activations (solid) and their derivatives (dashed) at the start values",
+        {entry.name: _curve(entry.name, entry.factory()) for entry in entries},
+        title="Activations and their derivatives at the start values",
     )
     return analysis.save_figure(figure, target)
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def activations() -> None:
-    """List or plot the activation functions."""
+    """List, plot or measure the activation functions."""
 
 
-@activations.command("list", cls=Command)
+@activations.command("list", cls=Command, short_help="List every activation with its shape.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
 def list_(as_json: bool) -> None:
     """Print every activation: formula, learnable scalars per layer, shape, source.
@@ -82,7 +82,7 @@ def _shape(entry: Entry) -> dict[str, object]:
     }
 
 
-@activations.command("plot", cls=Command)
+@activations.command("plot", cls=Command, short_help="Draw activations and their derivatives.")
 @click.option(
     "--activation",
     type=Names(),
@@ -105,7 +105,7 @@ def plot(activation: tuple[str, ...], out: Path) -> None:
         echo(path)
 
 
-@activations.command("cost", cls=Command)
+@activations.command("cost", cls=Command, short_help="Measure what activations cost in a network.")
 @click.option(
     "--model",
     type=Names(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from metaact.errors import MetaactError, UsageError, check_int, renamed
+from metaact.errors import MetaactError, RunError, UsageError, check_int, renamed
 
 from .config_file import FILE, KEYS, read_config
 from .groups import Option, grouped
@@ -80,7 +80,9 @@ class Command(click.Command):
         try:
             yield
         except MetaactError as error:
-            raise Failure(self._as_typed(str(error), ctx), error.exit_code) from error
+            # What a run records is called as in its files, whatever options are called.
+            said = str(error) if isinstance(error, RunError) else self._as_typed(str(error), ctx)
+            raise Failure(said, error.exit_code) from error
 
     def _as_typed(self, message: str, ctx: click.Context) -> str:
         """The message with `field` as the option, argument or key of a file that sets it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .base import Command, Failure, refuse_together
+from .groups import Option
 from .next_step import suggest
 from .output import echo, echo_json, note
 from .parameters import Runs
@@ -19,12 +20,32 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, short_help="Compare the arms of runs: tables, intervals, verdicts.")
-@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
-@click.option("--csv", "form", flag_value="csv", help="Print one row per arm.")
-@click.option("--latex", "form", flag_value="latex", help="Print tables for a paper (booktabs).")
-@click.option("--markdown", "form", flag_value="markdown", help="Print tables in Markdown.")
+@click.option(
+    "--json", "form", cls=Option, group="Output", flag_value="json", help="Print one JSON document."
+)
+@click.option(
+    "--csv", "form", cls=Option, group="Output", flag_value="csv", help="Print one row per arm."
+)
+@click.option(
+    "--latex",
+    "form",
+    cls=Option,
+    group="Output",
+    flag_value="latex",
+    help="Print tables for a paper (booktabs).",
+)
+@click.option(
+    "--markdown",
+    "form",
+    cls=Option,
+    group="Output",
+    flag_value="markdown",
+    help="Print tables in Markdown.",
+)
 @click.option(
     "--picture",
+    cls=Option,
+    group="Output",
     type=Runs(),
     help="Also draw the differences of all studies in one picture: as FILE.png and FILE.svg.",
     metavar="FILE",

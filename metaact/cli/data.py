@@ -24,7 +24,7 @@ def data() -> None:
     """List, fetch or show data sets."""
 
 
-@data.command("list", cls=Command)
+@data.command("list", cls=Command, short_help="List the data sets, and which of them are here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
 def list_(data_root: Path | None, as_json: bool) -> None:
     """Print the data sets: what they are, how large, and whether they are here already."""
@@ -40,7 +40,7 @@ def list_(data_root: Path | None, as_json: bool) -> None:
         echo(render_table([Column(name) for name in names], rows))
 
 
-@data.command("get", cls=Command)
+@data.command("get", cls=Command, short_help="Download or draw data sets.")
 @click.argument("name", nargs=-1, required=True, metavar="NAME...")
 def get(name: tuple[str, ...], data_root: Path | None) -> None:
     """Download or draw the data sets NAME... into the data root, pack and check them."""
@@ -52,7 +52,7 @@ def get(name: tuple[str, ...], data_root: Path | None) -> None:
     suggest(f"metaact data show {name[0]}", "draws some of its images.")
 
 
-@data.command("show", cls=Command)
+@data.command("show", cls=Command, short_help="Draw a data set and one of its episodes.")
 @click.argument("name", type=Place())
 @click.option(
     "--out",

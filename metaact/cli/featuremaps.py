@@ -8,22 +8,34 @@ from typing import Any
 import click
 
 from .base import Command, FileStem, pick_device
+from .groups import Option
 from .looking import conclude, evidence_of, looking_options
 
 
 @click.command("featuremaps", cls=Command, short_help="Draw maps before and after an activation.")
 @click.option(
     "--layer",
+    cls=Option,
+    group="Network",
     default="first-stage",
     show_default=True,
     help="Path of an activation in the network, or first-stage.",
 )
-@click.option("--count", default=2, show_default=True, help="Images in the picture.")
 @click.option(
-    "--channels", default=3, show_default=True, help="Channels of each image, drawn by --seed."
+    "--count", cls=Option, group="Data", default=2, show_default=True, help="Images in the picture."
+)
+@click.option(
+    "--channels",
+    cls=Option,
+    group="Network",
+    default=3,
+    show_default=True,
+    help="Channels of each image, drawn by --seed.",
 )
 @click.option(
     "--out",
+    cls=Option,
+    group="Output",
     type=FileStem(),
     default=Path("featuremaps"),
     show_default=True,

@@ -11,6 +11,7 @@ import click
 from metaact.errors import MetaactError
 
 from .base import Command, Names, Several, common_options, open_store, pick_device, seeds_of
+from .groups import Option
 from .network_options import network_options, of_networks
 from .output import complain, echo, echo_json
 from .sweeping import do_all, sweep_options
@@ -20,16 +21,24 @@ from .sweeping import do_all, sweep_options
 @click.argument("number", metavar="NUMBER", type=click.Choice(["2", "3", "4", "7", "8"]))
 @click.option(
     "--activation",
+    cls=Option,
+    group="Network",
     type=Names(),
     default="all",
     show_default=True,
     help="Arms; `all` for the paper's. Figure 2 shows one that has α and β, AReLU unless named.",
 )
 @click.option(
-    "--lr", type=Several(float), help="Only panels at these rates. [default: the figure's]"
+    "--lr",
+    cls=Option,
+    group="Experiment",
+    type=Several(float),
+    help="Only panels at these rates. [default: the figure's]",
 )
 @click.option(
     "--quick",
+    cls=Option,
+    group="Experiment",
     is_flag=True,
     help="A first look in minutes: a few arms, 3 epochs; of figure 4 one small network, few images "
     "and epochs.",
@@ -50,12 +59,11 @@ def figure(**given: Any) -> None:
     from metaact.experiments.converge import CONVERGE
     from metaact.experiments.paper.figures import paper_figure
 
-    seeds = seeds_of(given)
     found = paper_figure(
         int(given["number"]),
         names=given["activation"],
         lrs=given["lr"],
-        seeds=seeds,
+        seeds=seeds_of(given),
         quick=given["quick"],
         **of_networks(given),
     )
@@ -80,10 +88,10 @@ def figure(**given: Any) -> None:
     for number in found.tables:
         beside = convergence_table(number)
         at = replace(outcome, at=beside.epochs) if beside.epochs < found.epochs else outcome
-        ours = agreement.table_report(beside, reports.answer(at), seeds=len(seeds))
+        ours = agreement.table_report(beside, reports.answer(at), outcome.configs)
         tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
     if found.beside is not None:
-        ours = network_table.network_report(found.beside, outcome, seeds=len(seeds))
+        ours = network_table.network_report(found.beside, outcome)
         tables.append(replace(ours, notes=[*ours.notes, *found.notes]))
     if given["as_json"]:
         whole = replace(document, tables=tables, figures=[str(path) for path in drawn])

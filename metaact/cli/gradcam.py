@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .base import Command, FileStem, Names, pick_device
+from .groups import Option
 from .looking import conclude, evidence_of, looking_options, looking_reading
 
 
@@ -16,20 +17,28 @@ from .looking import conclude, evidence_of, looking_options, looking_reading
 )
 @click.option(
     "--layer",
+    cls=Option,
+    group="Network",
     type=Names(),
     default="first-stage,last-conv",
     show_default=True,
     help="Layers: paths in the network, or first-stage (as in the paper) and last-conv.",
 )
-@click.option("--count", default=6, show_default=True, help="Images in the picture.")
+@click.option(
+    "--count", cls=Option, group="Data", default=6, show_default=True, help="Images in the picture."
+)
 @click.option(
     "--measured",
+    cls=Option,
+    group="Data",
     default=100,
     show_default=True,
     help="Images that focus is measured on; 0 draws the picture alone.",
 )
 @click.option(
     "--out",
+    cls=Option,
+    group="Output",
     type=FileStem(),
     default=Path("gradcam"),
     show_default=True,

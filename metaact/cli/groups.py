@@ -11,7 +11,7 @@ from metaact.settings import Group
 GROUPS: tuple[Group, ...] = get_args(Group)
 """The headings, in their order."""
 
-FEW = 4
+FEW = 2
 """Headings from which on they help."""
 
 
@@ -30,7 +30,7 @@ class Option(click.Option):
 
 
 def grouped(command: click.Command, ctx: click.Context) -> dict[str, list[click.Parameter]]:
-    """What the help of a command lists, by heading; few options need none but "Options".
+    """The options that the help of a command lists, by heading; few need none but "Options".
 
     Args:
         command: The command.
@@ -39,10 +39,11 @@ def grouped(command: click.Command, ctx: click.Context) -> dict[str, list[click.
     params = command.get_params(ctx)
     headings = {param.group for param in params if isinstance(param, Option)}
     if len(headings) < FEW:
-        return {"Options": params}
+        return {"Options": [param for param in params if isinstance(param, click.Option)]}
     found: dict[str, list[click.Parameter]] = {f"{g} options": [] for g in GROUPS if g in headings}
-    found["Other options"] = []
+    last = next(reversed(found))
     for param in params:
-        group = f"{param.group} options" if isinstance(param, Option) else "Other options"
-        found[group].append(param)
+        # Arguments are told of above; --help, which click makes, comes last.
+        if isinstance(param, click.Option):
+            found[f"{param.group} options" if isinstance(param, Option) else last].append(param)
     return found

@@ -11,6 +11,7 @@ import click
 from metaact.errors import MetaactError, check_int, check_rate
 
 from .base import Failure, Folder, Names, data_root_option, refuse_together
+from .groups import Option
 from .output import complain, echo, echo_json
 from .parameters import Runs
 from .reading_options import STORE, by_option, check_begun, name_left_out, reading_options
@@ -33,31 +34,44 @@ def looking_options(own: Sequence[click.Parameter], *, compared: bool) -> list[c
     readers = [one for one in reading_options() if one.name in READ] if compared else []
     return [
         click.Argument(["runs"], nargs=-1, type=Runs(), metavar="[RUNS]..."),
-        click.Option(
+        Option(
             ["--images"],
+            group="Data",
             type=Folder(),
             help="Folder of your own images, with or without class folders. [default: the images "
             "that the runs were tested on]",
         ),
         *own,
-        click.Option(
+        Option(
             ["--seed"],
+            group="Data",
             type=int,
             default=0,
             show_default=True,
             help="Seed by which images are drawn.",
         ),
-        click.Option(
+        Option(
             ["arms", "--activation"],
+            group="Fairness",
             type=Names(),
             help="Only these arms. [default: all that are there]",
         ),
         by_option("The setting whose values are the arms: --by model compares networks."),
         *readers,
-        click.Option(["--device"], default="auto", show_default=True, help="auto, cpu or cuda."),
+        Option(
+            ["--device"],
+            group="Computation",
+            default="auto",
+            show_default=True,
+            help="auto, cpu or cuda.",
+        ),
         data_root_option(),
-        click.Option(["form", "--json"], flag_value="json", help="Print one JSON document."),
-        click.Option(["form", "--csv"], flag_value="csv", help="Print a table of numbers."),
+        Option(
+            ["form", "--json"], group="Output", flag_value="json", help="Print one JSON document."
+        ),
+        Option(
+            ["form", "--csv"], group="Output", flag_value="csv", help="Print a table of numbers."
+        ),
     ]
 
 

@@ -68,11 +68,13 @@ class Commands(click.Group):
 def cli() -> None:
     """Does this activation function make networks adapt better?
 
-    Compares activation functions in meta-learning, in transfer and in training at small learning
-    rates. Results go to stdout, progress and warnings to stderr. Start with
+    Compares activation functions in meta-learning, in transfer, in training at small learning
+    rates, in segmentation and over a stream of tasks. Results go to stdout, progress and warnings
+    to stderr. Start with
 
+    \b
         metaact maml --activation arelu,relu,arelu-frozen
-    """
+    """  # noqa: D301
 
 
 for command in (

@@ -9,6 +9,7 @@ import click
 
 from metaact.errors import UsageError
 
+from .groups import Option
 from .parameters import Names, Place
 
 NAMES = ("models", "reading", "dataset", "protocol")
@@ -28,23 +29,29 @@ def network_options(what: str, *, more: str = "", readings: tuple[str, ...] = ()
         readings: Their names.
     """
     return [
-        click.Option(
-            ["models", "--model"], type=Names(), help=f"Networks of {what}. [default: the table's]"
+        Option(
+            ["models", "--model"],
+            group="Network",
+            type=Names(),
+            help=f"Networks of {what}. [default: the table's]",
         ),
-        click.Option(
+        Option(
             ["--reading"],
+            group="Fairness",
             type=click.Choice([*readings, *READINGS]),
             help=f"{more}The schedule of table 7, which the paper does not give. 200-epochs: x0.2 "
             "at 60, 120 and 160. 300-epochs: x0.1 at 150 and 225. [default: the first]",
         ),
-        click.Option(
+        Option(
             ["--dataset"],
+            group="Data",
             type=Place(),
             help=f"Other data for {what}: then no published figure stands beside ours. [default: "
             "the paper's]",
         ),
-        click.Option(
+        Option(
             ["--protocol"],
+            group="Fairness",
             type=click.Choice(["paper", "held-out"]),
             help=f"Of {what}. paper: all training images train, and beside the best test epoch "
             "stands the last. held-out: a validation part is taken out and chooses the epoch that "

@@ -10,6 +10,7 @@ import click
 from metaact.errors import check_int
 
 from .base import Command
+from .groups import Option
 from .output import echo
 from .parameters import Runs
 from .reading_options import read_and_compare, store_params
@@ -36,14 +37,20 @@ class PageFile(Runs):
 @click.option(
     "-o",
     "--output",
+    cls=Option,
+    group="Output",
     type=PageFile(),
     default=Path("report.html"),
     show_default=True,
     help="The page; an older one is replaced.",
 )
-@click.option("--title", help="Heading of the page. [default: what was studied]")
+@click.option(
+    "--title", cls=Option, group="Output", help="Heading of the page. [default: what was studied]"
+)
 @click.option(
     "--pictures",
+    cls=Option,
+    group="Output",
     type=int,
     default=4,
     show_default=True,

@@ -29,7 +29,7 @@ def read_store(path: Path, *, name: str, kind: str | None = None) -> list[Entry]
         UsageError: If it is not there, or no folder of runs.
         RunError: If it may not be read.
     """
-    from metaact.experiments.recorded import checked
+    from metaact.experiments.recorded import check
     from metaact.runs import RunStore, entries
     from metaact.runs.store import looks_like_run
 
@@ -40,12 +40,12 @@ def read_store(path: Path, *, name: str, kind: str | None = None) -> list[Entry]
             f"`{name}` must be a folder of runs, such as --out of `metaact maml`; got "
             f"{str(path)!r}, which is not there."
         )
-    found = [checked(one) for one in entries(store, kind)]
+    found = list(entries(store, kind, check=check))
     resolved = path.resolve()
     if not found and any(looks_like_run(place) for place in _folders(resolved)):
         within = RunStore(resolved.parent)
-        inside = entries(within, resolved.name) if kind in (None, resolved.name) else ()
-        found = [checked(one) for one in inside]
+        if kind in (None, resolved.name):
+            found = list(entries(within, resolved.name, check=check))
     return found
 
 
@@ -78,7 +78,7 @@ def find_runs(names: Sequence[str], out: Path) -> list[Entry]:
         RunError: If one means no run.
         UsageError: If one means several, or the store is none.
     """
-    from metaact.experiments.recorded import checked
+    from metaact.experiments.recorded import check
     from metaact.runs import entry
 
     found: dict[Path, Entry] = {}
@@ -86,7 +86,7 @@ def find_runs(names: Sequence[str], out: Path) -> list[Entry]:
     for name in names:
         directory = next((p for p in (Path(name), out / name) if name and p.is_dir()), None)
         if directory is not None:
-            one = checked(entry(_checked(directory)))
+            one = entry(_checked(directory), check=check)
         else:
             stored = read_store(out, name="out") if stored is None else stored
             one = _by_beginning(name, stored, out)

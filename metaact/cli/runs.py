@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metaact.errors import MetaactError, check_choice, number_of
+from metaact.errors import MetaactError, check_choice, number_of, one_line
 from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
@@ -37,7 +37,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 def _status_options(command: F) -> F:
     for name, help in (
-        ("damaged", "What cannot be read, and why."),
+        ("damaged", "Directories that cannot be read."),
         ("diverged", "Runs whose loss became NaN or infinite."),
         ("unfinished", "Runs without a result that no process works on."),
     ):
@@ -50,7 +50,9 @@ def runs() -> None:
     """List, show, export or remove runs."""
 
 
-@runs.command("list", cls=Command)
+@runs.command(
+    "list", cls=Command, short_help="List the runs of stores, a line for each comparison."
+)
 @click.argument("stores", nargs=-1, type=Folder(), metavar="[STORE]...")
 @click.option("--each", is_flag=True, help="One line per run, in place of one per comparison.")
 @click.option("--kind", help=f"Only runs of this kind: {', '.join(kinds())}.")
@@ -115,13 +117,13 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
     """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
-        echo(f"metaact: damaged: {entry.why}", err=True)
+        echo(one_line(f"metaact: damaged: {entry.why}"), err=True)
     if not all_of_them and len(damaged) > MOST_COMPLAINTS:
         more = len(damaged) - MOST_COMPLAINTS
         echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)
 
 
-@runs.command("show", cls=Command)
+@runs.command("show", cls=Command, short_help="Print one run: status, settings, result, files.")
 @click.argument("run", type=Place())
 @_out
 @_json
@@ -145,7 +147,9 @@ def show(run: str, out: Path, as_json: bool) -> None:
         echo(run_page.page(entry, dependents=needed_by))
 
 
-@runs.command("export", cls=Command)
+@runs.command(
+    "export", cls=Command, short_help="Write finished runs for TensorBoard, Trackio or as CSV."
+)
 @click.argument("places", nargs=-1, type=Runs(), metavar="[RUNS]...")
 @click.option(
     "--to",
@@ -193,7 +197,7 @@ def export(places: tuple[Path, ...], to: Target, folder: Path | None) -> None:
     echo(reports.export(evidence, to, where))
 
 
-@runs.command("rm", cls=Command)
+@runs.command("rm", cls=Command, short_help="Remove runs.")
 @click.argument("run", nargs=-1, type=Place(), metavar="[RUN]...")
 @_out
 @_status_options

@@ -35,6 +35,14 @@ def sweep_options() -> list[click.Option]:
             "[default: the free cores; 1 on a GPU]",
         ),
         Option(
+            ["--ray"],
+            group="Computation",
+            metavar="ADDRESS",
+            help="Do the runs on a Ray cluster, --workers of them at a time: HOST:PORT of the "
+            "cluster that this machine is a node of, ray://HOST:PORT of another, or auto. "
+            "[--workers: its cores or GPUs]",
+        ),
+        Option(
             ["--threads"],
             group="Computation",
             type=int,
@@ -47,7 +55,8 @@ def sweep_options() -> list[click.Option]:
             ["--limit"],
             group="Computation",
             type=int,
-            help="Only so many of the runs that are missing: a smoke test.",
+            help="Only so many of the runs that are missing; 1 is a smoke test. 0: none, and the "
+            "result is that of the runs that are there.",
         ),
         Option(
             ["--dry-run"],
@@ -87,8 +96,9 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
     if given["list_commands"]:
         _list_commands(ready, given)
         raise click.exceptions.Exit
+    how = {name: given[name] for name in ("workers", "ray", "limit")}
     if given["dry_run"]:
-        found = ready.preview(workers=given["workers"], limit=given["limit"])
+        found = ready.preview(**how)
         if given["as_json"]:
             echo_json(asdict(found) | {"counts": found.counts})
         else:
@@ -97,7 +107,7 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
     if given["verbose"]:
         _name_runs(ready, given)
     with progress(ready.steps, _unit(ready)) as (tick, say):
-        return ready.run(workers=given["workers"], limit=given["limit"], tick=tick, say=say)
+        return ready.run(**how, tick=tick, say=say)
 
 
 def _name_runs(ready: Ready, given: Mapping[str, Any]) -> None:
@@ -128,7 +138,7 @@ def _list_commands(ready: Ready, given: Mapping[str, Any]) -> None:
     found = ready.commands(limit=given["limit"])
     for words in found:
         echo(shlex.join([*program(), *words, *more]))
-    if not found:
+    if not found and all(job.run.is_complete for job in ready.jobs):
         echo("metaact: all runs are there; no command is left.", err=True)
 
 
@@ -151,8 +161,10 @@ def _in_words(found: Preview, unit: str) -> str:
         f"{entry.label:<{width}}  {_status(entry, unit)}  {entry.directory}"
         for entry in found.entries
     ]
-    counts = ", ".join(f"{number} {status}" for status, number in found.counts.items())
-    total = f"{number_of(len(found.entries), 'run')}: {counts}."
+    others = found.counts
+    there = others.pop("complete", 0)
+    total = f"{there} of {number_of(len(found.entries), 'run')} are there"
+    total += ", ".join(["", *(f"{number} {status}" for status, number in others.items())]) + "."
     if not found.runs:
         return "\n".join([*rows, "", total])
     todo = f"{found.runs} to do" if found.runs > 1 else "1 to do"

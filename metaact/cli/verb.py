@@ -71,12 +71,16 @@ class _Verb(Command):
 
 def _question_options(experiment: Experiment) -> list[click.Option]:
     """What is compared, over which rates, and beside which controls."""
+    known = by_name(experiment.config)
+    several = (
+        "model --model mnist-conv,conv4" if "model" in known else "optimizer --optimizer sgd,adam"
+    )
     names = " and ".join(rate.flag for rate in experiment.rates)
     example = ",".join(f"{rate.flag.lstrip('-')}=1e-3,1e-2" for rate in experiment.rates)
     found = [
         by_option(
-            "The setting whose values are the arms; give that setting several values: --by model "
-            "--model mnist-conv,conv4. Several values of any other setting make several studies."
+            "The setting whose values are the arms; give that setting several values: --by "
+            f"{several}. Several values of any other setting make several studies."
         ),
         Option(
             ["--plan-seeds"],
@@ -99,7 +103,7 @@ def _question_options(experiment: Experiment) -> list[click.Option]:
                 "seeds; the others score it.",
             )
         )
-    if "activation" in by_name(experiment.config):
+    if "activation" in known:
         found += [
             Option(
                 ["--controls"],
@@ -247,7 +251,8 @@ def configs_of(
     """
     declared = by_name(experiment.config)
     can = [n for n, s in declared.items() if s.role not in ("seed", "rate", "computation")]
-    check_choice("by", by, can, why="settings that can be compared")
+    typed = [name.replace("_", "-") for name in can]
+    check_choice("by", by.replace("_", "-"), typed, why="settings that can be compared")
     values = {
         name: values_of(one, given[name]) for name, one in declared.items() if one.role != "seed"
     }

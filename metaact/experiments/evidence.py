@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from metaact.display import brief
 from metaact.errors import RunError
 from metaact.runs import Run, unpack_bits
+from metaact.runs.store import Reading, read_written
 from metaact.settings import (
     Role,
     completed,
@@ -25,7 +27,8 @@ from metaact.settings import (
 )
 
 from .experiment import Experiment, Measure
-from .recorded import check_settings
+from .images import RIGHT as RIGHT
+from .recorded import verified
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -34,9 +37,6 @@ SOURCES = {"activation": "activation_sha256", "model": "model_sha256"}
 
 It belongs to what the setting names: where that is the arm, to the arm.
 """
-
-RIGHT = "test_right"
-"""Entry of a record that holds, packed, which test units were right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -226,74 +226,8 @@ class Study:
         return found[0] if len(found) == 1 else None
 
 
-def measure_of(run: Run, experiment: Experiment, environment: Mapping[str, Any]) -> Measure:
-    """What a run is scored by; version 0.1.0 did not record it: then what the experiment says.
-
-    Raises:
-        RunError: If what is recorded is no measure.
-    """
-    found = run.about.get("measure")
-    if found is None:
-        return experiment.measure(run.config, environment.get("data", {}))
-    try:
-        return Measure.from_json(found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"`{run.directory}` records no measure that is known here ({error})."
-        ) from error
-
-
 FIGURES = ("parameters", "stuck_alpha", "attention_layers", "best_training_accuracy")
 """Numbers of a result that are read where they are there."""
-
-
-TRACES = ("train_loss", "train_accuracy")
-"""Numbers of a record that are read where they are there, beside the scores."""
-
-
-def _check_form(
-    run: Run, measure: Measure, result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
-) -> None:
-    """Refuse a run that records something else where numbers are read, seal or not.
-
-    Raises:
-        RunError: If it does.
-    """
-    for name in FIGURES:
-        if not _is_figure(result.get(name)):
-            raise RunError(f"the {name} of its result must be a number; got {result[name]!r}")
-    for number, record in enumerate(metrics, start=1):
-        run.steps(record)
-        for name in (measure.test, measure.validation, *TRACES):
-            if not _is_figure(record.get(name)):
-                raise RunError(f"the {name} of record {number} must be a number or null")
-        layers = record.get("attention") or {}
-        fits = isinstance(layers, dict) and all(
-            isinstance(layer, dict) and all(_is_figure(layer[name]) for name in ("alpha", "beta"))
-            for layer in layers.values()
-        )
-        if not fits:
-            raise RunError(f"the attention of record {number} must hold numbers by layer")
-
-
-def _check_rates(run: Run, experiment: Experiment) -> None:
-    """Refuse a run that does not record the rates that runs of its kind have, and only those.
-
-    Raises:
-        RunError: If it does not.
-    """
-    unused = experiment.unused(run.kind, run.config)
-    whole = completed(experiment.config, run.config)
-    for one in experiment.rates:
-        name = one.name
-        if name not in whole and name not in unused and is_read(one, whole):
-            raise RunError(f"its config must hold every rate; it holds no {name}")
-        if name in run.config and name in unused:
-            raise RunError(f"its config must hold no {name} (it has no use for it)")
-
-
-def _is_figure(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def read_record(
@@ -310,12 +244,10 @@ def read_record(
     Raises:
         RunError: If it is not complete, damaged, shorter than `at`, or lacks what was recorded.
     """
-    check_settings(run, experiment)
-    _check_rates(run, experiment)
-    result, environment = run.result(), run.environment()
-    measure = measure_of(run, experiment, environment)
-    metrics = tuple(run.metrics())
-    _check_form(run, measure, result, metrics)
+    found = read_written(run)
+    if found.result is None:
+        raise RunError(f"`{run.directory}` holds no result (the run is not complete).")
+    measure = verified(found, experiment)
     at = at if measure.along else None
     length = run.length or 0
     if at is not None and at > length:
@@ -324,7 +256,7 @@ def read_record(
             f"{measure.axis.name} {at}."
         )
     place = length if at is None else at
-    failed, score, scores, validation = _scores(run, result, metrics, measure, place)
+    failed, score, scores, validation = _scores(found, found.result, measure, place)
     config = run.config
     whole = completed(experiment.config, config)
     read = [one for one in experiment.rates if is_read(one, whole)]
@@ -337,9 +269,9 @@ def read_record(
         rates={one.name: float(whole[one.name]) for one in read if one.name in whole},
         settings=shared_settings(experiment, config, by=by, at=at),
         source=str(config.get(SOURCES.get(by, ""), "")),
-        result=result,
-        environment=environment,
-        metrics=metrics,
+        result=found.result,
+        environment=found.environment,
+        metrics=tuple(found.metrics),
         at=at,
         failed=failed,
         score=score,
@@ -351,28 +283,19 @@ def read_record(
 _Scores: TypeAlias = tuple[bool, float | None, Array | None, float | None]
 
 
-def _scores(
-    run: Run,
-    result: Mapping[str, Any],
-    metrics: tuple[Mapping[str, Any], ...],
-    measure: Measure,
-    place: float,
-) -> _Scores:
+def _scores(found: Reading, result: Mapping[str, Any], measure: Measure, place: float) -> _Scores:
+    complete = result["outcome"] == "complete"
     if measure.along:
-        record = next((r for r in metrics if measure.axis.place(r) == place), None)
-        if record is None or record.get(measure.test) is None:
+        record = next((r for r in found.metrics if measure.axis.place(r) == place), None)
+        lost = not complete and result.get(measure.axis.key, math.inf) <= place
+        if lost or record is None or record.get(measure.test) is None:
             return True, None, None, None
         units = _units(record, result, measure)
         return False, float(record[measure.test]), units, record.get(measure.validation)
-    if result["outcome"] != "complete":
+    if not complete:
         return True, None, None, None
-    scores = np.array(run.scores(), dtype=np.float64)
-    if len(scores) != measure.units:
-        raise RunError(
-            f"`{run.directory}` holds {len(scores)} of {measure.units} {measure.unit}; delete it "
-            "and run the same command again."
-        )
-    validation = metrics[-1].get(measure.validation) if metrics else None
+    scores = np.array(found.scores, dtype=np.float64)
+    validation = found.metrics[-1].get(measure.validation) if found.metrics else None
     return False, float(scores.mean()), scores, validation
 
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from metaact.display import brief, unusual
 from metaact.errors import UsageError
+from metaact.runs.form import Form
 from metaact.settings import Config, Setting, by_name
+
+from .form import DATA, Facts, RunForm, usual
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -383,8 +386,12 @@ class Experiment:
         asks: What an arm may do better: "adapt better to new tasks".
         measure: The measure, from a run's settings and the provenance of its data.
         kinds: Each kind of run and what such a run is, in words; the first holds evidence.
-        unused: Names of the rates that a run of a kind with such settings has no use for, and does
-            not record; it records all others.
+        unused: Names of the settings that a run of a kind with such settings has no use for, and
+            does not record; it records all others.
+        hashes: Hashes of data that runs record beside their settings, by name.
+        data: The form of the provenance of their data.
+        form: The form of everything else that a run writes down. Whatever reads a run takes one
+            that has another form for damaged.
         arguments: Settings that are arguments of the command, not options.
         recorded: Settings that runs record beside those of the config, by name.
         baseline: Whether settings are those of a baseline, shown with what it is the baseline of.
@@ -408,6 +415,9 @@ class Experiment:
     measure: Callable[[Mapping[str, Any], Mapping[str, Any]], Measure]
     kinds: Mapping[str, str]
     unused: Callable[[str, Mapping[str, Any]], Collection[str]] = lambda kind, settings: ()
+    hashes: tuple[str, ...] = ()
+    data: Form = DATA
+    form: Callable[[Facts], RunForm] = usual
     arguments: tuple[str, ...] = ()
     recorded: Mapping[str, Setting] = field(default_factory=dict)
     baseline: Callable[[Mapping[str, Any]], bool] = lambda settings: False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from metaact.errors import UNREADABLE, RunError, UsageError, check_int, reason_of
 from metaact.runs import Run, RunStore
 from metaact.runs.atomic import make_folder, write_atomically
+from metaact.runs.form import COUNT, Fields, Items, Named, Text
 from metaact.runs.run import RESULT
 from metaact.settings import completed
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 
 FOLDER = "plans"
 """Folder of a store with the plans of its studies."""
+
+
+_FORM = Fields(
+    needed={
+        "seeds": COUNT,
+        "made": Text(),
+        "study": Named(),
+        "looks": Items(Fields(needed={"seeds": COUNT, "when": Text()})),
+    },
+    may={"arms": Items(Named()), "kept": Text(), "kept_arms": Items(Named())},
+)
+"""What the file of a plan holds; an earlier version wrote no arms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,22 +176,24 @@ def read_plan(path: Path) -> Plan | None:
         return None
     try:
         found = json.loads(path.read_text("utf-8"))
-        looks = tuple(Look(seeds=int(k["seeds"]), when=str(k["when"])) for k in found["looks"])
-        return Plan(
-            path=path,
-            study=found["study"],
-            seeds=int(found["seeds"]),
-            made=str(found["made"]),
-            arms=tuple(dict(arm) for arm in found.get("arms", ())),
-            looks=looks,
-            kept=str(found.get("kept", "")),
-            kept_arms=tuple(dict(arm) for arm in found.get("kept_arms", ())),
-        )
-    except (OSError, KeyError, TypeError, *UNREADABLE) as error:
+        why = _FORM.fault(found, "plan")
+    except (OSError, *UNREADABLE) as error:
+        why = reason_of(error)
+    if why is not None:
         raise RunError(
-            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({reason_of(error)}); "
-            "delete it, and say so where you report the study."
-        ) from error
+            f"`{path}` must be a plan of seeds as --plan-seeds writes it ({why}); delete it, and "
+            "say so where you report the study."
+        )
+    return Plan(
+        path=path,
+        study=found["study"],
+        seeds=found["seeds"],
+        made=found["made"],
+        arms=tuple(found.get("arms", ())),
+        looks=tuple(Look(seeds=look["seeds"], when=look["when"]) for look in found["looks"]),
+        kept=found.get("kept", ""),
+        kept_arms=tuple(found.get("kept_arms", ())),
+    )
 
 
 def plan_path(

@@ -16,6 +16,7 @@ from metaact.settings import settings_of
 
 from .job import Job
 from .pool import Pool
+from .recorded import fault
 from .timing import makespan
 
 Status = Literal["complete", "damaged", "busy", "started", "missing"]
@@ -124,7 +125,7 @@ def _entry(job: Job) -> Entry:
 
 def _status(run: Run) -> tuple[Status, int]:
     if run.is_complete:
-        return ("complete", 0) if run.damage() is None else ("damaged", 0)
+        return ("complete", 0) if fault(run) is None else ("damaged", 0)
     if run.is_busy:
         return "busy", 0
     if not run.is_started:

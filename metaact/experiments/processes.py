@@ -1,8 +1,9 @@
-"""Worker processes that do the runs of a sweep side by side, one thread each.
+"""Workers that do the runs of a sweep side by side, one thread each.
 
-They are programs of their own, not forks: they share no state with this process, so it matters
-neither what threads it has nor whether it holds a GPU, and a script needs no guard around its main
-part. A worker is started when there is work for it, and lives as long as there is more.
+Those of this machine are processes, programs of their own and no forks: they share no state with
+this process, so it matters neither what threads it has nor whether it holds a GPU, and a script
+needs no guard around its main part. A worker is started when there is work for it, and lives as
+long as there is more. Workers on other machines are in `cluster`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 from metaact.cores import LIBRARY_THREADS, THREADS
 from metaact.errors import WARNING, one_line_warnings
@@ -33,11 +34,53 @@ LAST_LINES = 3
 """Of what a worker that died had written to stderr, so many lines are looked at."""
 
 
-class ProcessPool:
-    """Worker processes on this machine.
+class Worker(Protocol):
+    """One who does runs, somewhere, as the pool sees it.
+
+    Attributes:
+        batch: What it works on; empty if it is free.
+        begun: Whether it has begun the runs of the batch: before, it loads the data.
+    """
+
+    batch: Batch
+    begun: bool
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it lives and has nothing to do."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no place to work yet, which another may hold who is free."""
+
+    def take(self, batch: Batch, order: Order) -> None:
+        """Have it work on a batch."""
+
+    def stop(self) -> None:
+        """Have it save what it does at the end of the step, and end."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, at most so long."""
+
+    def cause_of_death(self) -> str:
+        """Why it died, in a few words."""
+
+    def end(self) -> None:
+        """End it now, if it has not ended."""
+
+
+Events = queue.Queue[tuple[Worker, Reply | str | None]]
+"""What workers tell: a reply, a line that they wrote to stderr, or None at their end."""
+
+Start = Callable[[Events], Worker]
+"""Starts a worker that tells of itself there."""
+
+
+class WorkerPool:
+    """Workers, each of whom does one batch at a time.
 
     Args:
-        recipe: How they make the data and the plan.
+        start: Starts one.
         size: How many there are at most.
         group_of: Which group of the recipe a job is of.
         tick: Told of progress.
@@ -46,7 +89,7 @@ class ProcessPool:
 
     def __init__(
         self,
-        recipe: Recipe,
+        start: Start,
         *,
         size: int,
         group_of: Callable[[Any], int],
@@ -54,11 +97,11 @@ class ProcessPool:
         say: Callable[[str], None],
     ) -> None:
         self.size = size
-        self._recipe = pickle.dumps(recipe)
+        self._start = start
         self._group_of = group_of
         self._tick, self._say = tick, say
-        self._workers: list[_Worker] = []
-        self._events: queue.Queue[_Event] = queue.Queue()
+        self._workers: list[Worker] = []
+        self._events: Events = queue.Queue()
         self._said: set[str] = set()
         self._warn = one_line_warnings(say)
 
@@ -68,20 +111,24 @@ class ProcessPool:
         order = Order(group=self._group_of(batch[0]), items=items, timing=timing)
         worker = next((one for one in self._workers if one.is_free), None)
         if worker is None:
-            worker = _Worker(self._recipe, self._events)
+            worker = self._start(self._events)
             self._workers.append(worker)
         worker.take(batch, order)
 
     def wait(self) -> Finish:
         """Wait until a batch has ended or its worker died."""
+        if any(one.is_waiting for one in self._workers):
+            for free in [one for one in self._workers if one.is_free]:
+                self._workers.remove(free)
+                free.end()
         while True:
             worker, what = self._events.get()
             if isinstance(what, str):
                 self._pass_on(what)
             elif what is None:
+                self._workers = [one for one in self._workers if one is not worker]
                 why = worker.cause_of_death()
                 worker.end()
-                self._workers.remove(worker)
                 if worker.batch:
                     return Finish(batch=worker.batch, died=why, begun=worker.begun)
             elif what.begins:
@@ -103,7 +150,7 @@ class ProcessPool:
             self._said.add(line)
             self._say(line)
 
-    def __enter__(self) -> ProcessPool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -118,22 +165,33 @@ class ProcessPool:
     def _stop(self) -> None:
         self._say("stopping: each run is saved at the end of its step; Ctrl-C again stops at once")
         for worker in self._workers:
-            worker.send(STOP)
+            worker.stop()
         deadline = time.monotonic() + STOP_SECONDS
         for worker in self._workers:
-            with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            worker.wait(max(0.0, deadline - time.monotonic()))
 
 
-class _Worker:
-    """One worker process, as its parent sees it.
+def on_this_machine(recipe: Recipe) -> Start:
+    """Starts workers that are processes of this machine.
 
-    Attributes:
-        batch: What it works on; empty if it is free.
-        begun: Whether it has begun the runs of the batch: before, it loads the data.
+    Args:
+        recipe: How they make the data and the plan.
+    """
+    content = pickle.dumps(recipe)
+    return lambda events: Process(content, events)
+
+
+class Process:
+    """A worker process of this machine, as its parent sees it; see `Worker`.
+
+    Args:
+        recipe: How it makes the data and the plan, pickled.
+        events: What it tells.
     """
 
-    def __init__(self, recipe: bytes, events: queue.Queue[_Event]) -> None:
+    is_waiting = False
+
+    def __init__(self, recipe: bytes, events: Events) -> None:
         one = dict.fromkeys((THREADS, *LIBRARY_THREADS), "1")
         with _interrupts_held_back():
             self.process = subprocess.Popen(
@@ -163,9 +221,18 @@ class _Worker:
         self.batch, self.begun = batch, False
         self.send(order)
 
+    def stop(self) -> None:
+        """Have it save what it does at the end of the step, and end."""
+        self.send(STOP)
+
     def send(self, what: object) -> None:
         """Send an order; that it died is noticed where its replies are read."""
         self._write(pickle.dumps(what))
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, at most so long."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
 
     def _write(self, content: bytes) -> None:
         assert self.process.stdin is not None
@@ -217,10 +284,6 @@ class _Worker:
             reader.join(1.0)
             if stream is not None and not reader.is_alive():
                 stream.close()
-
-
-_Event = tuple[_Worker, Reply | str | None]
-"""A reply, a line of stderr, or None at the end of a worker."""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from metaact.runs import Damaged, Run, RunStore
 from metaact.settings import is_divided
 
 from .experiment import Experiment, Planned
+from .recorded import check
 
 
 class Library:
@@ -37,7 +38,7 @@ class Library:
         self._loose = {name for name, one in known.items() if one.role == "observation"}
         self._longest: dict[str, Run] = {}
         for kind in experiment.kinds if self._length else ():
-            listing = store.scan(kind)
+            listing = store.scan(kind, check=check)
             self.damaged += listing.damaged
             for run in listing.runs:
                 if run.is_complete and run.result()["outcome"] == "complete":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metaact import activations
 from metaact.cores import free_cores
 from metaact.display import brief
 from metaact.errors import UsageError, check_int
@@ -17,15 +19,16 @@ from metaact.settings import Config, Setting, is_read, settings_of, with_role
 
 from . import loop
 from .arms import canonical
+from .cluster import Cluster
 from .commands import command, words
 from .experiment import EXAMPLES, Example, Experiment, Planned, Prepared
 from .pool import LocalPool, Pool, Tick
 from .preview import Preview, preview
-from .processes import ProcessPool, group_of
+from .processes import Start, WorkerPool, group_of, on_this_machine
 from .reuse import Library
 from .sweep import Job, SweepReport, sweep
 from .table import EXPERIMENTS
-from .worker import Recipe
+from .worker import Recipe, hash_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,6 +111,7 @@ class Ready:
         self,
         *,
         workers: int | None = 1,
+        ray: str | None = None,
         limit: int | None = None,
         tick: Callable[[int], None] = lambda steps: None,
         say: Callable[[str], None] = lambda line: None,
@@ -117,20 +121,24 @@ class Ready:
         Args:
             workers: Processes that do runs side by side, one thread each. Results are the same to
                 the bit. 1 is this process; None takes the free cores, on a GPU this process.
-            limit: Only so many of the runs that are missing; None for all.
+            ray: Address of a Ray cluster: the workers are on its nodes, a core or GPU each, and
+                `workers=None` takes as many as there are.
+            limit: Only so many of the runs that are missing: with 0 the outcome is that of those
+                which are there; None for all.
             tick: Told the number of steps that have passed.
             say: Told a line about each run that is done, was there already or is worked on
                 elsewhere.
 
         Raises:
-            UsageError: If `workers` or `limit` is not allowed.
+            UsageError: If `workers` or `limit` is not allowed, or `ray` is no cluster.
+            RunError: If a node of the cluster has other versions than this machine.
         """
-        if limit is not None:
-            check_int("limit", limit, minimum=1)
-        hire = self._hiring(workers)
-        for example in (e for shared in self.shared for e in shared.examples):
-            _keep(example, self.library.store.path)
-        report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
+        _check_counts(workers=workers, limit=limit)
+        with self._connected(ray) as cluster:
+            hire = self._hiring(workers, cluster)
+            for example in (e for shared in self.shared for e in shared.examples):
+                _keep(example, self.library.store.path)
+            report = sweep(self.jobs, tick=tick, say=say, limit=limit, hire=hire)
         longer = [j for j in self._evidence if (j.run.length or 0) > j.planned.length]
         return Outcome(
             experiment=self.experiment,
@@ -142,21 +150,25 @@ class Ready:
             at=max(j.planned.length for j in self._evidence) if longer else None,
         )
 
-    def preview(self, *, workers: int | None = 1, limit: int | None = None) -> Preview:
+    def preview(
+        self, *, workers: int | None = 1, ray: str | None = None, limit: int | None = None
+    ) -> Preview:
         """The runs, which of them are there, and about how long the others will take.
 
         A few steps are timed for that; nothing is written to the store.
 
         Args:
             workers: As for `run`.
+            ray: As for `run`.
             limit: As for `run`.
 
         Raises:
-            UsageError: If `workers` or `limit` is not allowed.
+            UsageError: As for `run`.
+            RunError: As for `run`.
         """
-        if limit is not None:
-            check_int("limit", limit, minimum=1)
-        return preview(self.jobs, limit=limit, hire=self._hiring(workers))
+        _check_counts(workers=workers, limit=limit)
+        with self._connected(ray) as cluster:
+            return preview(self.jobs, limit=limit, hire=self._hiring(workers, cluster))
 
     def commands(self, *, limit: int | None = None) -> list[list[str]]:
         """The words of one command for each arm, rate and seed of which a run is missing.
@@ -171,28 +183,46 @@ class Ready:
         wanted = {id(job.planned.config) for job in missing}
         return [words(self.experiment, one) for one in self.configs if id(one) in wanted]
 
-    def _hiring(self, workers: int | None) -> Callable[..., Pool]:
+    @contextmanager
+    def _connected(self, ray: str | None) -> Iterator[Cluster | None]:
+        """The cluster that does the runs; None where it is this machine, or nothing is to do."""
+        if ray is None or all(job.run.is_complete for job in self.jobs):
+            yield None
+        else:
+            recipe = self._recipe_for("`ray` must be left out", ray)
+            with Cluster(ray, recipe, store=self.library.store.path) as cluster:
+                yield cluster
+
+    def _hiring(self, workers: int | None, cluster: Cluster | None) -> Callable[..., Pool]:
         """Who does the runs, made when it is known how many they are."""
-        if workers is not None:
-            check_int("workers", workers, minimum=1)
         on_gpu = any(shared.device != "cpu" for shared in self.shared)
 
         def hire(jobs: int, tick: Tick, say: Callable[[str], None]) -> Pool:
             asked = workers
-            if asked is None:
+            if cluster is not None:
+                asked = asked or max(1, cluster.size)
+            elif asked is None:
                 asked = 1 if on_gpu or self.recipe is None or jobs == 1 else free_cores()
             size = min(asked, jobs)
-            if size == 1:
+            if cluster is None and size == 1:
                 return LocalPool(tick)
-            if self.recipe is None:
-                raise UsageError(
-                    f"`workers` must be 1 for {self.experiment.name} (other processes cannot "
-                    "import it: `experiments.register` says where it is); got {asked}."
-                )
+            start: Start
+            if cluster is not None:
+                start = cluster.start
+            else:
+                start = on_this_machine(self._recipe_for("`workers` must be 1", asked))
             groups = group_of(self.shared)
-            return ProcessPool(self.recipe, size=size, group_of=groups, tick=tick, say=say)
+            return WorkerPool(start, size=size, group_of=groups, tick=tick, say=say)
 
         return hire
+
+    def _recipe_for(self, allowed: str, got: object) -> Recipe:
+        if self.recipe is None:
+            raise UsageError(
+                f"{allowed} for {self.experiment.name} (other processes cannot import it: "
+                f"`experiments.register` says where it is); got {got}."
+            )
+        return self.recipe
 
     @property
     def _own(self) -> set[Path]:
@@ -202,6 +232,12 @@ class Ready:
     @property
     def _evidence(self) -> list[Job]:
         return [job for job in self.jobs if job.planned.kind == self.experiment.name]
+
+
+def _check_counts(*, workers: int | None, limit: int | None) -> None:
+    for name, count, least in (("workers", workers, 1), ("limit", limit, 0)):
+        if count is not None:
+            check_int(name, count, minimum=least)
 
 
 def prepare(
@@ -257,13 +293,14 @@ def prepare(
         jobs=tuple(jobs),
         shared=tuple(everything),
         library=library,
-        recipe=_recipe(experiment, groups, root=root, device=device, given=given),
+        recipe=_recipe(experiment, groups, everything, root=root, device=device, given=given),
     )
 
 
 def _recipe(
     experiment: Experiment,
     groups: Sequence[Sequence[Config]],
+    shared: Sequence[Prepared],
     *,
     root: Path | None,
     device: str,
@@ -283,6 +320,7 @@ def _recipe(
         device=device,
         given=given,
         checkpoint_seconds=loop.CHECKPOINT_SECONDS,
+        data=tuple(hash_of(one.data) for one in shared),
     )
 
 
@@ -292,6 +330,7 @@ def run(
     store: RunStore | str | Path,
     *,
     workers: int | None = 1,
+    ray: str | None = None,
     limit: int | None = None,
     tick: Callable[[int], None] = lambda steps: None,
     say: Callable[[str], None] = lambda line: None,
@@ -304,6 +343,7 @@ def run(
         configs: One per arm, rate and seed.
         store: The run store, or its folder.
         workers: Processes that do runs side by side, see `Ready.run`; 1 is this process.
+        ray: Address of a Ray cluster that does them, see `Ready.run`.
         limit: Only so many of the runs that are missing; None for all.
         tick: Told the number of steps that have passed.
         say: Told a line about each run that is done, was there already or is worked on elsewhere.
@@ -320,7 +360,7 @@ def run(
         0.617
     """
     ready = prepare(experiment, configs, store, **options)
-    return ready.run(workers=workers, limit=limit, tick=tick, say=say)
+    return ready.run(workers=workers, ray=ray, limit=limit, tick=tick, say=say)
 
 
 def open_jobs(
@@ -336,6 +376,7 @@ def open_jobs(
     opened: dict[int, Run] = {}
     jobs: dict[str, Job] = {}
     varied = _varied([one.config for one, _ in planned])
+    shapes: dict[str, dict[str, float]] = {}
     for one, shared in planned:
         needs = tuple(opened[id(other)] for other in one.needs)
         about: dict[str, object] = {
@@ -349,6 +390,10 @@ def open_jobs(
         }
         if one.signature is not None:
             about["network"] = one.signature.as_json()
+        if (name := str(getattr(one.config, "activation", ""))) and name not in shapes:
+            shapes[name] = activations.shape_record(activations.resolve(name, one.config.forms))
+        if name and shapes[name]:
+            about["shape"] = shapes[name]
         opened[id(one)] = run = library.open(one, about)
         told = [s.in_words(value) for s in varied for value in _said(s, one.config)]
         job = Job(

@@ -12,6 +12,7 @@ from .job import Ended as Ended
 from .job import Job as Job
 from .outlook import Outlook
 from .pool import Batch, Finish, LocalPool, Pool, Tick
+from .recorded import fault
 
 Say = Callable[[str], None]
 Hire = Callable[[int, Tick, Say], Pool]
@@ -106,9 +107,9 @@ def sweep(
     pending: list[Job] = []
     for job in jobs:
         complete = job.run.is_complete
-        fault = job.run.damage() if complete else None
-        if fault is not None:
-            failed[job.identity] = job.label, fault
+        why = fault(job.run) if complete else None
+        if why is not None:
+            failed[job.identity] = job.label, why
             tick(job.planned.length)
         elif complete:
             reused += 1
@@ -132,7 +133,7 @@ def sweep(
 
 
 def _is_intact(run: Run) -> bool:
-    return run.is_complete and run.damage() is None
+    return run.is_complete and fault(run) is None
 
 
 class _Schedule:

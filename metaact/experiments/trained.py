@@ -12,12 +12,16 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.errors import RunError, UsageError
 from metaact.runs import Run, read_run
-from metaact.runs.checkpoint import WEIGHTS
+from metaact.runs.checkpoint import WEIGHTS, is_dense
+from metaact.runs.store import read_written
+from metaact.runs.strict_json import damaged
 from metaact.settings import Config, read_back
 
 from .evidence import SOURCES
 from .experiment import Signature
+from .form import CHANNELS, NETWORK
 from .networks import network, source_identity
+from .recorded import check
 from .table import of_kind
 
 META_LEARNED = "maml"
@@ -195,11 +199,14 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
     """
     if not isinstance(run, Run):
         run = read_run(run)
-    result = run.result()
-    if result.get("outcome", "complete") != "complete":
+    found = read_written(run)
+    check(found)
+    result = run.result() if found.result is None else found.result
+    outcome = result.get("outcome", "complete")
+    if outcome != "complete":
         raise RunError(
             f"`{run.directory}` must have trained a network to be loaded; its outcome is "
-            f"{result['outcome']!r}."
+            f"{outcome!r}."
         )
     config, signature, normalisation = _recorded(run)
     model = _built(run, config, signature)
@@ -228,25 +235,27 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
 
 def _recorded(run: Run) -> tuple[Config, Signature, Mapping[str, Any]]:
     """The settings of a run, what its network takes, and how it is normalised."""
-    experiment, found = of_kind(run.kind), run.about.get("network")
+    experiment = of_kind(run.kind)
+    found: Any = run.about.get("network")
     if experiment is None:
         raise RunError(
             f"`{run.directory}` must be a run of an experiment that is known here; got one of kind "
             f"{run.kind!r} (`metaact.experiments.register` adds an experiment)."
         )
-    try:
-        if found is None:
-            raise KeyError("network")
-        signature = Signature.from_json(found)
-        config: Config = read_back(experiment.config, run.config)
-        normalisation = run.environment()["normalisation"]
-        torch.tensor([normalisation["mean"], normalisation["std"]])
-    except (KeyError, TypeError, ValueError) as error:
+    normalisation: Any = run.environment().get("normalisation")
+    why = NETWORK.fault(found, "network") or CHANNELS.fault(normalisation, "normalisation")
+    if why is None:
+        try:
+            config: Config = read_back(experiment.config, run.config)
+        except (TypeError, ValueError) as error:  # a setting of another version
+            why = str(error).rstrip(".")
+    if why is not None:
         raise RunError(
             f"`{run.directory}` does not record what its network takes (earlier versions of "
-            f"metaact did not, nor do all experiments; {type(error).__name__}: {error}); run its "
-            "command again into another store."
-        ) from error
+            f"metaact did not, nor do all experiments; {why}); run its command again into another "
+            "store."
+        )
+    signature = Signature.from_json(found)
     return config, signature, normalisation
 
 
@@ -277,5 +286,7 @@ def _last(run: Run) -> Mapping[str, Any]:
             "its command again into another store."
         )
     weights = run.weights()
-    last: Mapping[str, Any] = weights.get(f"{run.counter}-{run.length}", weights)
+    last: object = weights.get(f"{run.counter}-{run.length}", weights)
+    if not isinstance(last, dict) or not all(map(is_dense, last.values())):
+        raise damaged(run.directory / WEIGHTS, "it holds something else than dense tensors")
     return last

@@ -7,6 +7,7 @@ it ends at once: a run continues from its last checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 import os
@@ -21,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from metaact.errors import named_reason, one_line_warnings
+from metaact.errors import DataError, named_reason, one_line_warnings
 from metaact.runs import Run
+from metaact.runs.strict_json import canonical, plain
 
 from . import loop
 from .experiment import Experiment, Planned, Prepared
@@ -52,6 +54,8 @@ class Recipe:
         device: Where to compute.
         given: What else `prepare` takes.
         checkpoint_seconds: Wall time between checkpoints.
+        data: A hash of what the data of each group are.
+        worker: What the worker is called where something goes wrong there.
     """
 
     place: str
@@ -60,6 +64,8 @@ class Recipe:
     device: str
     given: Mapping[str, Any]
     checkpoint_seconds: float
+    data: tuple[str, ...]
+    worker: str = "a worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +168,7 @@ class _Worker:
             jobs = self._jobs(order)
         except Exception as error:  # the data are gone, or a user's module cannot be imported
             logger.debug("while preparing the data", exc_info=True)
-            reason = f"{named_reason(error)} (while a worker prepared the data)"
+            reason = f"{named_reason(error)} (while {self.recipe.worker} prepared the data)"
             ended = [
                 Ended(identity=item.run.identity, state="failed", reason=reason)
                 for item in order.items
@@ -189,6 +195,8 @@ class _Worker:
             shared = computes.prepare(
                 configs, root=recipe.root, device=recipe.device, **recipe.given
             )
+            if hash_of(shared.data) != recipe.data[order.group]:
+                raise DataError("the data are not those that the command read")
             planned = {_identity(one): one for one in computes.plan(configs, shared)}
             self.prepared[order.group] = shared, planned
         shared, planned = self.prepared[order.group]
@@ -234,6 +242,11 @@ class _Told:
         if self.ticks:
             self.send(Reply(ticks=self.ticks))
         self.ticks, self.sent = 0, time.monotonic()
+
+
+def hash_of(data: Mapping[str, Any]) -> str:
+    """A hash of what is recorded of data: their files, their parts."""
+    return hashlib.sha256(canonical(plain(data, "data"))).hexdigest()
 
 
 def _identity(planned: Planned) -> str:

@@ -74,6 +74,6 @@ def _warn(evidence: Evidence) -> None:
         first = evidence.left_out[0]
         warnings.warn(
             f"left out {number_of(len(evidence.left_out), 'directory', 'directories')}, listed in "
-            f"frame.attrs['left_out']; the first is {first.directory}: {first.why}",
+            f"frame.attrs['left_out']; the first is {first.said}",
             stacklevel=3,
         )

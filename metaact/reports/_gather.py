@@ -110,12 +110,11 @@ class _Reader:
                 record = read_record(run, experiment, by=self.by, at=self.at)
                 self.records[run.identity] = record
                 return
-        except (MetaactError, KeyError, TypeError, ValueError) as error:
-            expected = isinstance(error, MetaactError)
-            why = f"its records are not those of a {run.kind} run ({error})"
-            why = str(error) if expected else why
+        except MetaactError as error:
+            why = str(error)
         if named:
-            raise RunError(f"`{run.directory}` cannot be compared: {why}.")
+            said = str(run.directory) in str(why)
+            raise RunError(str(why) if said else f"`{run.directory}` cannot be compared: {why}.")
         if experiment is None or holds_evidence:
             self.left_out.append(LeftOut(directory=str(run.directory), why=str(why)))
 

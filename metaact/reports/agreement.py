@@ -8,13 +8,16 @@ a prediction interval answers. Both are shown.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from metaact import paper
 from metaact.analysis import Column, Interval, image_interval, render_table, seed_interval
+from metaact.errors import number_of
 from metaact.experiments.paper.tables import PaperTable
 
 from .document import Agreement, ArmReport, Cell, Document, StudyReport, TableReport
@@ -29,27 +32,58 @@ DRAWS = 40_000
 """Draws of the best-of-n simulation: its quantiles are good to about 1 % of the spread."""
 
 
-def table_report(table: PaperTable, document: Document, *, seeds: int) -> TableReport:
+def table_report(table: PaperTable, document: Document, configs: Sequence[Any]) -> TableReport:
     """A table of the paper, ours beside it, from the document of its runs.
 
     Args:
-        table: The table with its runs.
-        document: What came of them.
-        seeds: Seeds asked for.
+        table: The table.
+        document: What came of its runs.
+        configs: The runs that were asked for: a cell of which none is there yet is in the table.
     """
-    cells = []
+    asked = Counter((c.activation, column) for c in configs for column in table.columns(c))
+    found = {}
     for study in document.studies:
         for arm in study.arms:
             for column, by_seed, score in _figures(table, study, arm):
-                cells.append(_cell(table, study, arm, column, by_seed, score, seeds))
-    notes = [table.note] if table.note else []
+                of = arm.value, column
+                found[of] = _cell(table, study, arm, column, by_seed, score, asked[of])
+    cells = [found.get(of) or unmade(*of, asked[of]) for of in asked]
+    notes = [*unfinished(cells), *([table.note] if table.note else [])]
     notes += dict.fromkeys(note for study in document.studies for note in study.data_notes)
     return TableReport(
         number=table.number,
         caption=paper.TABLES[table.number].caption,
         cells=cells,
         notes=notes,
+        runs=table.runs,
     )
+
+
+def unmade(activation: str, column: str, asked: int) -> Cell:
+    """A cell of which no run is there."""
+    return Cell(
+        activation=activation,
+        column=column,
+        by_seed={},
+        asked=asked,
+        diverged=0,
+        interval=None,
+        agreement=None,
+    )
+
+
+def unfinished(cells: Sequence[Cell]) -> list[str]:
+    """How far a table is of which runs are missing, a sentence; none if it is whole."""
+    missing, asked = sum(cell.missing for cell in cells), sum(cell.asked for cell in cells)
+    if not missing:
+        return []
+    whole = sum(not cell.missing for cell in cells)
+    none = sum(cell.missing == cell.asked for cell in cells)
+    return [
+        f"Not done yet: {asked - missing} of {number_of(asked, 'figure')} (cells x seeds) are "
+        f"there. Of {number_of(len(cells), 'cell')}, {whole} have all their seeds, "
+        f"{len(cells) - whole - none} some and {none} none; the same command does the rest."
+    ]
 
 
 _Figure = tuple[str, Mapping[int, float], Interval | None]
@@ -62,7 +96,7 @@ def _figures(table: PaperTable, study: StudyReport, arm: ArmReport) -> Iterator[
         own = ("", arm.paper.by_seed if arm.paper else {}, None)
     more = [(name, found.by_seed, found.score) for name, found in arm.columns.items()]
     for heading, by_seed, score in (*more, own):
-        column = table.column(study.settings, arm.rates["lr"], heading)
+        column = table.column(study.settings, arm.rates, heading)
         if column is not None:
             yield column, by_seed, score
 
@@ -76,16 +110,18 @@ def _cell(
     score: Interval | None,
     seeds: int,
 ) -> Cell:
-    images, values = study.measure.units, list(by_seed.values())
+    values = list(by_seed.values())
+    images = study.measure.units if table.on_test else None
     percent = paper.table(table.number).get(row(arm.value), {}).get(column)
     agreement, interval = None, score
     if values and interval is None:
         interval = over_seeds(values, images)
-    if values and interval is not None and percent is not None:
+    if values and percent is not None:
         compare = agreement_of_mean if table.over_runs == "mean" else agreement_of_best
         given = interval if table.over_runs == "mean" else None
         agreement = compare(values, percent / 100, images=images, runs=table.runs, interval=given)
         interval = agreement.interval
+    held_out = None if table.on_test or not values else arm.score
     return Cell(
         activation=arm.value,
         column=column,
@@ -94,26 +130,28 @@ def _cell(
         diverged=len(arm.seeds) + len(arm.failed) - len(values),
         interval=interval,
         agreement=agreement,
+        held_out=held_out,
+        gap=None if held_out is None else float(np.mean(values)) - held_out.mean,
     )
 
 
-def over_seeds(accuracies: Sequence[float], images: int) -> Interval:
+def over_seeds(accuracies: Sequence[float], images: int | None) -> Interval | None:
     """Interval of a mean accuracy over training seeds; with one seed, over the test images.
 
     Args:
         accuracies: One per seed, in 0..1.
-        images: Size of the test set.
+        images: Size of the test set; None where they are not of one, and one seed cannot tell.
     """
-    if len(accuracies) == 1:
-        return image_interval(round(accuracies[0] * images), images)
-    return seed_interval(accuracies, trials=images)
+    if len(accuracies) > 1:
+        return seed_interval(accuracies, trials=images)
+    return None if images is None else image_interval(round(accuracies[0] * images), images)
 
 
 def agreement_of_mean(
     accuracies: Sequence[float],
     published: float,
     *,
-    images: int,
+    images: int | None,
     runs: int,
     interval: Interval | None = None,
 ) -> Agreement:
@@ -124,25 +162,26 @@ def agreement_of_mean(
     Args:
         accuracies: Ours, one per seed.
         published: The published mean.
-        images: Size of the test set.
+        images: As for `over_seeds`.
         runs: Runs behind it.
         interval: Ours with its interval; None makes one over seeds.
     """
     interval = interval or over_seeds(accuracies, images)
+    ours = float(np.mean(accuracies)) if interval is None else interval.mean
     n, expected = len(accuracies), None
     spread = float(np.std(accuracies, ddof=1)) if n > 1 else 0.0
     if spread > NO_SPREAD:
         quantile = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
         half = quantile * spread * math.sqrt(1 / n + 1 / runs)
-        expected = (max(0.0, interval.mean - half), min(1.0, interval.mean + half))
-    return _agreement(interval.mean, interval, published, expected)
+        expected = (max(0.0, ours - half), min(1.0, ours + half))
+    return _agreement(ours, interval, published, expected)
 
 
 def agreement_of_best(
     accuracies: Sequence[float],
     published: float,
     *,
-    images: int,
+    images: int | None,
     runs: int,
     interval: Interval | None = None,
     seed: int = 0,
@@ -177,13 +216,13 @@ def agreement_of_best(
 
 
 def _agreement(
-    ours: float, interval: Interval, published: float, expected: tuple[float, float] | None
+    ours: float, interval: Interval | None, published: float, expected: tuple[float, float] | None
 ) -> Agreement:
     return Agreement(
         ours=ours,
         interval=interval,
         published=published,
-        inside=published in interval,
+        inside=None if interval is None else published in interval,
         expected=expected,
         plausible=None if expected is None else expected[0] <= published <= expected[1],
     )
@@ -193,57 +232,66 @@ def render(found: TableReport) -> str:
     """The comparison as a plain-text table."""
     names, notes = ["column", "activation", "seeds", "ours"], []
     if any(cell.held_out for cell in found.cells):
-        names.append("held out")
+        names += ["held out", "gap"]
+    new_runs = f"{number_of(found.runs, 'new run')} of ours"
     if found.compared:
-        names += ["paper", "difference", "inside"]
+        names += ["paper", "difference"]
+    known = [each for each in found.compared if each.inside is not None]
+    if known:
+        names.append("inside")
         notes.append(
             f"Inside: whether the paper's figure lies in our interval: {found.inside} of "
-            f"{len(found.compared)} cells."
+            f"{len(known)} cells."
         )
-    names += ["5 new runs of ours"] if found.judged else []
+    names += [new_runs] if found.judged else []
     if any(len(cell.by_seed) == 1 for cell in found.cells):
         notes.append(
             "With one seed an interval does not include the spread between runs: --seeds 3 or more."
         )
     if found.judged:
         notes.append(
-            "5 new runs of ours: where 95 % of such figures of five new runs would lie, which is "
-            "the fairer question, as the paper's figure has run-to-run noise of its own: "
+            f"{new_runs}: where 95 % of such figures would lie, which is the fairer question, as "
+            "the paper's figure has run-to-run noise of its own: "
             f"{sum(found.judged)} of {len(found.judged)} cells lie there."
         )
     varies = sorted({cell.interval.varies for cell in found.cells if cell.interval})
     notes += [f"95 % intervals over {' / '.join(varies)}."] if varies else []
+    held_out = sorted({cell.held_out.varies for cell in found.cells if cell.held_out})
+    if held_out and held_out != varies:
+        notes.append(f"Of held-out figures over {' / '.join(held_out)}.")
     return render_table(
         [Column(name) for name in names],
-        [_cells(cell) for cell in found.cells],
+        [_cells(cell, new_runs) for cell in found.cells],
         title=found.heading or f"Table {found.number}: {found.caption} (paper), in %",
         footnotes=[*notes, *found.notes],
     )
 
 
-def _cells(cell: Cell) -> dict[str, str]:
+def _cells(cell: Cell, new_runs: str) -> dict[str, str]:
     ours = str(cell.interval) if cell.interval else "–"
+    if cell.by_seed and not cell.interval:
+        ours = f"{100 * np.mean(list(cell.by_seed.values())):.1f} %"
     if cell.diverged:
         ours += f" ({cell.diverged} diverged)"
-    lacking = cell.asked - len(cell.by_seed) - cell.diverged
-    if lacking > 0:
-        ours += f" ({lacking} missing)"
+    if cell.missing > 0:
+        ours += f" ({cell.missing} missing)"
     shown = {
         "column": cell.column,
         "activation": cell.activation,
         "seeds": str(cell.asked),
         "ours": ours,
         "held out": str(cell.held_out) if cell.held_out else "",
+        "gap": "" if cell.gap is None else f"{100 * cell.gap:+z.1f}",
     }
     if cell.agreement:
         found = cell.agreement
         shown |= {
             "paper": f"{100 * found.published:.2f}",
             "difference": f"{100 * found.difference:+z.1f}",
-            "inside": "yes" if found.inside else "no",
+            "inside": {True: "yes", False: "no", None: "–"}[found.inside],
         }
         if found.expected:
             low, high = found.expected
             verdict = "yes" if found.plausible else "no"
-            shown["5 new runs of ours"] = f"{verdict} [{100 * low:.1f}, {100 * high:.1f}]"
+            shown[new_runs] = f"{verdict} [{100 * low:.1f}, {100 * high:.1f}]"
     return shown

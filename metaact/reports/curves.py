@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,7 @@ def times(study: Study, arm: Arm, thresholds: Sequence[float]) -> list[Time]:
 def attention(study: Study, arm: Arm) -> dict[str, Layer]:
     """α and β per layer over time."""
     kept = _attending(arm)
-    if not kept or not kept[0]:
+    if not kept or not all(kept):
         return {}
     place = study.measure.axis.place
     rows = [{place(m): m["attention"] for m in ms} for ms in kept]
@@ -171,26 +172,38 @@ def attention(study: Study, arm: Arm) -> dict[str, Layer]:
             alpha=[[row[x][layer]["alpha"] for x in shared] for row in rows],
             beta=[[row[x][layer]["beta"] for x in shared] for row in rows],
         )
-        for layer in kept[0][0]["attention"]
+        for layer in _layers(kept)
     }
 
 
 def parameters(arm: Arm) -> dict[str, dict[str, Parameter]]:
-    """α and β of each layer, at the start and at the end; {} for arms without them."""
+    """α and β of each layer, at the start and at the end; {} for arms without them.
+
+    Without the layers of which one has left the finite numbers: they have no mean.
+    """
     kept = _attending(arm)
-    if not kept or not kept[0]:
+    if not kept or not all(kept):
         return {}
-    return {
+    found = {
         layer: {name: _parameter(kept, layer, name) for name in ("alpha", "beta")}
-        for layer in kept[0][0]["attention"]
+        for layer in _layers(kept)
+    }
+    return {
+        layer: {name: one for name, one in own.items() if one is not None}
+        for layer, own in found.items()
+        if None not in own.values()
     }
 
 
 def _parameter(
-    kept: Sequence[Sequence[Mapping[str, dict[str, dict[str, float]]]]], layer: str, name: str
-) -> Parameter:
-    start = [ms[0]["attention"][layer][name] for ms in kept]
-    end = [ms[-1]["attention"][layer][name] for ms in kept]
+    kept: Sequence[Sequence[Mapping[str, dict[str, dict[str, float | None]]]]],
+    layer: str,
+    name: str,
+) -> Parameter | None:
+    start = [value for ms in kept if (value := ms[0]["attention"][layer][name]) is not None]
+    end = [value for ms in kept if (value := ms[-1]["attention"][layer][name]) is not None]
+    if len(start) + len(end) < 2 * len(kept):
+        return None
     return Parameter(
         start=float(np.mean(start)),
         end=float(np.mean(end)),
@@ -199,14 +212,20 @@ def _parameter(
     )
 
 
-def _attending(arm: Arm) -> list[list[Mapping[str, dict[str, dict[str, float]]]]]:
+def _layers(kept: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """The layers that the networks of all seeds have."""
+    first = kept[0][0]["attention"]
+    return [layer for layer in first if all(layer in ms[0]["attention"] for ms in kept)]
+
+
+def _attending(arm: Arm) -> list[list[Mapping[str, dict[str, dict[str, float | None]]]]]:
     return [[m for m in record.seen if m.get("attention")] for record in arm.scored]
 
 
 def _series(record: Record, name: str) -> dict[float, float]:
     """One recorded figure by its place, up to where the run is read."""
     place = record.measure.axis.place
-    return {place(m): float(m[name]) for m in record.seen if isinstance(m.get(name), float)}
+    return {place(m): float(m[name]) for m in record.seen if m.get(name) is not None}
 
 
 def _table(series: Sequence[Mapping[float, float]]) -> tuple[Array, Array]:

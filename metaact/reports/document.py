@@ -30,6 +30,11 @@ class LeftOut:
     directory: str
     why: str
 
+    @property
+    def said(self) -> str:
+        """Which, and why; one that its reason names is not named twice."""
+        return self.why if self.directory in self.why else f"{self.directory}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
@@ -357,6 +362,39 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeMeasure:
+    """One measure of the shape of activations, against what a study measured.
+
+    Attributes:
+        name: What it is: "negative_slope", "gain", "floor", "dead_band", "kink" or "sides".
+        values: It, by arm.
+        correlation: Spearman's rank correlation with the mean score, above 0 where more of it goes
+            with a better one; its interval is over arms. None where all arms agree.
+    """
+
+    name: str
+    values: dict[str, float]
+    correlation: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """The shape of each arm's activation against what was measured.
+
+    Attributes:
+        scores: Mean score of each arm, with its interval, by the name of the arm.
+        measures: The measures of shape.
+        at: At which rates the arms are, in words; "" where they were run at one.
+        without: Arms that have no shape, no score, or a seed that failed.
+    """
+
+    scores: dict[str, Interval]
+    measures: list[ShapeMeasure]
+    at: str
+    without: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A picture of what a study is tested on.
 
@@ -395,6 +433,7 @@ class StudyReport:
         data_notes: What a reader must know of the data, a sentence each.
         column_notes: What further columns are, a sentence each.
         further_notes: Likewise those in a table of their own.
+        shapes: Shape of the activations against what was measured; None with fewer than five.
         examples: Pictures of what is tested on.
         commands: Command lines that make these runs.
         level: Confidence level of everything in it.
@@ -432,6 +471,7 @@ class StudyReport:
     plan: PlanReport | None = None
     others: dict[str, list[Comparison]] = field(default_factory=dict)
     further_notes: list[str] = field(default_factory=list)
+    shapes: Shapes | None = None
 
     def __repr__(self) -> str:
         return brief(self, self.id, self.title, arms=[arm.name for arm in self.arms])
@@ -457,18 +497,18 @@ class Agreement:
 
     Attributes:
         ours: Our figure.
-        interval: Its 95 % interval.
+        interval: Its 95 % interval; None where one seed cannot tell.
         published: The published figure.
-        inside: Whether that lies in the interval.
+        inside: Whether that lies in the interval; None without one.
         expected: Where 95 % of such figures of as many new runs of ours would lie; None with one
             seed or seeds that all agree, which say nothing about run-to-run noise.
         plausible: Whether the published figure lies there.
     """
 
     ours: float
-    interval: Interval
+    interval: Interval | None
     published: float
-    inside: bool
+    inside: bool | None
     expected: tuple[float, float] | None
     plausible: bool | None
 
@@ -486,12 +526,13 @@ class Cell:
         activation: The arm.
         column: The paper's column ("sgd_1e-3").
         by_seed: Ours, of the seeds that have the figure.
-        asked: Seeds that ran.
+        asked: Seeds that were asked for.
         diverged: Seeds whose run diverged before.
-        interval: Ours with its interval; None if no seed has the figure.
+        interval: Ours with its interval; None if no seed has the figure, or one cannot tell.
         agreement: The comparison; None where the paper has no such cell or we have no figure.
-        held_out: Ours at an epoch that the test part did not choose, where the figure is of the
-            best epoch on the test part; None for others.
+        held_out: Ours where nothing was chosen by what is measured: at an epoch that the test part
+            did not choose, or on tasks that are not those of training; None where ours is that.
+        gap: Ours minus that.
     """
 
     activation: str
@@ -502,6 +543,12 @@ class Cell:
     interval: Interval | None
     agreement: Agreement | None
     held_out: Interval | None = None
+    gap: float | None = None
+
+    @property
+    def missing(self) -> int:
+        """Seeds whose run is not there."""
+        return self.asked - len(self.by_seed) - self.diverged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -514,6 +561,7 @@ class TableReport:
         cells: Ours beside the paper's.
         notes: What a reader must know.
         heading: What is written above it; "" is its number and caption.
+        runs: Runs behind each published figure.
     """
 
     number: int
@@ -521,6 +569,7 @@ class TableReport:
     cells: list[Cell]
     notes: list[str]
     heading: str = ""
+    runs: int = 5
 
     def _repr_html_(self) -> str:
         from .agreement import render  # which makes such tables
@@ -535,7 +584,7 @@ class TableReport:
     @property
     def inside(self) -> int:
         """How many published figures lie in our intervals."""
-        return sum(found.inside for found in self.compared)
+        return sum(bool(found.inside) for found in self.compared)
 
     @property
     def judged(self) -> list[bool]:
@@ -586,7 +635,7 @@ class Document:
         )
 
     def _repr_html_(self) -> str:
-        left = [f"Left out {item.directory}: {item.why}" for item in self.left_out]
+        left = [f"Left out {item.said}" for item in self.left_out]
         shown = [study._repr_html_() for study in self.studies]
         shown += [table._repr_html_() for table in self.tables]
         return "".join(shown) + html_lines(left)

@@ -20,6 +20,9 @@ from . import pictures
 from .document import ArmReport, Curve, Document
 from .paper import row
 
+MOST_ROWS = 10
+"""Rows of axes in one file: more are higher than a page."""
+
 
 def draw(figure: PaperFigure, document: Document, folder: Path) -> list[Path]:
     """Draw a figure of the paper into a folder; the files written, none if no run is there.
@@ -35,16 +38,34 @@ def draw(figure: PaperFigure, document: Document, folder: Path) -> list[Path]:
     stem = folder / f"{'quick-' if figure.quick else ''}figure-{figure.number}"
     if figure.number == 2:
         return _draw_grid(document, stem)
-    panels = []
+    panels: list[list[CurvePanel]] = []
     for panel in figure.panels:
         arms = _arms(document, panel)
         points = {arm.value: _points(figure, panel, arm) for arm in arms}
+        accuracy = _drawn(arms, "test_accuracy", f"test accuracy, {panel.title}", points=points)
         if figure.number in (7, 8):
-            panels.append(_drawn(arms, "train_loss", f"training loss, {panel.title}"))
-        title = f"test accuracy, {panel.title}"
-        panels.append(_drawn(arms, "test_accuracy", title, points=points))
-    drawn = analysis.curve_panels(panels, xlabel="epoch", title=figure.heading)
-    return [] if drawn is None else analysis.save_figure(drawn, stem)
+            loss = _drawn(arms, "train_loss", f"training loss, {panel.title}")
+            panels.append([loss, accuracy])
+        else:
+            panels.append([accuracy])
+    written: list[Path] = []
+    sheets = _sheets(panels)
+    for number, sheet in enumerate(sheets, start=1):
+        drawn = analysis.curve_panels(sheet, xlabel="epoch", title=figure.heading)
+        end = f"-{number}" if len(sheets) > 1 else ""
+        if drawn is not None:
+            written += analysis.save_figure(drawn, stem.with_name(f"{stem.name}{end}"))
+    return written
+
+
+def _sheets(panels: Sequence[Sequence[CurvePanel]]) -> list[list[CurvePanel]]:
+    """Panels by the files that hold them: what a page has room for, those of a rate together."""
+    sheets: list[list[CurvePanel]] = [[]]
+    for together in panels:
+        if sheets[-1] and analysis.panel_rows([*sheets[-1], *together]) > MOST_ROWS:
+            sheets.append([])
+        sheets[-1] += together
+    return sheets
 
 
 def _arms(document: Document, panel: Panel) -> list[ArmReport]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,10 +56,8 @@ def load(path: Path, *, identity: str) -> tuple[dict[str, Any], int]:
     Raises:
         RunError: If the file is damaged or belongs to another run.
     """
-    import torch
-
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        payload: Any = read_torch(path)
         state, length = payload["state"], payload["metrics_bytes"]
         intact = payload["sha256"] == fingerprint(state)
         own = payload["identity"] == identity
@@ -104,8 +103,10 @@ def save_weights(path: Path, state: Mapping[str, Any], *, activation: str | None
 
 def activation_of(state: object) -> str:
     """What the network of a state dict was trained with; "" where that is not written in it."""
-    about = getattr(state, METADATA, {}).get("", {})
-    return str(about.get(ACTIVATION, ""))
+    about = getattr(state, METADATA, None)
+    own = about.get("") if isinstance(about, dict) else None
+    named = own.get(ACTIVATION) if isinstance(own, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 METADATA = "_metadata"
@@ -118,15 +119,37 @@ def load_weights(path: Path) -> dict[str, Any]:
     Raises:
         RunError: If the file is missing or damaged.
     """
-    import torch
-
     try:
-        state: object = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_torch(path)
     except Exception as error:  # a damaged pickle or zip raises whatever it happens to hit
         raise damaged(path, f"{type(error).__name__} on loading") from error
     if not isinstance(state, dict):
         raise damaged(path, f"it holds a {type(state).__name__} and no state_dict")
+    if not all(isinstance(name, str) for name in state):
+        raise damaged(path, "it holds names that are no texts")
     return state
+
+
+def read_torch(path: Path) -> object:
+    """What `torch.save` wrote, on the CPU, without running code and without PyTorch's warnings.
+
+    It warns of tensors that are refused here anyway.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: object = torch.load(path, map_location="cpu", weights_only=True)
+    return found
+
+
+def is_dense(value: object) -> bool:
+    """Whether it is a tensor that has a real number in each place, as those of networks have."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_complex())
 
 
 def fingerprint(state: object) -> str:

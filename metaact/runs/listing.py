@@ -12,7 +12,7 @@ from metaact.display import brief
 from metaact.errors import RunError
 
 from .run import LOCK, Run, is_held
-from .store import RunStore, read_checked
+from .store import Check, RunStore, read_checked
 
 STATUSES = ("complete", "diverged", "unfinished", "busy", "damaged")
 """How a run stands. `busy`: a process works on it; `diverged`: complete, without an accuracy."""
@@ -64,18 +64,26 @@ class Entry:
         return self.directory.name if self.run is None else self.run.name
 
 
-def entries(store: RunStore, kind: str | None = None) -> Iterator[Entry]:
+def entries(
+    store: RunStore, kind: str | None = None, *, check: Check = lambda found: None
+) -> Iterator[Entry]:
     """Every run directory of a store, readable as such or not, by kind and name.
 
     Args:
         store: The store.
         kind: Only this kind; None for all.
+        check: What it refuses is damaged.
     """
-    return (entry(directory) for directory in store.directories(kind))
+    return (entry(directory, check=check) for directory in store.directories(kind))
 
 
-def entry(directory: Path) -> Entry:
-    """Read one run directory; what is wrong with it is said in the entry."""
+def entry(directory: Path, *, check: Check = lambda found: None) -> Entry:
+    """Read one run directory; what is wrong with it is said in the entry.
+
+    Args:
+        directory: Which.
+        check: What it refuses is damaged.
+    """
     kind = directory.parent.name
     try:
         size, changed = _extent(directory)
@@ -84,6 +92,7 @@ def entry(directory: Path) -> Entry:
         return Entry(directory=directory, kind=kind, status="damaged", why=why)
     try:
         read = read_checked(directory)
+        check(read)
     except RunError as error:
         held = is_held(directory)  # one that is just being made holds no config yet
         return Entry(

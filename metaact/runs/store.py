@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from metaact.errors import RunError, UsageError
 
 from ._identity import SHORT, check_kind, folder_name, identity
 from .config_file import NAME as CONFIG
+from .form import ABOUT, Fields
 from .run import ENVIRONMENT, RESULT, Run
 from .strict_json import damaged, read_document, unreadable
 
@@ -45,6 +46,29 @@ class Listing:
 
     def __repr__(self) -> str:
         return brief(self, runs=len(self.runs), damaged=len(self.damaged))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A run and what it wrote.
+
+    Attributes:
+        run: The run.
+        environment: With what it was computed.
+        result: What it finished with; None before the end.
+        metrics: Its records so far.
+        scores: One per test unit; [] before the end, and where they lie in the records.
+    """
+
+    run: Run
+    environment: dict[str, Any]
+    result: dict[str, Any] | None
+    metrics: list[dict[str, Any]]
+    scores: list[float]
+
+
+Check = Callable[[Reading], object]
+"""Refuses a run that holds something else than it should, by a `RunError`."""
 
 
 class RunStore:
@@ -134,7 +158,13 @@ class RunStore:
             raise RunError(" ".join(item.reason for item in listing.damaged))
         return list(listing.runs)
 
-    def scan(self, kind: str | None = None, *, records: bool = True) -> Listing:
+    def scan(
+        self,
+        kind: str | None = None,
+        *,
+        records: bool = True,
+        check: Check = lambda found: None,
+    ) -> Listing:
         """All runs, and beside them every directory that cannot be read as one.
 
         A run directory is one that holds `config.json` or is named like one; a run that was
@@ -144,11 +174,15 @@ class RunStore:
         Args:
             kind: Only these.
             records: Whether what each run wrote is read and checked; if not, the caller does.
+            check: What it refuses of that is damaged.
         """
         runs, broken = [], []
         for directory in self.directories(kind):
             try:
-                runs.append(read_checked(directory).run if records else read_run(directory))
+                run = read_run(directory)
+                if records:
+                    check(read_written(run))
+                runs.append(run)
             except RunError as error:
                 broken.append(Damaged(directory=directory, reason=str(error)))
         return Listing(runs=tuple(runs), damaged=tuple(broken))
@@ -176,33 +210,29 @@ def looks_like_run(directory: Path) -> bool:
         return True  # it may be one: whoever reads it says why it cannot be read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A run and what it wrote, read and checked.
-
-    Attributes:
-        run: The run.
-        result: What it finished with; None before the end.
-        metrics: Its records so far.
-    """
-
-    run: Run
-    result: dict[str, Any] | None
-    metrics: list[dict[str, Any]]
-
-
 def read_checked(directory: Path) -> Reading:
     """Read one run back with its result, if it has one, and its records.
 
     Raises:
         RunError: If anything is missing, damaged or edited.
     """
-    run = read_run(directory)
-    result = None
-    if (directory / RESULT).exists():
-        result = run.result()
-        run.scores()
-    return Reading(run=run, result=result, metrics=run.metrics())
+    return read_written(read_run(directory))
+
+
+def read_written(run: Run) -> Reading:
+    """Read what a run wrote: its result, if it has one, and its records.
+
+    Raises:
+        RunError: If anything is missing, damaged or edited.
+    """
+    ended = (run.directory / RESULT).exists()
+    return Reading(
+        run=run,
+        environment=run.environment(),
+        result=run.result() if ended else None,
+        metrics=run.metrics(),
+        scores=run.scores() if ended else [],
+    )
 
 
 def read_run(directory: str | Path) -> Run:
@@ -228,47 +258,11 @@ def read_run(directory: str | Path) -> Run:
         )
     aside = {"kind", "name", "identity", "config"}
     about = {key: value for key, value in stored.items() if key not in aside}
-    _check_about(path, about)
+    if fault := Fields(may=ABOUT).fault(about, ""):
+        raise damaged(path, fault)
     run = Run(directory, kind=kind, name=name, config=config, about=about)
     run.check_config()
     return run
-
-
-_FORMS: dict[str, Any] = {
-    "command": {"verb": str, "arguments": [str], "options": {...: str}},
-    "measure": dict,
-    "network": dict,
-    "points": [int],
-    "notes": [str],
-    "needs": [str],
-    "examples": [{"file": str, "caption": str}],
-}
-"""What is recorded of a run, as far as it is read here and by others without another look.
-
-A list is one of such items, a mapping has at least these entries, `...` stands for every entry.
-"""
-
-
-def _check_about(path: Path, about: Mapping[str, Any]) -> None:
-    for key, form in _FORMS.items():
-        found = about.get(key)
-        fits = key not in about or _fits(found, form)
-        if isinstance(found, dict) and key == "measure":
-            fits = isinstance(found.get("axis", {}), dict)
-        if not fits:
-            raise damaged(path, f"its {key} is not what a run records")
-
-
-def _fits(value: object, form: Any) -> bool:
-    if isinstance(form, type):
-        return isinstance(value, form)
-    if isinstance(form, list):
-        return isinstance(value, list) and all(_fits(item, form[0]) for item in value)
-    if not isinstance(value, dict):
-        return False
-    if ... in form:
-        return all(_fits(item, form[...]) for item in value.values())
-    return all(key in value and _fits(value[key], inner) for key, inner in form.items())
 
 
 def _check_place(path: Path) -> None:

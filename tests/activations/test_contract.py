@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from metaact.activations import create, names, resolve
+from metaact.activations import create, inside_activations, names, resolve
 
 SPECS = (*names(), "relu+elsa", "tanh+elsa", "pau-paper+elsa", "arelu(alpha=0.25,beta=1)")
 
@@ -288,6 +288,13 @@ def test_far_out_and_zero_are_finite_to_second_order(spec: str, dtype: torch.dty
 @pytest.mark.parametrize("spec", SPECS)
 def test_parameter_count_is_the_registrys(spec: str) -> None:
     assert sum(p.numel() for p in create(spec).parameters()) == resolve(spec).learnable
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_it_is_found_in_a_network_with_all_of_its_parameters(spec: str) -> None:
+    activation = create(spec)
+    found = inside_activations(nn.Sequential(nn.Flatten(), activation))
+    assert {*activation.modules()} <= found
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -132,20 +132,77 @@ def test_logarithmic_axes_have_plain_numbers() -> None:
     assert not any("$" in label for label in drawn(7.2, None))
 
 
-def test_panels_share_arms_and_mark_published_points() -> None:
+def _settings(arms: int, panels: int = 3, *, long: str = "") -> list[CurvePanel]:
+    """Panels of arms that end one below the other, with two published points of the first."""
     x = np.arange(1, 21)
-    curves = {f"arm-{i}": (x, 0.9 - 0.02 * i - 0.5 / x, None, None) for i in range(3)}
-    panels = [
-        CurvePanel(title=f"lr {lr:g}", curves=curves, marks=marks, percent=True)
-        for lr, marks in ((0.1, {"arm-0": [(1, 0.5), (20, 0.9)]}), (0.01, {}), (0.001, {}))
+    mean = {f"arm-{i}{long}": 0.9 - 0.08 * i - 0.5 / x for i in range(arms)}
+    curves = {name: (x, y, y - 0.02, y + 0.02) for name, y in mean.items()}
+    marks = {f"arm-0{long}": [(1.0, 0.5), (20.0, 0.9)]}
+    return [
+        CurvePanel(title=f"lr 1e-{n}", curves=curves, marks={} if n else marks, percent=True)
+        for n in range(panels)
     ]
-    figure = analysis.curve_panels(panels, xlabel="epoch", title="Figure 3, ours")
+
+
+def _drawn(panels: list[CurvePanel], width: float = 7.2) -> Figure:
+    figure = analysis.curve_panels(panels, xlabel="epoch", title="Figure 3", width=width)
     assert figure is not None
-    visible = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title() for axes in visible] == ["lr 0.1", "lr 0.01", "lr 0.001"]
-    (legend,) = figure.legends
-    assert [entry.get_text() for entry in legend.get_texts()] == ["arm-0", "arm-1", "arm-2"]
-    rings = [line for line in visible[0].lines if len(np.asarray(line.get_xdata())) == 1]
+    return figure
+
+
+def _seen(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_visible() and axes.axison]
+
+
+def _ringed(axes: Axes) -> list[Line2D]:
+    return [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 1]
+
+
+def test_a_few_arms_share_each_panel_with_their_names_at_the_ends() -> None:
+    figure = _drawn(_settings(3))
+    visible = _seen(figure)
+    assert [axes.get_title() for axes in visible] == ["lr 1e-0", "lr 1e-1", "lr 1e-2"]
+    assert not figure.legends
+    for axes in visible:
+        heights = {note.get_text(): note.xy[1] for note in axes.texts}  # type: ignore[attr-defined]
+        assert sorted(heights, key=lambda name: -heights[name]) == ["arm-0", "arm-1", "arm-2"]
+    rings = _ringed(visible[0])
     assert [(r.get_xdata()[0], r.get_ydata()[0]) for r in rings] == [(1, 0.5), (20, 0.9)]  # type: ignore[index]
     assert {r.get_color() for r in rings} == {_lines(visible[0])[0].get_color()}
     assert analysis.curve_panels([], xlabel="epoch") is None
+
+
+def test_names_too_long_for_a_panel_stand_in_one_legend_in_the_order_of_the_lines() -> None:
+    panels = _settings(3, long=" of a very long name")
+    reverse = [
+        CurvePanel(title=p.title, curves=dict(reversed(p.curves.items())), marks={}, percent=True)
+        for p in panels
+    ]
+    figure = _drawn(reverse)
+    (legend,) = figure.legends
+    assert [entry.get_text()[:5] for entry in legend.get_texts()] == ["arm-0", "arm-1", "arm-2"]
+    assert not [note for axes in _seen(figure) for note in axes.texts]
+
+
+@pytest.mark.parametrize(("arms", "width"), [(5, 7.2), (5, 4.0), (19, 7.2)])
+def test_past_four_arms_every_panel_is_a_block_with_one_band_each(arms: int, width: float) -> None:
+    panels = _settings(arms, 2)
+    figure = _drawn(panels, width)
+    visible = _seen(figure)
+    assert [axes.get_title() for axes in visible] == [f"arm-{i}" for i in range(arms)] * 2
+    assert not figure.legends
+    assert [len(axes.collections) for axes in visible] == [1] * 2 * arms
+    own = [[line for line in axes.lines if line.get_color() != "0.75"] for axes in visible]
+    assert len(_ringed(visible[0])) == 2
+    assert [len(lines) for lines in own] == [3] + [1] * (2 * arms - 1)
+    assert len({lines[0].get_color() for lines in own[:arms]}) > 1
+    FigureCanvasAgg(figure).draw()
+    rows = {round(axes.get_window_extent().y0) for axes in visible}
+    assert len(rows) == analysis.panel_rows(panels, width=width)
+
+
+def test_a_setting_in_which_all_diverged_has_its_heading_alone() -> None:
+    gone = CurvePanel(title="all diverged", curves={}, marks={}, percent=True)
+    figure = _drawn([*_settings(5, 1), gone])
+    assert len(_seen(figure)) == 5
+    assert analysis.panel_rows([gone, *_settings(5, 1)]) == 1

@@ -68,7 +68,8 @@ def _forest(width: float, count: int) -> Figure:
             )
             for i, name in enumerate(_names(count))
         ]
-    return analysis.forest_plot(groups, xlabel="difference in points", margin=0.01, width=width)
+    panels = {"difference in points": groups}
+    return analysis.forest_plot(panels, margin=0.01, width=width)
 
 
 def _points(axes: Axes) -> list[Line2D]:
@@ -211,9 +212,40 @@ def test_a_forest_has_a_heading_a_study_and_a_row_an_arm_all_within_the_picture(
     assert list(same.values()) == [point.get_color() for point in points[4:]]  # in both studies
 
 
+@pytest.mark.parametrize("width", [7.2, 4.0])
+def test_each_unit_has_an_axis_and_an_arm_one_colour_on_all(width: float) -> None:
+    def row(arm: str, mean: float, *, share: bool) -> analysis.ForestRow:
+        interval = analysis.Interval(
+            mean=mean, low=mean - 0.03, high=mean + 0.03, n=3, varies="seeds", share=share
+        )
+        return analysis.ForestRow(arm=arm, interval=interval, settled=True)
+
+    figure = analysis.forest_plot(
+        {
+            "in points": {"maml": [row("arelu", 0.05, share=True)]},
+            "in error (right: less)": {"stream": [row("arelu", 0.25, share=False)]},
+            "of nothing": {"empty": []},
+        },
+        margin=0.01,
+        width=width,
+    )
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    points, error = figure.axes
+    assert [axes.get_xlabel() for axes in figure.axes] == ["in points", "in error (right: less)"]
+    assert "+4" in {tick.get_text() for tick in points.get_xticklabels()}
+    assert "+0.2" in {tick.get_text() for tick in error.get_xticklabels()}
+    assert len(points.patches) == 1  # the margin is in points
+    assert not error.patches
+    assert _points(points)[0].get_color() == _points(error)[0].get_color()
+    drawn = figure.get_tightbbox(canvas.get_renderer())
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= figure.get_figheight() + 0.01
+
+
 def test_refusals() -> None:
-    with pytest.raises(UsageError, match="`groups`"):
-        analysis.forest_plot({"a study": []}, xlabel="x")
+    with pytest.raises(UsageError, match="`panels`"):
+        analysis.forest_plot({"x": {"a study": []}})
     with pytest.raises(UsageError, match="`intervals`"):
         analysis.interval_plot({}, xlabel="x")
     one = analysis.Interval(mean=0.5, low=0.4, high=0.6, n=3, varies="training seeds")

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 
-from metaact.cli.groups import GROUPS, grouped
+from metaact.cli.groups import GROUPS, Option, grouped
 from metaact.cli.main import cli
 from metaact.experiments.table import EXPERIMENTS
 
 HEADINGS = [f"{group} options" for group in GROUPS]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_option_of_a_verb_stands_under_one_of_the_six_headings(name: str) -> None:
+READERS = ["table", "figure", "compare", "report", "gradcam", "featuremaps"]
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *READERS])
+def test_every_option_stands_under_one_of_the_six_headings(name: str) -> None:
     context = click.Context(cli)
     command = cli.get_command(context, name)
     assert command is not None
     found = grouped(command, context)
-    assert list(found) == [*HEADINGS, "Other options"]
-    others = [p for p in found["Other options"] if isinstance(p, click.Option)]
-    assert [option.opts[-1] for option in others] == ["--help"]
+    headings = [heading for heading in HEADINGS if heading in found]
+    assert list(found) == headings
+    if name not in READERS:
+        assert headings == HEADINGS
+    plain = [p for params in found.values() for p in params if not isinstance(p, Option)]
+    assert [param.opts[-1] for param in plain] == ["--help"]
     listed = [param for params in found.values() for param in params]
-    assert len(listed) == len(command.get_params(context))
+    options = [p for p in command.get_params(context) if isinstance(p, click.Option)]
+    assert len(listed) == len(options)
     text = command.get_help(context)
-    assert [text.index(f"\n{heading}:") for heading in HEADINGS] == sorted(
-        text.index(f"\n{heading}:") for heading in HEADINGS
-    )
+    places = [text.index(f"\n{heading}:") for heading in headings]
+    assert places == sorted(places)
+    assert text.rindex("--help") > places[-1]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_settings_that_help_names_are_the_commands_own(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    flags = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}
+    named = {
+        word
+        for param in command.params
+        if isinstance(param, click.Option)
+        for word in re.findall(r"(?<![\w-])--[a-z][a-z-]+", param.help or "")
+    }
+    assert named <= flags
 
 
 def test_a_command_with_few_options_has_one_list() -> None:
@@ -39,7 +62,10 @@ def test_a_command_with_few_options_has_one_list() -> None:
 
 
 def test_the_list_of_commands_has_full_first_lines() -> None:
-    assert "..." not in cli.get_help(click.Context(cli)).partition("Commands:")[2]
+    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
+    assert len(groups) == 3
+    for group in (cli, *groups):
+        assert "..." not in group.get_help(click.Context(group)).partition("Commands:")[2]
 
 
 def test_the_shell_completes_choices_also_within_a_list() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from metaact.experiments import ConvergeConfig, TransferConfig
+from metaact.experiments import ConvergeConfig, MamlConfig, TransferConfig
 from metaact.runs import Run, RunStore
 
 Cli = Callable[..., Any]
@@ -43,13 +43,14 @@ def store(tmp_path: Path, synthetic: ModuleType) -> Path:
 
 
 def _unfinished(store: Path, name: str = "selu-seed0") -> Run:
-    run = RunStore(store).open(
-        kind="maml", name=name, config={"activation": "selu", "seed": 0, "iterations": 9}
-    )
+    hashes = {"train_sha256": "a" * 64, "test_episodes_sha256": "b" * 64}
+    config = MamlConfig(activation="selu", iterations=9).fields() | hashes
+    run = RunStore(store).open(kind="maml", name=name, config=config)
     with run.lock():
-        run.start({})
+        run.start({"data": {}})
         run.resume()
-        run.append({"iteration": 3})
+        for iteration in range(4):
+            run.append({"iteration": iteration, "train_loss": 1.0, "train_accuracy": 0.5})
         run.checkpoint({})
     return run
 

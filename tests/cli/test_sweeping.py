@@ -109,7 +109,7 @@ def test_a_dry_run_writes_nothing_and_tells_what_is_there(
     assert not (tmp_path / "runs").exists()
     runs = {"maml": 4, "converge": 4, "transfer": 5}[name]
     counts, estimate = before.out.splitlines()[-2:]
-    assert counts == f"{runs} runs: {runs} missing."
+    assert counts == f"0 of {runs} runs are there, {runs} missing."
     assert re.fullmatch(
         rf"{runs} to do, by this process: (about \d+|less than 1) s, an estimate from a few timed "
         r"steps of [24] runs\.",
@@ -123,6 +123,9 @@ def test_a_dry_run_writes_nothing_and_tells_what_is_there(
     assert 0 < found["seconds"] < 60
     (run,) = RunStore(tmp_path / "runs").runs()
     assert found["entries"][0]["directory"].endswith(run.directory.name)
+    *_, counts, estimate = cli(*words, "--dry-run").out.splitlines()
+    assert counts == f"1 of {runs} runs are there, {runs - 1} missing."
+    assert estimate.startswith(f"{runs - 1} to do, by this process: ")
 
 
 def test_a_run_that_was_begun_is_told_with_its_steps(cli: Cli, pack: Path, tmp_path: Path) -> None:
@@ -148,18 +151,24 @@ def test_a_limit_says_what_is_left(cli: Cli, pack: Path, tmp_path: Path) -> None
     assert f"metaact: {line}" in ended.err
     assert len(RunStore(tmp_path / "runs").runs("maml")) == 3
     assert re.findall(r"^(\d)/3 .*: \d+\.\d %", ended.err, re.MULTILINE) == ["1", "2", "3"]
+    none = cli(*words, "--limit", "0", "--json")
+    assert (none.code, none.json["missing"], none.json["reused"]) == (0, [line], 3)
+    assert none.json["studies"] == ended.json["studies"]
+    assert cli(*words, "--limit", "0", "--dry-run").out.endswith(
+        "3 of 4 runs are there, 1 missing.\n"
+    )
     rest = cli(*words, "--json")
     assert (rest.json["missing"], rest.json["reused"]) == ([], 3)
 
 
-@pytest.mark.parametrize("option", ["--workers", "--limit"])
+@pytest.mark.parametrize(("option", "least"), [("--workers", 1), ("--limit", 0)])
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_numbers_below_one_are_refused(
-    option: str, more: list[str], cli: Cli, pack: Path, tmp_path: Path
+def test_numbers_that_are_too_small_are_refused(
+    option: str, least: int, more: list[str], cli: Cli, pack: Path, tmp_path: Path
 ) -> None:
-    ended = cli(*words_of("maml", pack), option, "0", *more)
+    ended = cli(*words_of("maml", pack), option, str(least - 1), *more)
     assert ended.code == 2
-    assert ended.err == f"metaact: {option} must be an int >= 1; got 0.\n"
+    assert ended.err == f"metaact: {option} must be an int >= {least}; got {least - 1}.\n"
     assert not (tmp_path / "runs").exists()
 
 

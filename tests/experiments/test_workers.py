@@ -181,7 +181,7 @@ def test_one_run_or_one_free_core_starts_no_process(
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("metaact.experiments.processes._Worker", refuse)
+    monkeypatch.setattr("metaact.experiments.processes.Process", refuse)
     config: Any = replace(configs["maml"], iterations=1)  # type: ignore[type-var,call-arg]
     assert experiments.run(MAML, [config], tmp_path, workers=8).report.is_complete
     monkeypatch.setattr("metaact.experiments.study.free_cores", lambda: 1)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from metaact.errors import RunError, UsageError
-from metaact.experiments import TRANSFER, ConvergeConfig, TransferConfig
+from metaact.experiments import CONVERGE, TRANSFER, ConvergeConfig, TransferConfig
 from metaact.experiments.evidence import read_record
-from metaact.experiments.recorded import checked
+from metaact.experiments.recorded import check
 from metaact.reports import compare, gather
 from metaact.runs import Run, RunStore, entries
 
@@ -176,7 +176,7 @@ def test_a_copy_counts_once(store: Path, tmp_path: Path) -> None:
 def test_a_second_run_that_is_only_watched_otherwise_is_left_out(
     store: Path, synthetic: ModuleType
 ) -> None:
-    other = synthetic.maml(store, "relu", 0, FOUR, validation_every=1)
+    other = synthetic.maml(store, "relu", 0, FOUR, validation_every=7)
     evidence = gather([store])
     (item,) = evidence.left_out
     assert item.directory.startswith(str(other.directory)[:-10])
@@ -337,15 +337,15 @@ def written_again(made: Run, part: str, name: str, value: object) -> Run:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("stuck_alpha", [], "the stuck_alpha of its result must be a number"),
-        ("attention_layers", {"x": 1}, "the attention_layers of its result"),
-        ("parameters", "many", "the parameters of its result"),
-        ("best_training_accuracy", True, "the best_training_accuracy of its result"),
-        ("validation_accuracy", "0.5", "the validation_accuracy of record 1"),
-        ("train_loss", "low", "the train_loss of record 1"),
-        ("attention", [1], "the attention of record 1"),
-        ("attention", {"act1": {"alpha": 0.9, "beta": "2"}}, "the attention of record 1"),
-        ("iteration", "first", "holds no iteration"),
+        ("stuck_alpha", [], "`stuck_alpha` must be a whole number >= 0; got []"),
+        ("attention_layers", {"x": 1}, "`attention_layers` must be a whole number"),
+        ("parameters", "many", "`parameters` must be a whole number"),
+        ("best_training_accuracy", True, "`best_training_accuracy` must be a number in [0, 1]"),
+        ("validation_accuracy", "0.5", "record 1: `validation_accuracy` must be a number"),
+        ("train_loss", "low", "record 1: `train_loss` must be a number; got 'low'"),
+        ("attention", [1], "record 1: `attention` must be a mapping"),
+        ("attention", {"act1": {"alpha": 1, "beta": "2"}}, "record 1: `attention.act1.beta` must"),
+        ("iteration", "first", "a record holds no iteration"),
     ],
 )
 def test_a_sealed_run_that_records_something_else_is_left_out(
@@ -353,7 +353,7 @@ def test_a_sealed_run_that_records_something_else_is_left_out(
 ) -> None:
     made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
     synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
-    in_record = words.endswith("record 1") or name == "iteration"
+    in_record = "record" in words
     written_again(made, "record" if in_record else "result", name, value)
     evidence = gather([tmp_path])
     (item,) = evidence.left_out
@@ -374,7 +374,7 @@ def test_settings_of_another_type_are_named_and_the_run_is_left_out(
     (item,) = evidence.left_out
     assert f"`{name}` must " in item.why
     assert compare(evidence).studies[0].arms[0].value == "arelu"
-    listed = [checked(one) for one in entries(RunStore(tmp_path))]
+    listed = list(entries(RunStore(tmp_path), check=check))
     assert sorted(one.status for one in listed) == ["complete", "damaged"]
     assert [one.why for one in listed if one.why] == [item.why]
     with pytest.raises(RunError, match=f"`{name}` must "):
@@ -408,5 +408,39 @@ def test_each_kind_of_run_records_the_rates_it_has_and_no_others(
     assert made.kind == kind
     assert {*read_record(made, TRANSFER).rates} == expected
     changed = written_again(made, "config", name, ABSENT if name in expected else 0.5)
-    with pytest.raises(RunError, match=f"holds? no {name}"):
+    with pytest.raises(RunError, match=f"`{name}`"):
         read_record(changed, TRANSFER)
+
+
+def test_a_run_that_diverged_in_its_last_epoch_has_no_score_there(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.converge(tmp_path, ConvergeConfig(), RIGHT)
+    last = len(RIGHT)
+    made = written_again(made, "result", "outcome", "diverged")
+    with pytest.raises(RunError, match="must hold `epoch`"):
+        read_record(made, CONVERGE)
+    made = written_again(made, "result", "epoch", last)
+    assert read_record(made, CONVERGE).failed
+    before = read_record(made, CONVERGE, at=last - 1)
+    assert before.score == np.mean(RIGHT[-2])
+
+
+def test_a_transfer_that_does_not_say_what_it_starts_from_is_damaged(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    made = synthetic.transfer(tmp_path, TransferConfig(), RIGHT, pretrained=3)
+    changed = written_again(made, "config", "pretrained", ABSENT)
+    with pytest.raises(RunError, match="a run of kind transfer has a `pretrained`"):
+        read_record(changed, TRANSFER)
+
+
+def test_a_file_is_named_once(tmp_path: Path, synthetic: ModuleType) -> None:
+    made = synthetic.maml(tmp_path, "relu", 0, [0.5, 0.75])
+    synthetic.maml(tmp_path, "arelu", 0, [0.5, 0.75])
+    again = written_again(made, "result", "parameters", "many")
+    (item,) = gather([tmp_path]).left_out
+    assert item.said.count(str(again.directory / "result.json")) == 1
+    assert item.said.startswith("`")
+    with pytest.raises(RunError, match=r"^`[^`]*result.json` is damaged"):
+        gather([again.directory])

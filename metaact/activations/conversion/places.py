@@ -10,16 +10,22 @@ from metaact.activations.entry import is_marked
 from metaact.activations.functions.apl import APL
 from metaact.activations.functions.arelu import AReLU
 from metaact.activations.functions.comb import Comb
+from metaact.activations.functions.doubling import CReLU, DeepFourier
 from metaact.activations.functions.elsa import ELSA, WithELSA
 from metaact.activations.functions.frozen_arelu import FrozenAReLU
 from metaact.activations.functions.gelu import PaperGELU
+from metaact.activations.functions.golu import GoLU
 from metaact.activations.functions.maxout import Maxout
 from metaact.activations.functions.pau import PAU, PaperPAU
 from metaact.activations.functions.prelu import PReLU
 from metaact.activations.functions.rrelu import RReLU
 from metaact.activations.functions.scaled_leaky_relu import ScaledLeakyReLU
 from metaact.activations.functions.slaf import SLAF
+from metaact.activations.functions.squared_relu import SquaredReLU
+from metaact.activations.functions.swish_beta import SwishBeta
+from metaact.activations.functions.telu import TeLU
 from metaact.activations.functions.unit_arelu import UnitAReLU
+from metaact.activations.functions.xielu import XIELU
 
 from .sites import CallSites
 
@@ -46,10 +52,13 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.Threshold,
     APL,
     AReLU,
+    CReLU,
     CallSites,
     Comb,
+    DeepFourier,
     ELSA,
     FrozenAReLU,
+    GoLU,
     Maxout,
     PAU,
     PReLU,
@@ -58,8 +67,12 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     RReLU,
     SLAF,
     ScaledLeakyReLU,
+    SquaredReLU,
+    SwishBeta,
+    TeLU,
     UnitAReLU,
     WithELSA,
+    XIELU,
 )
 
 # Squashing functions are mostly gates (squeeze-and-excitation) or outputs (a probability, a pixel).

@@ -15,11 +15,13 @@ from torch.autograd.function import once_differentiable
 
 from metaact.activations.conversion.warm import evaluating
 from metaact.adaptation import choices
+from metaact.adaptation.graphs import Graphs
 from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares, threads
-from metaact.adaptation.stateless import differentiable_kernels, holding
+from metaact.adaptation.stateless import exact_kernels, holding
+from metaact.devices import sent
 from metaact.display import brief
 from metaact.errors import UsageError, check_choice, check_int
 from metaact.randomness import Streams
@@ -32,9 +34,11 @@ from .problem import (
     Engine,
     Outcome,
     Problem,
+    Share,
     check_batch,
     check_images,
     classes_of,
+    tensors_of,
 )
 from .recomputed import graph_bytes, recomputed
 from .scoring import joined
@@ -153,6 +157,7 @@ class MetaLearner:
         self._known: dict[object, bool] = {}
         self._draws = self._read = self._differentiated = False
         self.programs = Programs()
+        self.graphs = Graphs()
 
     def __repr__(self) -> str:
         return brief(
@@ -192,7 +197,7 @@ class MetaLearner:
         """Names of the parameters that the inner loop changes."""
         return self._problem.adapted
 
-    @differentiable_kernels()
+    @exact_kernels()
     def evaluate(
         self, batch: Batch, *, inner_steps: int | None = None, iteration: int = 0
     ) -> Evaluation:
@@ -230,7 +235,7 @@ class MetaLearner:
         loss, accuracy = _mean([outcome])
         return Evaluation(_Known.apply(loss, totals, *self._trained()), accuracy)
 
-    @differentiable_kernels()
+    @exact_kernels()
     def backward(self, batch: Batch, *, iteration: int = 0) -> Evaluation:
         """Add the gradient of the mean query loss to the parameters' `.grad`, share by share.
 
@@ -253,7 +258,7 @@ class MetaLearner:
             parameter.grad = _plus(parameter.grad, total)
         return _mean([outcome])
 
-    @differentiable_kernels()
+    @exact_kernels()
     def test(self, batch: Batch, inner_steps: int | None = None) -> Tensor:
         """Accuracies [tasks] with the model in eval mode and no graph kept.
 
@@ -271,7 +276,7 @@ class MetaLearner:
         with torch.no_grad(), evaluating(self.model):
             return self._outcome(problem, batch, steps).accuracies
 
-    @differentiable_kernels()
+    @exact_kernels()
     def adapt(
         self,
         support: Tensor,
@@ -362,7 +367,8 @@ class MetaLearner:
             slopes = torch.autograd.grad(losses.sum() / tasks, trained, allow_unused=True)
             return losses.detach(), accuracies, *slopes
 
-        found = self._in_shares(work, problem, batch, key=("gradients", steps, tasks, again))
+        key = ("gradients", steps, tasks, again)
+        found = self._in_shares(work, problem, batch, key=key, captured=not again)
         gradients = zip(*(results[2:] for results in found), strict=True)
         return _joined(found), [reduce(_plus, each) for each in gradients]
 
@@ -380,19 +386,28 @@ class MetaLearner:
         return self._known[shape]
 
     def _in_shares(
-        self, work: Work, problem: Problem, batch: Batch, *, key: Hashable
+        self,
+        work: Work,
+        problem: Problem,
+        batch: Batch,
+        *,
+        key: Hashable,
+        captured: bool = True,
     ) -> list[Results]:
-        """Do all shares; one after the other if the model draws random numbers.
+        """Do all shares; one after the other on a GPU, or if the model draws random numbers.
 
-        Shares that draw from PyTorch's one stream at the same time would each get what is left by
-        the others. That a model draws is seen only when it has: then it is done again, in order.
+        On a CPU, shares that draw from PyTorch's one stream at the same time would each get what is
+        left by the others. That a model draws is seen only when it has: then it is done again, in
+        order.
         """
         shares, device = list(self._split(batch)), batch.support.device
+        if device.type != "cpu":
+            return self._graphed(work, problem, shares, key if captured else None)
         programs = self._recorded(work, problem, shares, key)
         if programs:
             return in_shares(lambda given: given[0](given[1]), programs)
         models: list[nn.Module] | None = None
-        if len(shares) > 1 and device.type == "cpu" and not self._draws and threads() > 1:
+        if len(shares) > 1 and not self._draws and threads() > 1:
             models = copies(self.model, len(shares))
         if models is None:
             return in_order(lambda share: work(problem, share), shares, device=device)
@@ -411,27 +426,51 @@ class MetaLearner:
     def _recorded(
         self, work: Work, problem: Problem, shares: Sequence[Batch], key: Hashable
     ) -> list[tuple[Program, list[Tensor]]]:
-        """The program of each share, and what it is given; none if not all have one.
-
-        A GPU is left out: there it was never tried.
-        """
-        on_cpu = shares[0].support.device.type == "cpu"
-        known = signature(self.model) if on_cpu and self._engine != "learn2learn" else None
-        if known is None:
+        """The program of each share, and what it is given; none if not all have one."""
+        settings = self._settings(problem)
+        if settings is None:
             return []
-        names = (*problem.meta, *problem.inputs)
-        settings = (problem.adapted, problem.rule, problem.classes, names, known)
-        own = [*self.model.parameters(), *self.model.buffers()]
-        own += [*problem.meta.values(), *problem.inputs.values()]
+        own = [*self._held(problem), *problem.inputs.values()]
         found = []
         for share in shares:
-            data = (share.support, share.support_labels, share.query, share.query_labels)
+            data = tensors_of(share)
             program = self.programs.find(
                 (key, *settings), partial(work, problem, share), [*own, *data]
             )
             if program is not None:
                 found.append((program, [*own, *data]))
         return found if len(found) == len(shares) else []
+
+    def _graphed(
+        self, work: Work, problem: Problem, shares: Sequence[Batch], key: Hashable | None
+    ) -> list[Results]:
+        """Do all shares by their graphs, but for those that have none; None as a key has none."""
+        settings = None if key is None else self._settings(problem)
+
+        def compute(*given: Tensor) -> Results:
+            inputs = dict(zip(problem.inputs, given[4:], strict=True))
+            return work(replace(problem, inputs=inputs), Share(*given[:4]))
+
+        return [
+            self.graphs.run(
+                None if settings is None else (key, *settings),
+                compute,
+                [*tensors_of(share), *problem.inputs.values()],
+                partial(self._held, problem),
+            )
+            for share in shares
+        ]
+
+    def _held(self, problem: Problem) -> list[Tensor]:
+        return [*self.model.parameters(), *self.model.buffers(), *problem.meta.values()]
+
+    def _settings(self, problem: Problem) -> tuple[Hashable, ...] | None:
+        """What the ops of a share depend on besides its tensors; None if that is not known."""
+        known = signature(self.model) if self._engine != "learn2learn" else None
+        if known is None:
+            return None
+        names = (*problem.meta, *problem.inputs)
+        return problem.adapted, problem.rule, problem.classes, names, known
 
     def _checked(
         self,
@@ -449,7 +488,7 @@ class MetaLearner:
         inputs = {}
         if iteration is not None:
             inputs = self.rule.inputs(iteration, inner_steps=steps)
-            inputs = {n: value.to(batch.support.device) for n, value in inputs.items()}
+            inputs = {n: sent(value, batch.support.device) for n, value in inputs.items()}
         return replace(self._problem, classes=classes, inputs=inputs), steps
 
     def _look(self, images: Tensor, *, derivatives: bool) -> None:

@@ -49,6 +49,29 @@ class Batch(Protocol):
         """Some of the tasks."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """Some tasks, as nothing but tensors; see `Batch`."""
+
+    support: Tensor
+    support_labels: Tensor
+    query: Tensor
+    query_labels: Tensor
+
+    def __len__(self) -> int:
+        """Number of tasks."""
+        return len(self.support)
+
+    def __getitem__(self, tasks: slice, /) -> Share:
+        """Some of the tasks."""
+        return Share(*(tensor[tasks] for tensor in tensors_of(self)))
+
+
+def tensors_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Support images and labels, query images and labels."""
+    return batch.support, batch.support_labels, batch.query, batch.query_labels
+
+
 class Outcome(NamedTuple):
     """What the adapted networks of a batch make of their queries.
 

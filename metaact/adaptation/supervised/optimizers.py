@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from metaact.activations import inside_activations
@@ -28,7 +29,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         recipe: The settings.
 
     Returns:
-        SGD or Adam with PyTorch's other defaults.
+        SGD or Adam with PyTorch's other defaults; on a GPU in the fused form, with rates there.
 
     Raises:
         UsageError: If a layer name fits no parameter, nothing is left to train, or mixed precision
@@ -57,15 +58,50 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             f"`train_layers` must leave something to train; {', '.join(recipe.train_layers)} "
             "leaves no parameter that is not frozen."
         )
-    settings = [
-        {"params": parameters, "lr": lr, "weight_decay": decay}
+    device = next(model.parameters()).device
+    captured = is_captured(device)
+    settings: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "lr": torch.tensor(lr, dtype=torch.float32, device=device) if captured else lr,
+            "weight_decay": decay,
+        }
         for (lr, decay), parameters in groups.items()
     ]
+    fused = captured or None  # the form whose rates may be tensors
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(settings, lr=recipe.lr)
+        return torch.optim.Adam(settings, lr=recipe.lr, fused=fused, capturable=captured)
     return torch.optim.SGD(
-        settings, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
+        settings, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused
     )
+
+
+def is_captured(device: torch.device) -> bool:
+    """Whether an optimizer there must fit into a CUDA graph: its rates and steps on the GPU."""
+    return device.type == "cuda"
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+    """Give each parameter group its learning rate, where the optimizer reads it."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Continue from a state of the same optimizer, perhaps on another device.
+
+    Raises:
+        KeyError: If a part is missing.
+        ValueError: If it does not fit.
+    """
+    groups, own = state["param_groups"], optimizer.state_dict()["param_groups"]
+    if len(groups) == len(own):
+        of_device = [{k: o[k] for k in ("lr", "fused", "capturable") if k in o} for o in own]
+        groups = [{**group, **kept} for group, kept in zip(groups, of_device, strict=True)]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
 
 
 def classified(model: nn.Module) -> Iterator[tuple[list[str], nn.Parameter, bool]]:
@@ -124,4 +160,6 @@ def _check_names(model: nn.Module, recipe: Recipe) -> None:
     given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
     for option, layer in given:
         if layer not in paths:
-            check_choice(option, layer, [*GROUPS, *paths])
+            widest = dict.fromkeys(path for path in paths if "." not in path)
+            why = "a part of a layer is named by its path, as model.named_modules() does"
+            check_choice(option, layer, [*GROUPS, *widest], why=why)

@@ -25,6 +25,9 @@ from torch.func import stack_module_state, vmap
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
+from metaact.adaptation.graphs import Graphs
+from metaact.adaptation.known import signature
+from metaact.adaptation.recording import Results
 from metaact.adaptation.stateless import Stateless, differentiable_kernels, reads
 from metaact.adaptation.vmap.lowering import Lowering
 from metaact.errors import UsageError
@@ -150,6 +153,7 @@ class _Stack:
             for name in trained
         }
         self.recipe = trainers[0].recipe
+        self.graphs, self.known = Graphs(), signature(models[0])
         drawn = [crops for trainer in trainers if (crops := trainer.crops()) is not None]
         self.crops = torch.stack(drawn) if drawn else None
         self.rates = {n: self._per_model(n, "lr") for n in trained}
@@ -168,6 +172,19 @@ class _Stack:
     def step(self, number: int, indices: Tensor) -> Tensor:
         """One update of all models on images [models, batch]; their losses [models]."""
         first = self.trainers[0]
+        factor = rate_factor(self.recipe, epoch=first.epochs, step=number, steps=first.steps)
+        given = [indices, torch.full((), factor, dtype=torch.float64, device=indices.device)]
+        (losses,) = self.graphs.run(self.known, self._updated, given, self._held)
+        assert losses is not None
+        return losses
+
+    def _held(self) -> list[Tensor]:
+        """What an update reads and changes in place, but for what lives as long as the stack."""
+        return [self.trainers[0].images.pixels, self.trainers[0].images.labels]
+
+    def _updated(self, indices: Tensor, factor: Tensor) -> Results:
+        """`step`, the rates times `factor`."""
+        first = self.trainers[0]
         crops = None
         if self.crops is not None:
             crops = self.crops[torch.arange(len(indices), device=indices.device)[:, None], indices]
@@ -184,11 +201,10 @@ class _Stack:
         each = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view(labels.shape).mean(dim=1)
         gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()))
-        factor = rate_factor(self.recipe, epoch=first.epochs, step=number, steps=first.steps)
         with torch.no_grad():
             for name, gradient in zip(self.trained, self._clipped(gradients), strict=True):
                 self._update(name, gradient, self.rates[name] * factor)
-        return losses.detach()
+        return (losses.detach(),)
 
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         """The gradients, each model's scaled to the largest norm that the recipe allows."""
@@ -211,7 +227,7 @@ class _Stack:
         group = self.trainers[0].optimizer.param_groups[0]
         beta1, beta2 = group["betas"]
         state["step"].add_(1)
-        steps = float(state["step"][0])
+        steps = state["step"][0].double()
         state["exp_avg"].lerp_(gradient, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         spread = state["exp_avg_sq"].sqrt() / (1 - beta2**steps) ** 0.5 + group["eps"]
@@ -248,7 +264,7 @@ def _state_of(trainer: Trainer, trained: Sequence[str]) -> dict[str, dict[str, T
         if not state and trainer.recipe.optimizer == "sgd":
             state = {"momentum_buffer": torch.zeros_like(parameter)}
         elif not state:
-            state = {"step": torch.zeros(())}
+            state = {"step": torch.zeros((), device=parameter.device)}
             state |= {k: torch.zeros_like(parameter) for k in ("exp_avg", "exp_avg_sq")}
         found[name] = {key: value.detach().clone() for key, value in state.items()}
     return found

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -19,16 +19,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from metaact.adaptation.known import signature
+from metaact.adaptation.graphs import Graphs
+from metaact.adaptation.known import keeps_state, signature
 from metaact.adaptation.program import Program, Programs
 from metaact.adaptation.recording import Results
 from metaact.adaptation.shares import copies, in_order, in_shares
+from metaact.devices import sent
 from metaact.display import brief
 from metaact.randomness import Streams, derived_seed, isolated_rng
 
 from . import augmentation as augmenting
 from .objectives import Classification, Objective
-from .optimizers import make_optimizer
+from .optimizers import load_optimizer, make_optimizer, set_rates
 from .recipe import Recipe, rate_factor
 
 Result = TypeVar("Result")
@@ -73,8 +75,21 @@ class Normalisation:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Pixels [..., channels, height, width], normalised."""
-        mean, std = (pixels.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (_column(values, like=pixels) for values in (self.mean, self.std))
         return (pixels - mean) / std
+
+
+def _column(values: tuple[float, ...], *, like: Tensor) -> Tensor:
+    """One number per channel, [channels, 1, 1]."""
+    if like.device.type == "cpu":
+        return like.new_tensor(values).view(-1, 1, 1)
+    return _resident(values, like.dtype, like.device)
+
+
+@cache
+def _resident(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Sent to a GPU once: in every step, the step would wait for it."""
+    return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,6 +187,7 @@ class Trainer:
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.epochs = 0
         self.programs = Programs()
+        self.graphs = Graphs()
 
     def __repr__(self) -> str:
         return brief(
@@ -207,9 +223,10 @@ class Trainer:
             The epoch's loss. After a step that diverged the epoch goes on to its end: testing each
             loss would make a GPU wait at every step.
         """
-        order = epoch_order(
+        drawn = epoch_order(
             len(self.images.labels), seed=self.seed, epoch=self.epochs, weights=self.weights
-        ).to(self.images.labels.device)
+        )
+        order = sent(drawn, self.images.labels.device)
         batches = torch.split(order, self.recipe.batch_size)
         changes = self._changes(order)
         losses: list[Tensor] = []
@@ -218,7 +235,7 @@ class Trainer:
         with isolated_rng("layers", self.seed, self.epochs):
             for step, indices in enumerate(batches, start=1):
                 self._set_rates(step - 1)
-                losses.append(self._step(indices, models, known, changes[step - 1]))
+                losses.append(self._graphed(indices, models, known, changes[step - 1]))
                 if observe is not None and step in observe_at:
                     observe(step)
                     self.model.train()
@@ -235,7 +252,7 @@ class Trainer:
             seed=self.seed,
             epoch=self.epochs,
         )
-        return drawn.to(self.images.labels.device)
+        return sent(drawn, self.images.labels.device)
 
     def _changes(self, order: Tensor) -> Sequence[Tensor | None]:
         """What augmentation does to the images of each batch, in the order of the epoch."""
@@ -249,8 +266,7 @@ class Trainer:
     def _set_rates(self, step: int) -> None:
         """Give the optimizer the rates of an update of this epoch."""
         factor = rate_factor(self.recipe, epoch=self.epochs, step=step, steps=self.steps)
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+        set_rates(self.optimizer, [rate * factor for rate in self.rates])
 
     @property
     def shares(self) -> int:
@@ -267,11 +283,36 @@ class Trainer:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _signature(self) -> Hashable | None:
-        """What the ops of a step depend on; None where they are not recorded."""
+        """What the ops of a step depend on; None where that is not known."""
         known, own = signature(self.model), list(map(id, self.model.parameters()))
-        if known is None or self.images.labels.device.type != "cpu":
+        if known is None:
             return None
         return known, tuple(own.index(id(parameter)) for parameter in self._trained())
+
+    def _graphed(
+        self,
+        indices: Tensor,
+        models: Sequence[nn.Module],
+        known: Hashable | None,
+        changes: Tensor | None,
+    ) -> Tensor:
+        """One update, on a GPU by its graph when it has one."""
+
+        def compute(indices: Tensor, *changes: Tensor) -> Results:
+            return (self._step(indices, models, known, next(iter(changes), None)),)
+
+        given = [indices] if changes is None else [indices, changes]
+        (loss,) = self.graphs.run(known, compute, given, self._held)
+        assert loss is not None
+        return loss
+
+    def _held(self) -> list[Tensor]:
+        """What an update reads and changes in place."""
+        held = [*self.model.parameters(), *self.model.buffers()]
+        held += [self.images.pixels, self.images.labels]
+        groups, states = self.optimizer.param_groups, self.optimizer.state.values()
+        held += [group["lr"] for group in groups if isinstance(group["lr"], Tensor)]
+        return held + [v for state in states for v in state.values() if isinstance(v, Tensor)]
 
     def _step(
         self,
@@ -299,14 +340,16 @@ class Trainer:
             )
             with self._precision():
                 outputs = self.objective.outputs(models[number](images), images)
-                loss = self.objective.loss(outputs, labels)
+            outputs = outputs.float() if outputs.itemsize < 4 else outputs
+            loss = self.objective.loss(outputs, labels)
             loss = loss * (len(part) / len(indices))
             return loss.detach(), *torch.autograd.grad(loss, trained, allow_unused=True)
 
         programs: list[Program] = []
         inputs = [*self.model.parameters(), *self.model.buffers()]
         inputs += [self.images.pixels, self.images.labels]
-        if known is not None:
+        # A recording of no use has been a step all the same, and another follows it.
+        if known is not None and indices.device.type == "cpu" and not keeps_state(self.model):
             for number, part in enumerate(parts):
                 program = self.programs.find(
                     (known, len(indices)), partial(work, number), [*inputs, part, *changed[number]]
@@ -352,7 +395,7 @@ class Trainer:
             ValueError: If the optimizer's part does not fit.
         """
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.epochs = int(state["epochs"])
 
 

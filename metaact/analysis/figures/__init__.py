@@ -16,9 +16,12 @@ from .maps import map_sheet as map_sheet
 from .overlays import overlays as overlays
 from .panels import CurvePanel as CurvePanel
 from .panels import curve_panels as curve_panels
+from .panels import panel_rows as panel_rows
 from .ranks import rank_plot as rank_plot
 from .save import file_name as file_name
 from .save import save_figure as save_figure
+from .scatter import ScatterPanel as ScatterPanel
+from .scatter import scatter_panels as scatter_panels
 from .sheets import contact_sheet as contact_sheet
 from .sheets import episode_sheet as episode_sheet
 from .trajectories import trajectories as trajectories

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -89,7 +89,6 @@ def learning_curves(
     """
     if not arms:
         raise UsageError("`arms` must hold at least one curve; got none.")
-    groups = _groups(arms)
     narrow = is_narrow(width)
     with style():
         if len(arms) <= TOGETHER:
@@ -101,7 +100,14 @@ def learning_curves(
             axes.set_ylabel(heading(ylabel, 30 if narrow else 50))
             axes.set_title(heading(title, 50 if narrow else 62))
         else:
-            figure, panels = _multiples(arms, groups, width, logx)
+            few = len(groups_of(arms)) <= TOGETHER
+            most = 2 if few else 3 if narrow else 4
+            rows, columns = grid_shape(len(groups_of(arms)), most)
+            high = _PANEL * (1.35 if few else 1) * (0.75 if narrow else 1)
+            figure = new_figure(width, high * rows + 0.75)
+            grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+            own = multiples(list(grid), arms, columns=columns, width=width / columns, logx=logx)
+            panels = list(own.values())
             figure.supxlabel(heading(xlabel, int(11 * width)), fontsize=9)
             figure.supylabel(heading(ylabel, 50), fontsize=9)
             figure.suptitle(heading(title, int(12 * width)))
@@ -120,7 +126,7 @@ def learning_curves(
     return figure
 
 
-def _groups(arms: Mapping[str, Curve]) -> list[list[str]]:
+def groups_of(arms: Mapping[str, Curve]) -> list[list[str]]:
     """The arms, each with its baseline."""
     groups: dict[str, list[str]] = {}
     for name in arms:
@@ -129,41 +135,72 @@ def _groups(arms: Mapping[str, Curve]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _multiples(
-    arms: Mapping[str, Curve], groups: Sequence[Sequence[str]], width: float, logx: bool
-) -> tuple[Figure, list[Axes]]:
-    """A panel a group: its lines and bands before all other lines."""
-    few = len(groups) <= 4
-    rows, columns = grid_shape(len(groups), 2 if few else 3 if is_narrow(width) else 4)
-    height = _PANEL * (1.35 if few else 1) * (0.75 if is_narrow(width) else 1)
-    figure = new_figure(width, height * rows + 0.75)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    each, shown = width / columns, looks(list(arms))
+def multiples(
+    grid: Sequence[Axes], arms: Mapping[str, Curve], *, columns: int, width: float, logx: bool
+) -> dict[str, Axes]:
+    """Draw each arm, with its baseline and its band, in a panel before the lines of all others.
+
+    Args:
+        grid: The panels, row by row, which share their axes; those that are left over are hidden.
+        arms: See `learning_curves`.
+        columns: Panels in a row.
+        width: Inches of a panel.
+        logx: Whether positions that are not above 0 are left out.
+
+    Returns:
+        The panel of each arm that has one.
+    """
+    groups, shown = groups_of(arms), looks(list(arms))
     for axes, group in zip(grid, groups, strict=False):
         for name, curve in arms.items():
             if name not in group:
-                x, mean, *_ = _checked(name, curve, logx, each)
+                x, mean, *_ = _checked(name, curve, logx, width)
                 axes.plot(x, mean, color="0.75", linewidth=0.6, zorder=1)
-        for line in draw_curves(axes, {n: arms[n] for n in group}, shown, width=each, logx=logx):
+        for line in draw_curves(axes, {n: arms[n] for n in group}, shown, width=width, logx=logx):
             line.set_markersize(3)
-        axes.set_title(heading(group[0], int(14 * each), NAME), fontsize=7.5)
+        axes.set_title(heading(group[0], int(14 * width), NAME), fontsize=7.5)
     for axes in grid[len(groups) :]:
         axes.set_visible(False)
     for index in range(max(0, len(groups) - columns), len(groups)):
         grid[index].tick_params(labelbottom=True)
-    return figure, list(grid[: len(groups)])
+    return {group[0]: axes for axes, group in zip(grid, groups, strict=False)}
+
+
+def name_ends(axes: Axes, drawn: Mapping[Line2D, str], *, width: float, height: float) -> bool:
+    """Write the arms' names at the ends of their lines, if they find room there.
+
+    Args:
+        axes: Where.
+        drawn: The lines, each with its arm.
+        width: Inches that the axes and the names have together.
+        height: Inches of the axes.
+
+    Returns:
+        Whether they are written.
+    """
+    lines = in_order(drawn)
+    labels = [text(drawn[line], NAME) for line in lines]
+    places = _label_places(axes, [_end(line)[1] for line in lines], 72 * height)
+    if places is None or max(map(len, labels)) * _LETTER >= 0.38 * 72 * width:
+        return False
+    for line, label, place in zip(lines, labels, places, strict=True):
+        _label(axes, line, label, place)
+    return True
+
+
+def in_order(drawn: Iterable[Line2D]) -> list[Line2D]:
+    """Lines as they end, the highest first."""
+    return sorted(drawn, key=lambda line: -_end(line)[1])
 
 
 def _name_lines(figure: Figure, axes: Axes, drawn: Mapping[Line2D, str]) -> None:
     """The arms' names at the ends of their lines, or a legend in that order."""
-    lines = sorted(drawn, key=lambda line: -_end(line)[1])
-    labels = [text(drawn[line], NAME) for line in lines]
     width, height = figure.get_size_inches()
-    places = _label_places(axes, [_end(line)[1] for line in lines], 0.74 * 72 * height)
-    if places is not None and max(map(len, labels)) * _LETTER < 0.38 * 72 * width:
-        for line, label, place in zip(lines, labels, places, strict=True):
-            _label(axes, line, label, place)
-    elif is_narrow(width):
+    if name_ends(axes, drawn, width=width, height=0.74 * height):
+        return
+    lines = in_order(drawn)
+    labels = [text(drawn[line], NAME) for line in lines]
+    if is_narrow(width):
         legend_below(figure, lines, labels)
     else:
         figure.legend(lines, labels, loc="outside right upper", handlelength=3.2)

@@ -103,20 +103,21 @@ class ForestRow:
 
 
 def forest_plot(
-    groups: Mapping[str, Sequence[ForestRow]],
+    panels: Mapping[str, Mapping[str, Sequence[ForestRow]]],
     *,
-    xlabel: str,
     title: str = "",
     margin: float | None = None,
     width: float = WIDTH,
 ) -> Figure:
-    """Draw differences of several studies on one axis: a heading a study, below it a row an arm.
+    """Draw differences of several studies: a heading a study, below it a row an arm.
+
+    Differences of shares have one axis, those of each other measure one of their own below it.
 
     Args:
-        groups: For each study its rows, from top to bottom.
-        xlabel: What the values are.
+        panels: For each axis, by its label, its studies; for each study its rows, from top to
+            bottom.
         title: Line above.
-        margin: Half-width of the shaded range around 0, in 0..1.
+        margin: Half-width of the shaded range around 0 of differences of shares, in 0..1.
         width: Inches.
 
     Returns:
@@ -125,34 +126,52 @@ def forest_plot(
     Raises:
         UsageError: If there is nothing to draw.
     """
-    if not any(groups.values()):
-        raise UsageError("`groups` must hold at least one row; got none.")
-    narrow = is_narrow(width)
+    drawn = {label: studies for label, studies in panels.items() if any(studies.values())}
+    if not drawn:
+        raise UsageError("`panels` must hold at least one row; got none.")
+    lines = [sum(1 + len(rows) for rows in studies.values()) for studies in drawn.values()]
+    beside = 0.75 if is_narrow(width) else 0.7  # inches: the axis and its label
     with style():
-        lines = sum(1 + len(rows) for rows in groups.values())
-        figure = new_figure(width, 0.215 * lines + (0.75 if narrow else 0.7) + 0.25 * bool(title))
-        axes = figure.subplots()
-        _no_difference(axes, margin)
-        shown = looks([row.arm for rows in groups.values() for row in rows])
-        names: list[str] = []
-        for study, rows in groups.items():
-            _head(axes, len(names), study, narrow)
-            names.append("")
-            for row in rows:
-                _row(axes, len(names), row.interval, shown[row.arm], filled=row.settled)
-                if not narrow:
-                    words = difference_text(row.interval, margin=margin).replace(" points", "")
-                    right = axes.get_yaxis_transform()
-                    axes.text(1.02, len(names), words, transform=right, va="center", fontsize=8)
-                names.append(row.arm)
-        name_rows(axes, names, width)
-        axes.spines["left"].set_visible(False)
-        _figures(axes, differences=True, share=True)
-        axes.locator_params(axis="x", nbins=5 if narrow else 9)
-        axes.set_xlabel(heading(xlabel, 44 if narrow else 90))
+        high = 0.215 * sum(lines) + beside * len(lines) + 0.25 * bool(title)
+        figure = new_figure(width, high)
+        grid = figure.subplots(len(lines), 1, squeeze=False, height_ratios=lines)[:, 0]
+        arms = [row.arm for studies in drawn.values() for rows in studies.values() for row in rows]
+        shown = looks(arms)
+        for axes, (label, studies) in zip(grid, drawn.items(), strict=True):
+            _studies(axes, studies, shown, margin, width)
+            axes.set_xlabel(heading(label, 44 if is_narrow(width) else 90))
         if title:
             figure.suptitle(heading(title, int(12 * width)))
     return figure
+
+
+def _studies(
+    axes: Axes,
+    studies: Mapping[str, Sequence[ForestRow]],
+    shown: Mapping[str, Look],
+    margin: float | None,
+    width: float,
+) -> None:
+    """Studies whose differences have one unit."""
+    narrow = is_narrow(width)
+    share = all(row.interval.share for rows in studies.values() for row in rows)
+    margin = margin if share else None
+    _no_difference(axes, margin)
+    names: list[str] = []
+    for study, rows in studies.items():
+        _head(axes, len(names), study, narrow)
+        names.append("")
+        for row in rows:
+            _row(axes, len(names), row.interval, shown[row.arm], filled=row.settled)
+            if not narrow:
+                words = difference_text(row.interval, margin=margin).replace(" points", "")
+                right = axes.get_yaxis_transform()
+                axes.text(1.02, len(names), words, transform=right, va="center", fontsize=8)
+            names.append(row.arm)
+    name_rows(axes, names, width)
+    axes.spines["left"].set_visible(False)
+    _figures(axes, differences=True, share=share)
+    axes.locator_params(axis="x", nbins=5 if narrow else 9)
 
 
 def _head(axes: Axes, row: int, study: str, narrow: bool) -> None:

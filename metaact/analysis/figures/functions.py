@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import COLOURS, WIDTH, grid_shape, heading, is_narrow, new_figure, style
+from .canvas import WIDTH, grid_shape, heading, is_narrow, new_figure, style
+from .looks import looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_VALUE, _SLOPE, _START = COLOURS[0], COLOURS[1], "0.35"
+_START = "0.35"
+_SLOPE: dict[str, Any] = {"color": "0.35", "linestyle": "--", "linewidth": 1.1}
 
 _REACH = 8.0
 """Values beyond are not shown: past the 6 at which ReLU6 stops."""
@@ -28,10 +30,10 @@ def activation_curves(
     title: str = "",
     width: float = WIDTH,
 ) -> Figure:
-    """Draw each activation and its derivative in a small panel of its own.
+    """Draw each activation, in its colour, and its derivative in a small panel of its own.
 
     Args:
-        curves: For each name: inputs, values, derivatives [points].
+        curves: For each canonical name: inputs, values, derivatives [points].
         title: Line above.
         width: Inches at most.
 
@@ -47,19 +49,22 @@ def activation_curves(
     with style():
         figure = new_figure(min(width, max(1.8 * columns, 3.6)), 1.55 * rows + 0.7)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        shown = looks(list(curves))
         for axes, (name, (x, value, slope)) in zip(panels, curves.items(), strict=False):
             x, value, slope = _same_length(name, x, value, slope)
             _cross(axes)
-            (first,) = axes.plot(x, value, color=_VALUE)
-            (second,) = axes.plot(x, slope, color=_SLOPE, linestyle="--", linewidth=1.2)
+            axes.plot(x, slope, **_SLOPE)
+            axes.plot(x, value, color=shown[name].color, linewidth=2.0)
             axes.set_title(heading(name, 20, 24), fontsize=8)
             _limit(axes, np.concatenate([value, slope]))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
         _show_inputs(panels, len(curves), columns)
+        from matplotlib.lines import Line2D
+
         figure.legend(
-            [first, second],
-            ["activation", "derivative"],
+            [Line2D([], [], color="0.2", linewidth=2.0), Line2D([], [], **_SLOPE)],
+            ["activation, in its colour", "derivative"],
             loc="outside lower center",
             ncols=2,
         )
@@ -73,6 +78,7 @@ def activation_range(
     *,
     start: tuple[ArrayLike, ArrayLike] | None = None,
     title: str = "",
+    arm: str = "arelu",
     width: float = WIDTH,
 ) -> Figure:
     """Draw, per layer, the learned activations of all seeds: their mean and their whole range.
@@ -81,6 +87,7 @@ def activation_range(
         layers: For each layer: inputs [points] and learned values [seeds, points].
         start: Inputs and values before learning [points], drawn dashed in each panel.
         title: Line above.
+        arm: Whose activations they are: in its colour.
         width: Inches at most.
 
     Returns:
@@ -97,7 +104,7 @@ def activation_range(
         height = max(1.4 * rows + 0.25, 1.9) if narrow else 2.2 * rows + 0.7
         figure = new_figure(min(width, max(2.4 * columns, 4.0)), height)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        handles = {}
+        handles, color = {}, looks([arm])[arm].color
         for axes, (name, (x, values)) in zip(panels, layers.items(), strict=False):
             x, values = np.asarray(x, dtype=np.float64), np.asarray(values, dtype=np.float64)
             if values.ndim != 2 or values.shape[1:] != x.shape:
@@ -108,9 +115,9 @@ def activation_range(
             _cross(axes)
             seeds = f"range over {len(values)} seed{'s' if len(values) > 1 else ''}"
             band = axes.fill_between(
-                x, values.min(axis=0), values.max(axis=0), color=_VALUE, alpha=0.25, linewidth=0
+                x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, linewidth=0
             )
-            (mean,) = axes.plot(x, values.mean(axis=0), color=_VALUE)
+            (mean,) = axes.plot(x, values.mean(axis=0), color=color)
             handles.update({"learned (mean)": mean, seeds: band})
             if start is not None:
                 x0, y0 = _same_length("start", *start)

@@ -7,7 +7,7 @@ from typing import Any
 
 from metaact import paper
 from metaact.experiments.experiment import Experiment, Measure
-from metaact.experiments.images import image_measure
+from metaact.experiments.images import image_form, image_measure
 from metaact.settings import completed, with_role
 
 from .config import ConvergeConfig as ConvergeConfig
@@ -64,6 +64,8 @@ CONVERGE = Experiment(
     asks="make a network learn better from scratch at these rates",
     measure=measure,
     kinds={"converge": "trained from scratch"},
+    hashes=("train_sha256", "test_sha256"),
+    form=image_form,
     selected=selected,
     cell=cell,
 )

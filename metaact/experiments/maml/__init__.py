@@ -7,6 +7,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Axis, Experiment, Measure, Selected
+from metaact.experiments.form import FIGURE, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT, Maybe
 from metaact.settings import completed, defaults, with_role
 
 from .config import MamlConfig as MamlConfig
@@ -29,6 +31,22 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
         replacement=bool(settings["replacement"]),
         axis=Axis(name="meta-iteration", key="iteration", first=0),
         along=False,
+    )
+
+
+def form(facts: Facts) -> RunForm:
+    """A record of each iteration, of which some hold the validation accuracy."""
+    return usual(
+        facts,
+        every=True,
+        needed={"train_loss": FIGURE, "train_accuracy": FIGURE},
+        throughout=("attention",),
+        result={
+            facts.measure.test: facts.score,
+            "best_training_accuracy": Maybe(facts.score),
+            **SIZES,
+        },
+        failed={facts.measure.axis.key: COUNT},
     )
 
 
@@ -97,6 +115,8 @@ MAML = Experiment(
     asks="adapt better to new tasks",
     measure=measure,
     kinds={"maml": "meta-learned"},
+    hashes=("train_sha256", "test_episodes_sha256"),
+    form=form,
     selected=selected,
     cell=cell,
 )

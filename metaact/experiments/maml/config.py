@@ -76,7 +76,8 @@ class MamlConfig(Config):
         engine: "vectorised", "loop" or "learn2learn".
         test_episodes: Frozen test episodes.
         validation_episodes: Frozen validation episodes, evaluated along the way.
-        validation_every: Iterations between two validations.
+        validation_every: Iterations between two validations; None is a fifth of the iterations,
+            at most 20, so that a short run has a learning curve.
         replacement: Whether an image may occur in several test episodes.
         chunk_size: Tasks computed at a time; None is the engine's choice. Bounds memory, changes
             no result beyond rounding.
@@ -213,7 +214,12 @@ class MamlConfig(Config):
     validation_episodes: int = count(
         100, "Frozen validation episodes.", role="observation", least=2
     )
-    validation_every: int = count(20, "Iterations between two validations.", role="observation")
+    validation_every: int | None = count(
+        None,
+        "Iterations between two validations.",
+        role="observation",
+        unset="20; of fewer than 100 iterations a fifth of them",
+    )
     replacement: bool = setting(
         True,
         "Whether an image may occur in several test episodes (Lafargue et al., 2024).",
@@ -241,5 +247,6 @@ class MamlConfig(Config):
         declared.fill_batch_norm(self, "batch")
         fill(self, "queries", self.shots if paper else 15)
         fill(self, "task_pool", 1000 if paper else 0)
+        fill(self, "validation_every", min(20, max(1, self.iterations // 5)))
         if self.algorithm in readers("test_inner_steps"):
             fill(self, "test_inner_steps", self.inner_steps)

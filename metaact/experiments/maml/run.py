@@ -321,6 +321,7 @@ def estimate(planned: Planned, shared: EpisodeData) -> float:
     batch = next(shared.test.batches(config.tasks))
     episodes = len(shared.test)
     if shared.validation is not None:
+        assert config.validation_every is not None
         episodes += len(shared.validation) * -(-config.iterations // config.validation_every)
     tested = seconds_of(lambda: learner.learner.test(batch, inner_steps=config.test_inner_steps))
     return update * config.iterations + tested * episodes / len(batch)
@@ -367,7 +368,7 @@ class Learner:
         self.optimizer.zero_grad()
         with isolated_rng("maml", self.config.seed, self.iteration):
             outcome = self.learner.backward(self.batches(self.iteration), iteration=self.iteration)
-        loss, accuracy = float(outcome.loss), float(outcome.accuracy.mean())
+        loss, accuracy = torch.stack([outcome.loss, outcome.accuracy.mean()]).tolist()
         if not math.isfinite(loss):
             return Step(records=[], ended=self._diverged())
         self.best = max(self.best, accuracy)
@@ -382,8 +383,9 @@ class Learner:
         return Step(records=[record | self._validate()])
 
     def _validate(self) -> dict[str, float]:
-        last = self.iteration == self.config.iterations
-        due = last or self.iteration % self.config.validation_every == 0
+        last, every = self.iteration == self.config.iterations, self.config.validation_every
+        assert every is not None
+        due = last or self.iteration % every == 0
         if self.shared.validation is None or not due:
             return {}
         accuracies = self._test(self.shared.validation, "validation")
@@ -416,11 +418,12 @@ class Learner:
         What draws in that mode, too, draws the same after a kill.
         """
         with isolated_rng(part, self.config.seed, self.iteration):
-            return [
-                float(accuracy)
+            found = [
+                self.learner.test(batch, inner_steps=self.config.test_inner_steps)
                 for batch in episodes.batches(self.config.tasks)
-                for accuracy in self.learner.test(batch, inner_steps=self.config.test_inner_steps)
             ]
+        accuracies: list[float] = torch.cat(found).tolist()
+        return accuracies
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""

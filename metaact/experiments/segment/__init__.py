@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Column, Experiment, Measure
+from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT, Fields, Items, Number, Text
 
 from .config import SegmentConfig as SegmentConfig
 
@@ -17,6 +19,37 @@ if TYPE_CHECKING:
 def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
     """Dice of each tested patient's volume."""
     return Measure(name="dice", unit="test patients", units=int(data["test"]["patients"]))
+
+
+DATA = Fields(
+    needed={"test": Fields(needed={"dataset": Text(), "patients": COUNT, "folds": COUNT})},
+    may={"all": PART},
+)
+"""What the provenance of the volumes holds: who is tested."""
+
+
+def form(facts: Facts) -> RunForm:
+    """A record after each epoch with the Dice of every tested patient."""
+    patients, folds = facts.measure.units, facts.data["test"]["folds"]
+    scores, by_fold = Items(Number(low=0, high=1), patients), "validation_dice_by_fold"
+    return usual(
+        facts,
+        every=True,
+        start={"attention": LAYERS},
+        needed={
+            **{"step": COUNT, "attention": LAYERS, "train_loss": FIGURE, "test_loss": FIGURE},
+            "test_scores": scores,
+        },
+        may={"lr": FIGURE, "validation_loss": FIGURE, by_fold: Items(Number(low=0, high=1), folds)},
+        throughout=(facts.measure.validation, by_fold),
+        result={
+            facts.measure.test: facts.score,
+            "patients": Items(Text(), patients),
+            "fold_of": Items(Number(low=1, high=folds, whole=True), patients),
+            **SIZES,
+        },
+        failed={facts.measure.axis.key: COUNT},
+    )
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
@@ -77,6 +110,9 @@ SEGMENT = Experiment(
     asks="make a network find the object better",
     measure=measure,
     kinds={"segment": "trained to mark an object"},
+    hashes=("volumes_sha256",),
+    data=DATA,
+    form=form,
     losses=("validation_loss", "test_loss"),
     loss_bounds=(0.0, 1.0),
     columns=columns,

@@ -81,6 +81,7 @@ class SegmentConfig(declared.AloneConfig):
         "unet",
         "Network: unet; or your own module:factory, called with classes, channels and "
         "size=(height, width), which gives one logit a pixel.",
+        group="Network",
         role="training",
         known=dense_network_of,
         words="{}",

@@ -13,7 +13,9 @@ from torch import nn
 from metaact import analysis
 from metaact.adaptation import largest_component, predicted
 from metaact.errors import RunError, UsageError, check_choice
+from metaact.experiments.recorded import check
 from metaact.runs import Run
+from metaact.runs.store import read_written
 from metaact.settings import read_back
 
 from .config import SegmentConfig
@@ -60,7 +62,9 @@ def read_marked(
     for run in runs:
         if run.kind != "segment":
             raise UsageError(f"`run` must be of `metaact segment`; got one of kind {run.kind!r}.")
-        result = run.result()
+        written = read_written(run)
+        check(written)
+        result = run.result() if written.result is None else written.result
         if result["outcome"] != "complete":
             raise RunError(
                 f"`{run.directory}` must have trained its networks; its outcome is "
@@ -74,7 +78,7 @@ def read_marked(
             raise RunError(
                 f"the data of {config.dataset} are not those that `{run.directory}` was trained on."
             )
-        scores = run.metrics()[-1]["test_scores"]
+        scores = written.metrics[-1]["test_scores"]
         found.append(
             Marked(
                 name=f"{config.activation} seed {config.seed}",

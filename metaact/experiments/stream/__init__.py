@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from metaact import analysis
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
+from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT, Fields, Items
 
 from .config import REGRESSION
 from .config import StreamConfig as StreamConfig
@@ -54,6 +56,25 @@ def measure(settings: Mapping[str, Any], data: Mapping[str, Any]) -> Measure:
     )
 
 
+def form(facts: Facts) -> RunForm:
+    """A record after each bin with its score and those of its parts, and the hidden layers."""
+    test, validation = facts.measure.test, facts.measure.validation
+    return usual(
+        facts,
+        every=True,
+        start={"attention": LAYERS},
+        needed={"step": COUNT, "attention": LAYERS, validation: facts.score},
+        may={
+            "part_steps": COUNT,
+            "parts": Items(facts.score),
+            **{name: FIGURE for name, _, _ in DIAGNOSTICS},
+        },
+        throughout=tuple(name for name, _, _ in DIAGNOSTICS),
+        result={test: facts.score, validation: facts.score, **SIZES},
+        failed={facts.measure.axis.key: COUNT},
+    )
+
+
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     """What was lost since the best bins, how long tasks take, and the hidden layer in the end."""
     found = []
@@ -84,7 +105,7 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
     found += _recovery(arm)
     last = {record.seed: record.seen[-1] for record in arm.scored}
     for name, bounds, note in DIAGNOSTICS:
-        known = {s: r[name] for s, r in last.items() if isinstance(r.get(name), int | float)}
+        known = {s: r[name] for s, r in last.items() if r.get(name) is not None}
         if known:
             label = name.replace("_", " ")
             found.append(Column(name=label, scores=known, bounds=bounds, note=note, apart=True))
@@ -159,7 +180,7 @@ DIAGNOSTICS = (
 def _scores(record: Record) -> list[float]:
     """The online score of each bin that was seen."""
     known = (m.get(record.measure.test) for m in record.seen)
-    return [float(score) for score in known if isinstance(score, float)]
+    return [float(score) for score in known if score is not None]
 
 
 def _lost(
@@ -216,6 +237,9 @@ STREAM = Experiment(
     asks="make a network keep adapting better",
     measure=measure,
     kinds={"stream": "trained on a stream"},
+    hashes=("stream_sha256",),
+    data=Fields(needed={"stream": PART}),
+    form=form,
     arguments=("stream",),
     columns=columns,
     traces=("seen_accuracy", "recovery_steps"),

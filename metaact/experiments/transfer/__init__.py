@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaact.experiments.experiment import Column, Experiment, Measure
-from metaact.experiments.images import image_measure
+from metaact.experiments.form import Facts, RunForm
+from metaact.experiments.images import image_form, image_measure
 from metaact.runs import read_run
 from metaact.settings import Setting, completed, counted, settings_of, shown
 
@@ -70,12 +71,40 @@ def is_baseline(settings: Mapping[str, Any]) -> bool:
     return settings.get("pretrained") == 0
 
 
+_OF_THE_PLAN = ("protocol", "pretrain_epochs", "text_epochs")
+"""Settings that say which stages there are; each stage records its own length."""
+
+_OF_PRE_TRAINING = (
+    *("source", "pretrain_lr", "source_train_sha256", "keeps_head"),
+    *("weights", "weights_sha256", "trained_with", "swap"),
+)
+"""Settings on which the baseline does not depend."""
+
+_OF_FINE_TUNING = (
+    *("target", "lr", "optimizer", "nesterov", "weight_decay", "decay", "clip_norm"),
+    *("schedule", "milestones", "lr_factor", "warmup_epochs", "augmentation", "precision"),
+    *("train_layers", "layer_lrs", "freeze_activations"),
+    *("pretrained", "keeps_head", "target_train_sha256", "target_test_sha256"),
+)
+"""Settings on which pre-training does not depend."""
+
+
 def unused(kind: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The rate of the stage that a run does not have behind it."""
+    """The settings of the stages that a run does not have behind it."""
     if kind == "source":
-        return ("lr",)
-    trained_before = settings.get("weights") is not None
-    return ("pretrain_lr",) if trained_before or is_baseline(settings) else ()
+        return (*_OF_THE_PLAN, *_OF_FINE_TUNING)
+    if is_baseline(settings):
+        return (*_OF_THE_PLAN, *_OF_PRE_TRAINING, "source_test_sha256")
+    if settings.get("weights") is not None:
+        never = ("pretrained", "source", "pretrain_lr", "source_train_sha256")
+        return (*_OF_THE_PLAN, *never, "source_test_sha256")
+    return (*_OF_THE_PLAN, "source_test_sha256")
+
+
+def form(facts: Facts) -> RunForm:
+    """A fine-tuning is tested before its first update, too."""
+    tested = {facts.measure.test: facts.score} if facts.kind == "transfer" else {}
+    return image_form(facts, start=tested)
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
@@ -162,6 +191,11 @@ TRANSFER = Experiment(
         "source": "pre-trained, for fine-tunings to start from",
     },
     unused=unused,
+    hashes=(
+        *("source_train_sha256", "source_test_sha256"),
+        *("target_train_sha256", "target_test_sha256"),
+    ),
+    form=form,
     arguments=("source", "target"),
     recorded=RECORDED,
     baseline=is_baseline,

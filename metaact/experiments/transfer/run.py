@@ -26,10 +26,12 @@ from metaact.experiments.supervised import (
 )
 from metaact.randomness import derived_seed
 from metaact.runs import Run
+from metaact.runs.checkpoint import WEIGHTS, is_dense
+from metaact.runs.strict_json import damaged
 from metaact.settings import counted
 from metaact.tasks import Domain
 
-from . import measure
+from . import measure, unused
 from .config import TransferConfig
 from .domains import DomainData, build
 from .domains import prepare as prepare
@@ -95,37 +97,18 @@ def _key(planned: Planned) -> str:
     return repr(sorted((name, repr(value)) for name, value in planned.identity.items()))
 
 
-_OF_THE_PLAN = ("protocol", "pretrain_epochs", "epochs", "text_epochs")
-"""Settings that say which stages there are; each stage records its own length."""
-
-_OF_PRE_TRAINING = (
-    *("source", "pretrain_lr", "source_train_sha256", "keeps_head"),
-    *("weights", "weights_sha256", "trained_with", "swap"),
-)
-"""Settings on which the baseline does not depend."""
-
-_OF_FINE_TUNING = (
-    *("target", "lr", "optimizer", "nesterov", "weight_decay", "decay", "clip_norm"),
-    *("schedule", "milestones", "lr_factor", "warmup_epochs", "augmentation", "precision"),
-    *("train_layers", "layer_lrs", "freeze_activations"),
-)
-"""Settings on which pre-training does not depend."""
-
-
-def _fields(config: TransferConfig, *, without: tuple[str, ...]) -> dict[str, object]:
-    """The settings that name a stage: all but those that it does not depend on."""
-    kept = {name: value for name, value in config.fields().items() if name not in without}
-    return {**kept, **source_identity(config)}
+def _identity(config: TransferConfig, kind: str, stage: dict[str, object]) -> dict[str, object]:
+    """What names a run: the settings on which it depends, and what tells its stage apart."""
+    fields = {name: value for name, value in config.fields().items() if name != "epochs"}
+    whole = {**fields, **source_identity(config), **stage}
+    left = unused(kind, whole)
+    return {name: value for name, value in whole.items() if name not in left}
 
 
 def _source(config: TransferConfig, shared: DomainData) -> Planned:
     """The pre-training of a config."""
-    identity = {
-        **_fields(config, without=(*_OF_THE_PLAN, *_OF_FINE_TUNING)),
-        "epochs": config.pretrain_epochs,
-        "form": shared.form,
-        **shared.source_identity,
-    }
+    stage = {"epochs": config.pretrain_epochs, "form": shared.form, **shared.source_identity}
+    identity = _identity(config, SOURCE, stage)
     stem = Path(config.source).stem
     return Planned(
         config=config,
@@ -146,26 +129,26 @@ def _target(
     config: TransferConfig, stage: Stage, shared: DomainData, source: Planned | None
 ) -> Planned:
     """One fine-tuning of a config, or the baseline."""
-    identity = {
-        **_fields(config, without=_OF_THE_PLAN),
-        "pretrained": stage.pretrained,
-        "epochs": stage.epochs,
-        "form": shared.form,
-        "keeps_head": shared.keeps_head,
-        **shared.target_identity,
-    }
+    identity = _identity(
+        config,
+        TARGET,
+        {
+            "pretrained": stage.pretrained,
+            "epochs": stage.epochs,
+            "form": shared.form,
+            "keeps_head": shared.keeps_head,
+            **shared.target_identity,
+        },
+    )
     target = Path(config.target).stem
-    left: tuple[str, ...] = ()
     if not stage.pretrained:
-        # What was never pre-trained does not depend on how others were.
-        left, stem, what = _OF_PRE_TRAINING, f"{target}-pre0", "target only"
+        stem, what = f"{target}-pre0", "target only"
     elif stage.pretrained == TRAINED:
-        left, stem = ("pretrained", "source", "pretrain_lr"), f"pretrained-{target}"
+        stem = f"pretrained-{target}"
         what = f"from {Path(config.weights or '').name}, {config.swap} swap,"
     else:
         stem = f"{Path(config.source).stem}-{target}-pre{stage.pretrained}"
         what = f"from {counted('epoch')(stage.pretrained)} at {config.pretrain_lr:g}"
-    identity = {name: value for name, value in identity.items() if name not in left}
     name = f"{stem}-lr{config.lr:g}"
     earlier = () if config.protocol == "paper-text" else config.epochs
     return Planned(
@@ -324,5 +307,7 @@ def source_weights(run: Run, epoch: int) -> dict[str, torch.Tensor]:
     diverged = diverged_in(run)
     if diverged is not None and diverged <= epoch:
         raise RunError(f"its pre-training diverged in epoch {diverged} ({run.directory}).")
-    weights: dict[str, torch.Tensor] = run.weights()[f"epoch-{epoch}"]
+    weights: dict[str, torch.Tensor] | None = run.weights().get(f"epoch-{epoch}")
+    if not isinstance(weights, dict) or not all(map(is_dense, weights.values())):
+        raise damaged(run.directory / WEIGHTS, f"it holds no weights of epoch {epoch}")
     return weights

@@ -9,14 +9,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from metaact.errors import DataError, MissingDependencyError, UsageError
 from metaact.experiments.experiment import Signature
 from metaact.experiments.trained import load
 from metaact.models.table import TIMM, TORCHVISION
-from metaact.runs.checkpoint import WEIGHTS, activation_of, fingerprint
+from metaact.runs.checkpoint import WEIGHTS, activation_of, fingerprint, is_dense, read_torch
 from metaact.runs.config_file import NAME as CONFIG
 
 SAFETENSORS = ".safetensors"
@@ -160,7 +159,7 @@ LIBRARIES = {TORCHVISION: _of_torchvision, TIMM: _of_timm}
 
 def _torch(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch(path)
     except UnpicklingError as error:
         raise DataError(
             f"{path} must hold a state dict, tensors alone (anything else could run code, which is "
@@ -194,11 +193,11 @@ def _state_of(path: Path, found: object) -> dict[str, Tensor]:
     if isinstance(found, dict):
         inside += [found[name] for name in WITHIN if name in found]
     for one in inside:
-        if isinstance(one, dict) and one and all(isinstance(v, Tensor) for v in one.values()):
+        if isinstance(one, dict) and one and all(is_dense(v) for v in one.values()):
             return {str(name): value for name, value in one.items()}
     raise DataError(
-        f"{path} must hold a state dict, by itself or as `state_dict` or `model`; it holds "
-        f"{_what(found)}."
+        f"{path} must hold a state dict of dense tensors, by itself or as 'state_dict' or "
+        f"'model'; it holds {_what(found)}."
     )
 
 

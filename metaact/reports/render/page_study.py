@@ -153,6 +153,7 @@ def _pictures(study: StudyReport, context: Context) -> Html:
         lambda: pictures.shapes(study, width=WIDTH),
         lambda: pictures.trajectories(study, width=WIDTH),
         lambda: pictures.layers(study, width=WIDTH),
+        lambda: pictures.against_shape(study, width=WIDTH),
     ]
     if len(study.comparisons) > MOST_ROWS or not study.measure.is_share:
         makers.insert(0, lambda: pictures.differences(study, context.margin, width=WIDTH))
@@ -188,6 +189,14 @@ def _speed(study: StudyReport, context: Context) -> Html:
     return tables.speed(study, context)
 
 
+def _shape(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.shape(study), context)
+
+
+def _attention(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.attention(study), context)
+
+
 def _ranks(study: StudyReport, context: Context) -> Html:
     return _drawn(study, context, lambda: pictures.ranks(study, width=WIDTH))
 
@@ -217,8 +226,10 @@ def _runs(study: StudyReport, context: Context) -> Html:
 _FOLDED: tuple[tuple[str, Part], ...] = (
     ("Every arm at every rate", _rates),
     ("How fast it learns", _speed),
+    ("Shape of the activations", _shape),
     ("Optimism: selected and held-out figures", _optimism),
     ("Ranks", _ranks),
+    ("α and β at the end", _attention),
     ("Data and provenance", _data),
     ("Settings", _settings),
     ("Runs, and how to make them again", _runs),

@@ -7,22 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from metaact.analysis import Comparison, Interval, difference_text
+from metaact.analysis.curves import stuck
 from metaact.analysis.intervals import SEEDS
 from metaact.analysis.wording import p_figure
 from metaact.display import html_lines, html_table
 from metaact.reports.document import (
     ArmReport,
     FailureTest,
+    Layer,
     Learned,
     Parameter,
     Score,
     StudyReport,
     Time,
 )
+from metaact.reports.shapes import NAMES as SHAPES
 from metaact.settings import in_words
 
 Row = dict[str, str]
+
+MOST_LAYERS = 8
+"""Layers of a network that have a row each; of more there is one row for all."""
 
 AREA = "area under the curve"
 """Heading of what tells how fast an arm learns, also where an experiment makes a column of it."""
@@ -66,6 +74,8 @@ def study_tables(study: StudyReport) -> list[StudyTable]:
         learned_at_best,
         optimism,
         speed,
+        shape,
+        attention,
     )
     return [table for make in makers if (table := make(study)).rows]
 
@@ -158,7 +168,8 @@ def others(study: StudyReport) -> StudyTable:
     together = f"simultaneous {percents(study.level)} intervals" if most > 1 else "intervals"
     notes = [
         f"Above 0 the arm is better; {together} over {every[0].interval.varies}, which hold "
-        "together for all arms of one column, and from which its verdicts are read."
+        "together for all arms of one column, and from which its verdicts are read. No figure: the "
+        "same difference in every seed, or fewer than two seeds."
     ]
     return _table(study, title, rows, notes)
 
@@ -342,6 +353,75 @@ def speed(study: StudyReport) -> StudyTable:
             f"Area: mean height of the curve, {percents(study.level)} interval over {over}."
         )
     return _table(study, "How fast", rows, notes)
+
+
+def shape(study: StudyReport) -> StudyTable:
+    """How the order of the arms by the shape of their activations agrees with that by score."""
+    title = f"Shape of the activations against {study.measure.test.replace('_', ' ')}"
+    found = study.shapes
+    if found is None:
+        return _table(study, title, [], [])
+    rows = [
+        {
+            "shape": SHAPES[one.name][0],
+            "what it is": SHAPES[one.name][1],
+            "from": f"{min(one.values.values()):.3g}",
+            "to": f"{max(one.values.values()):.3g}",
+            "rank correlation": interval(one.correlation),
+        }
+        for one in found.measures
+    ]
+    count = len(found.scores)
+    notes = [
+        f"Spearman's rank correlation over {count} arms{f', {found.at}' if found.at else ''}: "
+        f"above 0, more of it goes with a better score. Each {percents(study.level)} interval is "
+        "by itself, over arms as if they had been drawn at random. Arms differ in all of these at "
+        "once: it names no cause.",
+    ]
+    if found.without:
+        notes.append(f"Without {', '.join(found.without)}: no shape, no score, or a failed seed.")
+    return _table(study, title, rows, notes)
+
+
+def attention(study: StudyReport) -> StudyTable:
+    """α and β of each layer at the end, and how many α are stuck at which end of their range.
+
+    Of arms at several rates, those at each arm's own best.
+    """
+    arms = study.tuned.arms if study.tuned else study.arms
+    rows = []
+    for arm in arms:
+        layers = arm.attention
+        parts = {layer: [values] for layer, values in layers.items()}
+        if len(layers) > MOST_LAYERS:
+            parts = {f"all {len(layers)}": list(layers.values())}
+        rows += [{"arm": arm.name, "layer": name, **_ends(part)} for name, part in parts.items()]
+    notes = [
+        "Means at the end, with the least and the greatest that a row has. α is as learned, before "
+        "it is held between 0.01 and 0.99; above or below that it has no gradient and is stuck."
+    ]
+    return _table(study, "α and β at the end", rows, notes)
+
+
+def _ends(layers: Sequence[Layer]) -> Row:
+    """α and β of some layers at the end, over seeds."""
+    alpha = np.array([one[-1] for layer in layers for one in layer.alpha], dtype=np.float64)
+    beta = np.array([one[-1] for layer in layers for one in layer.beta], dtype=np.float64)
+    above, below = (int((stuck(alpha) & end).sum()) for end in (alpha > 0.5, alpha <= 0.5))
+    words = [
+        f"{number} {where}" for number, where in ((above, "above"), (below, "below")) if number
+    ]
+    return {
+        "α": _range(alpha),
+        "β": _range(beta),
+        "stuck α": f"{' and '.join(words) or '0'} of {alpha.size}",
+    }
+
+
+def _range(values: np.ndarray) -> str:
+    if values.size == 1:
+        return f"{values[0]:.3f}"
+    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
 
 
 def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) -> Row:

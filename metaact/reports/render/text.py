@@ -30,7 +30,7 @@ def _left_out(document: Document) -> list[str]:
     if not document.left_out:
         return []
     lines = [f"Left out, {len(document.left_out)} of the directories found:"]
-    return ["\n".join([*lines, *(f"  {i.directory}: {i.why}" for i in document.left_out)])]
+    return ["\n".join([*lines, *(f"  {i.said}" for i in document.left_out)])]
 
 
 def markdown(document: Document) -> str:

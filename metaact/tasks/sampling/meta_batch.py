@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaact.devices import sent
 from metaact.display import brief, html_facts
 from metaact.errors import UsageError, check_count, check_int, check_rate
 from metaact.tasks._images import Images
@@ -198,12 +199,12 @@ class Gather:
         tasks, ways, count = indices.shape
         if self._own is not None:
             return self._own.index_select(0, self._flat(indices)).reshape(tasks, -1)
-        row = torch.arange(ways, device=self._pixels.device).repeat_interleave(count)
-        return row.repeat(tasks, 1)
+        row = torch.arange(ways, device=self._pixels.device).view(-1, 1).expand(ways, count)
+        return row.reshape(-1).repeat(tasks, 1)
 
     def _flat(self, indices: Indices) -> Tensor:
         flat = torch.from_numpy(np.ascontiguousarray(indices).reshape(-1))
-        return flat.to(self._pixels.device)
+        return sent(flat, self._pixels.device)
 
 
 def per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:

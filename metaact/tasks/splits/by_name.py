@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -93,7 +94,10 @@ def split(
         except DataError as error:
             if str(dataset) in str(error):
                 raise
-            raise DataError(f"{dataset}: {error}") from error
+            # What is wrong is said again of data that are called as the user called them.
+            called = replace(pool.provenance, dataset=str(dataset))
+            _divided(str(dataset), replace(pool, provenance=called), hold_out, validation)
+            raise
     entry = _find(str(dataset))
     if hold_out == "groups":
         check_choice("hold_out", hold_out, ("classes", "images"), why=f"as for {entry.name}")

@@ -1,5 +1,6 @@
 """The supervised trainer against plain PyTorch, itself after an interruption, and closed forms."""
 
+import copy
 import io
 import math
 from dataclasses import dataclass, replace
@@ -225,6 +226,36 @@ def test_interrupted_training_ends_bit_for_bit_the_same(
         continued.epoch()
     assert continued.epochs == 3
     assert torch.equal(values(continued.model), values(whole.model))
+
+
+def with_statistics(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.PReLU(), nn.Flatten(), nn.Linear(144, 3)
+        )
+
+
+def test_running_statistics_are_those_of_the_plain_loop(images: Labelled) -> None:
+    """Also after so many updates that ops would be recorded, and when a run continues there."""
+    recipe = Recipe(lr=0.05, batch_size=4)
+    model, plain = with_statistics().double(), with_statistics().double()
+    trainer = Trainer(model, images, recipe=recipe, seed=3)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.05, momentum=0.9)
+    for epoch in range(2):
+        trainer.epoch()
+        for chosen in epoch_order(60, seed=3, epoch=epoch).split(4):
+            optimizer.zero_grad()
+            outputs = plain(images.pixels[chosen].double() / 255)
+            functional.cross_entropy(outputs, images.labels[chosen]).backward()
+            optimizer.step()
+        continued = Trainer(with_statistics(1).double(), images, recipe=recipe, seed=3)
+        continued.load_state_dict(copy.deepcopy(trainer.state_dict()))
+        trainer = continued
+    for (name, ours), theirs in zip(
+        continued.model.state_dict().items(), plain.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9, msg=name)
 
 
 def test_global_generator_is_left_alone(images: Labelled) -> None:

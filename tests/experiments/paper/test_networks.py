@@ -39,8 +39,7 @@ def made(
 ) -> tuple[NetworkTable, Outcome, TableReport]:
     table = network_table(number, **settings)
     outcome = experiments.run(CONVERGE, table.configs, store, root=root)
-    seeds = len(settings.get("seeds", (0,)))
-    return table, outcome, network_report(table, outcome, seeds=seeds)
+    return table, outcome, network_report(table, outcome)
 
 
 def recorded(outcome: Outcome, name: str, entry: str) -> dict[int, list[float]]:

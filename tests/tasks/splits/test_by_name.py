@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -112,7 +113,7 @@ def test_too_few_classes_to_hold_out(make_folder: MakeFolder) -> None:
 def test_a_class_too_small_to_hold_out_images_is_named(make_folder: MakeFolder) -> None:
     folder = make_folder(classes=3, images=2)
     with pytest.raises(
-        DataError, match=r"every class of own must have at least 3 .*'class00' has 2"
+        DataError, match=r"every class of .*own must have at least 3 .*'class00' has 2"
     ):
         tasks.split(folder, hold_out="images")
     assert tasks.split(folder, hold_out="images", validation=0).validation is None
@@ -255,3 +256,12 @@ def test_the_splits_of_real_data_are_fixed(data_root: Path) -> None:
 def test_published_parts_share_no_image(data_root: Path, name: str) -> None:
     split = tasks.split(name, root=data_root)
     assert "left out" not in split.train.provenance.note
+
+
+def test_what_is_wrong_with_a_file_names_it_once(tmp_path: Path) -> None:
+    images, labels = np.zeros((8, 4, 4), dtype=np.uint8), np.arange(8) // 4
+    images[:] = np.arange(8)[:, None, None]
+    np.savez(tmp_path / "one.npz", images=images, labels=labels)
+    with pytest.raises(DataError) as raised:
+        tasks.split(tmp_path / "one.npz", hold_out="classes")
+    assert str(raised.value).startswith(f"{tmp_path / 'one.npz'} must have at least 3 classes")
