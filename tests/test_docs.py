@@ -89,7 +89,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         *("--validation-episodes", "4"),
     ),
     "converge": ("--epochs", "2", "--batch-size", "64"),
-    "stream": ("--bins", "2", "--bin-steps", "50", "--task-steps", "25"),
+    "stream": ("--bins", "2", "--bin-steps", "64", "--task-steps", "32"),
     "transfer": (
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),
         *("--batch-size", "64"),

@@ -87,6 +87,29 @@ def shape_of(activation: nn.Module) -> Shape:
     )
 
 
+SAMPLE = 4096, 64
+"""Examples and channels on which an activation is measured that mixes its channels."""
+
+
+def passed_on(activation: nn.Module) -> float:
+    """√E[f(z)²] of standard normal z, as `Shape.gain`, of any activation.
+
+    What mixes channels, as Maxout, is measured on a fixed sample: to about 0.3 %.
+
+    Examples:
+        >>> round(passed_on(nn.ReLU()) ** 2, 6)
+        0.5
+    """
+    try:
+        return shape_of(activation).gain
+    except UsageError:
+        draw = torch.Generator().manual_seed(0)
+        z = torch.randn(SAMPLE, generator=draw, dtype=torch.float64)
+        with torch.no_grad(), preserved_rng():
+            made: Tensor = copy.deepcopy(activation).double().eval()(z)
+        return float(made.square().mean().sqrt())
+
+
 def values(activation: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Values and derivatives [points] of an activation at points [points].
 

@@ -3,6 +3,7 @@ from .comparisons import compare_pair as compare_pair
 from .comparisons import compare_pairs as compare_pairs
 from .convergence import area_under_curve as area_under_curve
 from .convergence import median_time as median_time
+from .convergence import restricted_mean as restricted_mean
 from .curves import curve_band as curve_band
 from .curves import stuck as stuck
 from .estimates import estimate as estimate
@@ -11,6 +12,7 @@ from .failures import failure_share as failure_share
 from .failures import far_seed as far_seed
 from .failures import interquartile_mean as interquartile_mean
 from .failures import with_failures as with_failures
+from .figures import TOGETHER as TOGETHER
 from .figures import Curve as Curve
 from .figures import CurvePanel as CurvePanel
 from .figures import ForestRow as ForestRow
@@ -50,6 +52,7 @@ from .tables import short_hash as short_hash
 from .wording import difference_text as difference_text
 
 __all__ = [
+    "TOGETHER",
     "Column",
     "Comparison",
     "Curve",
@@ -93,6 +96,7 @@ __all__ = [
     "rank_arms",
     "rank_plot",
     "render_table",
+    "restricted_mean",
     "save_figure",
     "seed_interval",
     "short_hash",

@@ -50,6 +50,9 @@ TRIAL_SECONDS = 45.0
 PATIENCE_SECONDS = 10.0
 """A worker that has no place by then says that it waits for one."""
 
+MOST_PLACES = 5
+"""So many places may be lost before a worker has begun."""
+
 SYNC_SECONDS = 60.0
 """What a node does in a store of its own is brought back so often: what its loss can cost."""
 
@@ -71,6 +74,8 @@ class Cluster:
         ray: The library.
         address: As given.
         size: How many workers it has room for, now.
+        node: Makes a place on a node.
+        lost: What is raised where a node is lost.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
@@ -94,6 +99,7 @@ class Cluster:
         self.ray.cloudpickle.register_pickle_by_value(node)
         remote = self.ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_concurrency=4)
         self.node: Any = remote(node.Node)
+        self.lost = self.ray.exceptions.RayError, ConnectionError
 
     def start(self, events: Events) -> Remote:
         """Start a worker as soon as there is room for it."""
@@ -154,8 +160,8 @@ class Remote:
         self._get = cluster.ray.get
         self._actor = cluster.node.remote()
         self._orders: queue.Queue[Order | None] = queue.Queue()
-        self._name = ""
-        self._why = ""
+        self._name = self._why = ""
+        self._ending = False
         self._fault: MetaactError | None = None
         self._sent: set[str] = set()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -208,11 +214,12 @@ class Remote:
         self._kill()
 
     def _kill(self) -> None:
-        with suppress(self._cluster.ray.exceptions.RayError, ConnectionError):
+        self._ending = True
+        with suppress(*self._cluster.lost):
             self._cluster.ray.kill(self._actor)
 
     def _work(self) -> None:
-        lost = self._cluster.ray.exceptions.RayError, ConnectionError
+        lost = self._cluster.lost
         try:
             self._find_place()
             while (order := self._orders.get()) is not None and self._carry_out(order):
@@ -228,11 +235,19 @@ class Remote:
         self._events.put((self, None))
 
     def _find_place(self) -> None:
-        ready = self._actor.__ray_ready__.remote()
-        while not self._cluster.ray.wait([ready], timeout=PATIENCE_SECONDS)[0]:
-            self._tell(f"no node of {self._cluster.address} has room for a worker now; waiting")
-        self._get(ready)
-        self._name = f"node {self._cluster.settle(self._actor)}"
+        """Start a worker on a node; it takes a while until a lost one is no longer chosen."""
+        for left in reversed(range(MOST_PLACES)):
+            try:
+                ready = self._actor.__ray_ready__.remote()
+                while not self._cluster.ray.wait([ready], timeout=PATIENCE_SECONDS)[0]:
+                    self._tell(f"no node of {self._cluster.address} has room for a worker; waiting")
+                self._get(ready)
+                self._name = f"node {self._cluster.settle(self._actor)}"
+                return
+            except self._cluster.lost:
+                if self._ending or not left:
+                    raise
+                self._actor = self._cluster.node.remote()
 
     def _tell(self, what: Reply | str) -> None:
         self._events.put((self, what))

@@ -23,7 +23,7 @@ from .commands import command, words
 from .experiment import EXAMPLES, Example, Experiment, Planned, Prepared
 from .pool import LocalPool, Pool, Tick
 from .preview import Preview, preview
-from .processes import WorkerPool, group_of, on_this_machine
+from .processes import Start, WorkerPool, group_of, on_this_machine
 from .reuse import Library
 from .sweep import Job, SweepReport, sweep
 from .table import EXPERIMENTS
@@ -205,6 +205,7 @@ class Ready:
             size = min(asked, jobs)
             if cluster is None and size == 1:
                 return LocalPool(tick)
+            start: Start
             if cluster is not None:
                 start = cluster.start
             else:

@@ -14,6 +14,7 @@ from metaact.experiments.experiment import EXAMPLES, HEX, Axis
 from metaact.experiments.table import find
 from metaact.experiments.words import telling
 from metaact.runs import Run
+from metaact.settings import completed
 
 from .document import Picture, StudyReport
 
@@ -75,8 +76,9 @@ def notes(study: Study, *, over: str) -> list[str]:
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
+    known = completed(study.experiment.config, study.settings)
     for name, one in study.experiment.settings.items():
-        note = one.notes.get(study.settings[name]) if name in study.settings and one.notes else None
+        note = one.notes.get(known.get(name)) if name != study.by else None
         found += [note] if note else []
     return found
 

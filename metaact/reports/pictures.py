@@ -76,6 +76,7 @@ def pictures(
         lambda: start_values(study, width=width),
         lambda: trajectories(study, width=width),
         lambda: shapes(study, width=width),
+        lambda: layers(study, width=width),
     ]
     return [drawn for make in makers if (drawn := make()) is not None]
 
@@ -209,10 +210,10 @@ def losses(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     )
 
 
-def _arrays(curve: Curve) -> analysis.Curve:
+def _arrays(curve: Curve, *, band: bool = True) -> analysis.Curve:
     """A curve as it is drawn: NaN where a seed has no value."""
     low, high = (
-        None if part is None else np.array(part, dtype=np.float64)
+        None if part is None or not band else np.array(part, dtype=np.float64)
         for part in (curve.low, curve.high)
     )
     return curve.x, np.array(curve.mean, dtype=np.float64), low, high
@@ -432,6 +433,65 @@ def trajectories(
             )
             for place, symbol in ((1, "α"), (2, "β"))
         ],
+    )
+
+
+def layers(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """What was recorded of each layer along the way: small multiples, a line an arm."""
+    arms, rest = shown_arms(study)
+    names = {
+        name: dict.fromkeys(
+            layer for a in arms for layer in a.diagnostics if name in a.diagnostics[layer]
+        )
+        for name in dict.fromkeys(n for a in arms for own in a.diagnostics.values() for n in own)
+        if "." not in name  # the numbers of a PAU are many
+    }
+    bands = len(arms) <= analysis.TOGETHER
+    traces = find(study.experiment).traces
+    several = len({layer for own in names.values() for layer in own if layer}) > 1
+    panels = [
+        analysis.CurvePanel(
+            title=name.replace("_", " "),
+            curves={a.name: _arrays(a.curves[name], band=bands) for a in arms if name in a.curves},
+            marks={},
+            percent=False,
+        )
+        for name in traces
+        if any(name in a.curves for a in arms)
+    ]
+    panels += [
+        analysis.CurvePanel(
+            title=name.replace("_", " ") + (f", {layer}" if several else ""),
+            curves={
+                a.name: _arrays(a.diagnostics[layer][name], band=bands)
+                for a in arms
+                if name in a.diagnostics.get(layer, {})
+            },
+            marks={},
+            percent=name.endswith("_units"),
+        )
+        for name, own in names.items()
+        for layer in own
+    ]
+    figure = analysis.curve_panels(
+        panels,
+        xlabel=study.measure.axis.name,
+        title=f"{study.title}: layers" if width >= WIDTH else "",
+        small=True,
+        width=width,
+    )
+    if figure is None:
+        return None
+    first = {a.name: c for a in arms for own in a.diagnostics.values() for c in own.values()}
+    said = _band(first, study.level) if bands else "No bands: they would lie over one another."
+    return Drawn(
+        kind="layers",
+        figure=figure,
+        label=f"{', '.join(panel.title for panel in panels)} against {study.measure.axis.name} of "
+        f"{', '.join(first)}.",
+        caption="What was recorded of each layer, mean over seeds: units that do nothing, rank of "
+        "the features, norms of weights and gradient, and the activation's own parameters. "
+        f"{said}{rest}",
     )
 
 

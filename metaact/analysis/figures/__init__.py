@@ -1,5 +1,6 @@
 """Pictures of results. Matplotlib is imported when one is drawn; its global state is untouched."""
 
+from .curves import TOGETHER as TOGETHER
 from .curves import Curve as Curve
 from .curves import learning_curves as learning_curves
 from .forest import ForestRow as ForestRow
