@@ -78,7 +78,7 @@ def notes(study: Study, *, over: str) -> list[str]:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
     known = completed(study.experiment.config, study.settings)
     for name, one in study.experiment.settings.items():
-        note = one.notes.get(known.get(name)) if name != study.by else None
+        note = one.notes.get(known.get(name)) if one.notes and name != study.by else None
         found += [note] if note else []
     return found
 
@@ -256,10 +256,10 @@ def short_names(studies: Sequence[StudyReport]) -> dict[str, str]:
 
 
 def _brief(study: StudyReport) -> str:
-    known = find(study.experiment).settings
+    experiment = find(study.experiment)
     data = [
         Path(str(study.settings[n])).name
-        for n, s in known.items()
-        if s.path and study.settings.get(n)
+        for n, s in experiment.settings.items()
+        if (s.path or n in experiment.arguments) and study.settings.get(n)
     ]
     return f"{study.experiment}: {' → '.join(data)}" if data else study.title
