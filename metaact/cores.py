@@ -41,6 +41,12 @@ def usable_cores() -> int:
     return max(1, int(min(_present(), _quota(), _share())))
 
 
+def launched() -> int:
+    """Processes that `torchrun` started as one program; 1 outside of it."""
+    number = os.environ.get("WORLD_SIZE", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
+    return max(1, int(number)) if number.isdigit() else 1
+
+
 def busy_cores(*, window: float = WINDOW) -> float | None:
     """How many cores of this process's affinity other processes keep busy; None if not known.
 

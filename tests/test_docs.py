@@ -104,6 +104,7 @@ SMALL: dict[str, tuple[str, ...]] = {
 
 SMALL_WHERE_GIVEN = {
     ("maml", "--seeds"): "2",
+    ("stream", "--transition"): "8",
     ("converge", "--seeds"): "2",
     ("converge", "--plan-seeds"): "2",
     ("maml", "--plan-seeds"): "2",

@@ -48,6 +48,7 @@ from .registry import resolve as resolve
 from .shape import Shape as Shape
 from .shape import passed_on as passed_on
 from .shape import shape_of as shape_of
+from .shape import shape_record as shape_record
 from .slopes import is_stuck as is_stuck
 from .user import source_identity as source_identity
 
@@ -102,6 +103,7 @@ __all__ = [
     "passed_on",
     "resolve",
     "shape_of",
+    "shape_record",
     "source_identity",
     "stuck_count",
 ]

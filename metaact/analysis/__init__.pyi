@@ -1,3 +1,4 @@
+from .association import rank_correlation as rank_correlation
 from .comparison import Comparison as Comparison
 from .comparisons import compare_pair as compare_pair
 from .comparisons import compare_pairs as compare_pairs
@@ -18,6 +19,7 @@ from .figures import CurvePanel as CurvePanel
 from .figures import ForestRow as ForestRow
 from .figures import Look as Look
 from .figures import MapColumn as MapColumn
+from .figures import ScatterPanel as ScatterPanel
 from .figures import activation_curves as activation_curves
 from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
@@ -34,6 +36,7 @@ from .figures import overlays as overlays
 from .figures import panel_rows as panel_rows
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
+from .figures import scatter_panels as scatter_panels
 from .figures import trajectories as trajectories
 from .focus import boxes_of as boxes_of
 from .focus import centre_prior as centre_prior
@@ -62,6 +65,7 @@ __all__ = [
     "Look",
     "MapColumn",
     "Ranks",
+    "ScatterPanel",
     "activation_curves",
     "activation_range",
     "area_under_curve",
@@ -94,10 +98,12 @@ __all__ = [
     "overlays",
     "panel_rows",
     "rank_arms",
+    "rank_correlation",
     "rank_plot",
     "render_table",
     "restricted_mean",
     "save_figure",
+    "scatter_panels",
     "seed_interval",
     "short_hash",
     "stuck",

@@ -17,6 +17,7 @@ import click
 
 import metaact
 from metaact.analysis import tables
+from metaact.cores import launched
 from metaact.errors import one_line_warnings
 from metaact.experiments.table import EXPERIMENTS, find
 
@@ -28,7 +29,7 @@ from .data import data
 from .featuremaps import featuremaps
 from .figure import figure
 from .gradcam import gradcam
-from .output import echo
+from .output import echo, note
 from .overlays import overlays
 from .report import report
 from .runs import runs
@@ -100,8 +101,24 @@ def main() -> None:
         tables.WIDTH.set(shutil.get_terminal_size().columns)
     with warnings.catch_warnings():
         warnings.showwarning = one_line_warnings(partial(echo, err=True))
-        code = _run()
+        code = _run() if launched() == 1 else _run_with_others()
     sys.exit(code)
+
+
+def _run_with_others() -> int:
+    """Run the command in rank 0 of the processes that `torchrun` started; the others help it."""
+    from metaact.adaptation import ranks
+
+    with ranks.joined() as leads:
+        if not leads:
+            return 0
+        code = _run()
+        if not ranks.handed():
+            note(
+                f"note: {launched() - 1} of torchrun's {launched()} processes had nothing to do; "
+                "they share meta-batches that are worked on in several shares, and nothing else."
+            )
+    return code
 
 
 def _give_up_output() -> None:

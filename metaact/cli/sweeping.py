@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from metaact.errors import number_of
+from metaact.cores import launched
+from metaact.errors import UsageError, number_of
 
 from .groups import Option
 from .output import echo, echo_json
@@ -97,6 +98,8 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
         _list_commands(ready, given)
         raise click.exceptions.Exit
     how = {name: given[name] for name in ("workers", "ray", "limit")}
+    if launched() > 1:
+        how["workers"] = _alone(given)
     if given["dry_run"]:
         found = ready.preview(**how)
         if given["as_json"]:
@@ -108,6 +111,17 @@ def do_all(ready: Ready, given: Mapping[str, Any]) -> Outcome:
         _name_runs(ready, given)
     with progress(ready.steps, _unit(ready)) as (tick, say):
         return ready.run(**how, tick=tick, say=say)
+
+
+def _alone(given: Mapping[str, Any]) -> int:
+    """One worker, where the processes of `torchrun` share one run."""
+    for name in ("workers", "ray"):
+        if given[name] not in (None, 1):
+            raise UsageError(
+                f"`{name}` must be left out under torchrun (its processes share each run); "
+                f"got {given[name]!r}."
+            )
+    return 1
 
 
 def _name_runs(ready: Ready, given: Mapping[str, Any]) -> None:

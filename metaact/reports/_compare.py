@@ -17,7 +17,7 @@ from metaact.experiments.evidence import Arm, Array, Study
 from metaact.experiments.experiment import SHARE, Column
 from metaact.experiments.words import title
 
-from . import curves, describe, failures, learned, paper, plans, tuning
+from . import curves, describe, failures, learned, paper, plans, shapes, tuning
 from ._gather import Evidence
 from .document import ArmReport, Curve, Document, Optimism, Ranking, Score, StudyReport
 
@@ -172,6 +172,9 @@ class _Comparing:
         plan = plans.report(study)
         notes += [plan.sentence] if plan else []
         provenance = describe.data(study)
+        tuned = tuning.tuned(
+            study, reference, self.compare, lambda arm: self._arm(arm, self._columns(arm))
+        )
         found = [r.run.about.get("command") for r in study.records]
         return StudyReport(
             id=name,
@@ -187,9 +190,7 @@ class _Comparing:
             arms=arms,
             reference=reference,
             comparisons=comparisons,
-            tuned=tuning.tuned(
-                study, reference, self.compare, lambda arm: self._arm(arm, self._columns(arm))
-            ),
+            tuned=tuned,
             sensitivity=tuning.sensitivity(study, lambda arm: self._interval(arm, options.over)),
             ranks=self._ranks(),
             learned=answered,
@@ -203,6 +204,7 @@ class _Comparing:
             failures=failed,
             plan=plan,
             others=self._others(columns, pairs),
+            shapes=shapes.report(study, arms, tuned, level=options.level),
         )
 
     def _reference(self) -> str:
@@ -273,6 +275,8 @@ class _Comparing:
                 shared = [seed for seed in of[first].scores if seed in of[second].scores]
                 if len(shared) > 1:
                     one, other = (_turned(of[arm], shared) for arm in (first, second))
+                    if np.ptp(one - other) == 0:  # as relu6 and relu below 6: nothing to tell
+                        continue
                     cases.append(((first, second), one, other))
                     seeds.add(tuple(shared))
             if not cases:

@@ -78,7 +78,7 @@ def notes(study: Study, *, over: str) -> list[str]:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
     known = completed(study.experiment.config, study.settings)
     for name, one in study.experiment.settings.items():
-        note = one.notes.get(known.get(name)) if name != study.by else None
+        note = one.notes.get(known.get(name)) if one.notes and name != study.by else None
         found += [note] if note else []
     return found
 

@@ -362,6 +362,39 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeMeasure:
+    """One measure of the shape of activations, against what a study measured.
+
+    Attributes:
+        name: What it is: "negative_slope", "gain", "floor", "dead_band", "kink" or "sides".
+        values: It, by arm.
+        correlation: Spearman's rank correlation with the mean score, above 0 where more of it goes
+            with a better one; its interval is over arms. None where all arms agree.
+    """
+
+    name: str
+    values: dict[str, float]
+    correlation: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """The shape of each arm's activation against what was measured.
+
+    Attributes:
+        scores: Mean score of each arm, with its interval, by the name of the arm.
+        measures: The measures of shape.
+        at: At which rates the arms are, in words; "" where they were run at one.
+        without: Arms that have no shape, no score, or a seed that failed.
+    """
+
+    scores: dict[str, Interval]
+    measures: list[ShapeMeasure]
+    at: str
+    without: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A picture of what a study is tested on.
 
@@ -400,6 +433,7 @@ class StudyReport:
         data_notes: What a reader must know of the data, a sentence each.
         column_notes: What further columns are, a sentence each.
         further_notes: Likewise those in a table of their own.
+        shapes: Shape of the activations against what was measured; None with fewer than five.
         examples: Pictures of what is tested on.
         commands: Command lines that make these runs.
         level: Confidence level of everything in it.
@@ -437,6 +471,7 @@ class StudyReport:
     plan: PlanReport | None = None
     others: dict[str, list[Comparison]] = field(default_factory=dict)
     further_notes: list[str] = field(default_factory=list)
+    shapes: Shapes | None = None
 
     def __repr__(self) -> str:
         return brief(self, self.id, self.title, arms=[arm.name for arm in self.arms])

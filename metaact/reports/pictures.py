@@ -22,6 +22,7 @@ from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
 from .picture_values import Value, along
+from .shapes import NAMES as SHAPES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,6 +78,7 @@ def pictures(
         lambda: trajectories(study, width=width),
         lambda: shapes(study, width=width),
         lambda: layers(study, width=width),
+        lambda: against_shape(study, width=width),
     ]
     return [drawn for make in makers if (drawn := make()) is not None]
 
@@ -492,6 +494,50 @@ def layers(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
         caption="What was recorded of each layer, mean over seeds: units that do nothing, rank of "
         "the features, norms of weights and gradient, and the activation's own parameters. "
         f"{said}{rest}",
+    )
+
+
+def against_shape(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """What was measured against the shape of each arm's activation."""
+    found = study.shapes
+    if found is None:
+        return None
+    panels, values = [], []
+    for one in found.measures:
+        if one.correlation is None:  # all arms agree
+            continue
+        name, meaning = SHAPES[one.name]
+        panels.append(
+            analysis.ScatterPanel(
+                title=name, note=f"ρ = {one.correlation}", xlabel=meaning, places=one.values
+            )
+        )
+        ordered = sorted(one.values.items(), key=lambda pair: pair[1])
+        lines = [f"{arm}: {x:.3g}, {found.scores[arm]}" for arm, x in ordered]
+        values.append(Value(text="\n".join([name, *lines]), panel=len(panels) - 1))
+    if not panels:
+        return None
+    what = study.measure.test.replace("_", " ")
+    varies = " / ".join(dict.fromkeys(score.varies for score in found.scores.values()))
+    without = f" Without {', '.join(found.without)}." if found.without else ""
+    return Drawn(
+        kind="against-shape",
+        figure=analysis.scatter_panels(
+            panels,
+            found.scores,
+            ylabel=what,
+            title=study.title if width >= WIDTH else "",
+            percent=study.measure.is_share,
+            width=width,
+        ),
+        label=f"{what.capitalize()} against the shape of the activation of "
+        f"{', '.join(found.scores)}.",
+        caption=f"{what.capitalize()} of {len(found.scores)} arms"
+        f"{f', {found.at},' if found.at else ''} against the shape of their activations at the "
+        f"start, with {100 * study.level:g} % intervals over {varies}. ρ: Spearman's rank "
+        "correlation with its interval over arms, above 0 where more of it goes with a better "
+        f"score; each by itself, and no cause.{without}",
+        values=values,
     )
 
 

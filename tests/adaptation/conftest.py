@@ -159,7 +159,10 @@ class Emulated:
 
     def capture(self, work: Callable[[], Results]) -> Results:
         if Emulated.fails:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+            try:
+                raise RuntimeError("operation not permitted when stream is capturing\nmore")
+            finally:
+                raise RuntimeError("operation failed due to a previous error during capture")
         noting = _Noting()
         with preserved_rng(), noting:
             results = work()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    return __import__("gpu")
+    return importlib.import_module("gpu")
 
 
 def test_it_runs_on_a_cpu_and_says_what_needs_cuda() -> None:
@@ -49,12 +50,13 @@ def test_what_needs_cuda_runs_where_it_is_emulated(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(gpu, "unwaited", nullcontext)
+    parts, checks = (importlib.import_module(f"gpu_{name}") for name in ("parts", "checks"))
+    monkeypatch.setattr(checks, "unwaited", nullcontext)
     monkeypatch.setattr(optimizers, "_check_precision", lambda model, recipe: None)
-    table, data = gpu.Table(torch.device("cpu")), gpu.images(gpu.QUICK)
+    table, data = parts.Table(torch.device("cpu")), parts.images(parts.QUICK)
     table.cuda = True
-    for part in (gpu.waiting, gpu.graphs, gpu.precision, gpu.sweep_times):
-        part(table, data, gpu.QUICK)
+    for part in (checks.waiting, checks.graphs, checks.precision):
+        part(table, data, parts.QUICK)
     printed = capsys.readouterr().out
     assert table.failed == 0, printed
     assert "needs CUDA" not in printed

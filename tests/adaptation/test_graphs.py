@@ -348,9 +348,9 @@ def test_meta_learning_by_graphs_is_meta_learning_to_the_bit(
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares are worked on as they are there."""
 
-    def in_shares(self: MetaLearner, work: Any, problem: Any, batch: Any, **given: Any) -> Any:
-        key = given["key"] if given.get("captured", True) else None
-        return self._graphed(work, problem, list(self._split(batch)), key)
+    def in_shares(self: MetaLearner, problem: Any, batch: Any, *, key: Any) -> Any:
+        shares = list(self._split(batch))
+        return self._graphed(self._work(key), problem, shares, None if key.again else key)
 
     monkeypatch.setattr(MetaLearner, "_in_shares", in_shares)
 

@@ -6,6 +6,8 @@ some.
 
 from __future__ import annotations
 
+import importlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +22,7 @@ from metaact import experiments
 from metaact.errors import MissingDependencyError, RunError, UsageError
 from metaact.experiments import CONVERGE, TRANSFER, ConvergeConfig, TransferConfig, cluster, loop
 from metaact.experiments import node as on_node
+from metaact.experiments.table import EXPERIMENTS, Row
 from metaact.runs import RunStore
 
 Content = Callable[[Path], dict[str, bytes]]
@@ -43,6 +46,7 @@ def head() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("METAACT_TOY_SECONDS", "0.05")
         patch.setenv("RAY_worker_niceness", "0")  # else other tests of this machine go first
         found = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SIZE}
@@ -92,52 +96,81 @@ def whole(configs: Sequence[TransferConfig], tmp_path: Path, content: Content) -
     return content(tmp_path / "whole")
 
 
-def lose_one(nodes: Any) -> None:
-    """All processes of a node are killed."""
-    nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Two arms with two seeds, two runs in a batch, of steps that take no work but time."""
+    (tmp_path / "toys").mkdir()
+    shutil.copy(Path(__file__).parents[1] / "toy_experiment.py", tmp_path / "toys")
+    monkeypatch.syspath_prepend(tmp_path / "toys")
+    monkeypatch.setitem(EXPERIMENTS, "toy", Row(place="toy_experiment:TOY", more_kinds=()))
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setenv("METAACT_TOY_SECONDS", "0")  # here; the nodes have their own
+    made = importlib.import_module("toy_experiment").ToyConfig
+    return [made(activation=a, seed=seed, steps=40) for a in ("relu", "elu") for seed in (0, 1)]
 
 
-def times_done(said: Sequence[str], label: str) -> int:
-    return sum(f" {label}: " in line and line[0].isdigit() for line in said)
+def lose(nodes: Any, worker: cluster.Remote) -> None:
+    """All processes of the node on which a worker is are killed."""
+    ray = importlib.import_module("ray")
+    asked = worker._actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id())
+    here = ray.get(asked)
+    (node,) = [one for one in nodes.worker_nodes if one.node_id == here]
+    nodes.remove_node(node, allow_graceful=False)
 
 
 class TestWithRay:
     pytestmark = with_ray
 
+    @pytest.mark.parametrize("shared", [True, False], ids=["shared store", "stores apart"])
     def test_a_node_lost_amid_the_sweep_changes_nothing(
         self,
+        shared: bool,
         nodes: Any,
-        configs: list[TransferConfig],
-        whole: dict[str, bytes],
+        toys: list[Any],
         tmp_path: Path,
         content: Content,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        ready = experiments.prepare(TRANSFER, configs, tmp_path / "runs")
-        passed, losing = 0, True
+        toy = experiments.find("toy")
+        assert experiments.run(toy, toys, tmp_path / "whole").report.is_complete
+        begun: list[cluster.Remote] = []
+        tell = cluster.Remote._tell
+
+        def watched(worker: cluster.Remote, what: Any) -> None:
+            if not isinstance(what, str) and what.begins:
+                begun.append(worker)
+            tell(worker, what)
+
+        monkeypatch.setattr(cluster.Remote, "_tell", watched)
+        if not shared:
+            monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.0)
+            monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
+        ready = experiments.prepare(toy, toys, tmp_path / "runs")
+        passed, is_lost = 0, False
 
         def tick(steps: int) -> None:
-            nonlocal passed, losing
+            nonlocal passed, is_lost
             passed += steps
-            if losing and passed >= 5:
-                losing = False
-                lose_one(nodes)
+            batch = begun[-1].batch
+            if not is_lost and batch and all(job.run.saved_at for job in batch):
+                is_lost = True
+                lose(nodes, begun[-1])
 
         said: list[str] = []
         outcome = ready.run(workers=None, ray=nodes.address, tick=tick, say=said.append)
         assert outcome.report.complaints() == []
-        assert not losing
-        assert sum("was lost); another continues it" in line for line in said) == 1, "\n".join(said)
-        assert content(tmp_path / "runs") == whole
-        assert [times_done(said, job.label) for job in ready.jobs] == [1] * len(ready.jobs)
-        assert passed == ready.steps, said  # what was lost is taken back, what is done counts once
-        runs = RunStore(tmp_path / "runs").runs()
-        assert {run.environment()["threads"] for run in runs} == {1}
+        lost = [line.partition(":")[0] for line in said if "was lost); another" in line]
+        assert len(lost) == 2, said  # those of one batch
+        assert content(tmp_path / "runs") == content(tmp_path / "whole")
+        done = [sum(f"/4 {job.label}: " in line for line in said) for job in ready.jobs]
+        assert done == [1] * len(ready.jobs)
+        assert passed == ready.steps  # what was lost is taken back, what is done counts once
         assert not [path for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")]
         said.clear()
         assert ready.run(ray=nodes.address, say=said.append).report.reused == len(ready.jobs)
         assert all("reused" in line for line in said)
 
-    def test_nodes_that_do_not_see_the_store_send_their_runs_back(
+    def test_nodes_that_do_not_see_the_store_are_lent_the_runs(
         self,
         nodes: Any,
         configs: list[TransferConfig],
@@ -146,19 +179,9 @@ class TestWithRay:
         content: Content,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda self, actor: False)
-        monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.0)
+        """Also those that others start from. A node that differs is refused, a sweep continued."""
+        monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
         ready = experiments.prepare(TRANSFER, configs, tmp_path / "runs")
-        ticks = 0
-
-        def interrupt(steps: int) -> None:
-            nonlocal ticks
-            ticks += 1
-            if ticks == 4:
-                raise KeyboardInterrupt
-            if ticks == 20:
-                lose_one(nodes)
-
         check = cluster.check_versions
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -167,18 +190,25 @@ class TestWithRay:
             with pytest.raises(RunError, match=r"node \S+ of the cluster has torch 1\.0 where .*"):
                 ready.run(workers=1, ray=nodes.address)
         assert not RunStore(tmp_path / "runs").runs()
+        ticks = 0
+
+        def interrupt(steps: int) -> None:
+            nonlocal ticks
+            ticks += 1
+            if ticks == 4:
+                raise KeyboardInterrupt
+
         with pytest.raises(KeyboardInterrupt):
             ready.run(workers=None, ray=nodes.address, tick=interrupt)
         started = RunStore(tmp_path / "runs").runs()
         assert started
-        assert not any(run.is_complete or run.is_busy for run in started)
-        done = {run.directory: len(run.metrics()) for run in started}
-        assert sum(done.values()) >= 4
-        said: list[str] = []
-        outcome = ready.run(workers=None, ray=nodes.address, tick=interrupt, say=said.append)
+        assert not any(run.is_busy for run in started)
+        assert sum(len(run.metrics()) for run in started) >= 4
+        outcome = ready.run(workers=None, ray=nodes.address)
         assert outcome.report.complaints() == []
-        assert any("was lost); another continues it" in line for line in said)
         assert content(tmp_path / "runs") == whole
+        runs = RunStore(tmp_path / "runs").runs()
+        assert {run.environment()["threads"] for run in runs} == {1}
 
 
 def test_without_ray_it_is_said_how_to_get_it(

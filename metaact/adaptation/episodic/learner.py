@@ -14,7 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from metaact.activations.conversion.warm import evaluating
-from metaact.adaptation import choices
+from metaact.adaptation import choices, ranks
 from metaact.adaptation.graphs import Graphs
 from metaact.adaptation.known import signature
 from metaact.adaptation.program import Program, Programs
@@ -32,6 +32,7 @@ from .loop import adapted_to, loop
 from .problem import (
     Batch,
     Engine,
+    Key,
     Outcome,
     Problem,
     Share,
@@ -41,6 +42,7 @@ from .problem import (
     tensors_of,
 )
 from .recomputed import graph_bytes, recomputed
+from .replicas import among_ranks
 from .scoring import joined
 from .second_order import check_second_order
 from .stateful import check_copy, check_modules, check_reads
@@ -155,7 +157,7 @@ class MetaLearner:
             },
         )
         self._known: dict[object, bool] = {}
-        self._draws = self._read = self._differentiated = False
+        self._draws = self._alone = self._read = self._differentiated = False
         self.programs = Programs()
         self.graphs = Graphs()
 
@@ -344,21 +346,25 @@ class MetaLearner:
         self, problem: Problem, batch: Batch, steps: int, *, learns: bool = False
     ) -> Outcome:
         """Without a graph."""
-
-        def work(problem: Problem, share: Batch) -> Results:
-            return self._run(problem, share, steps, learns=learns)
-
-        return _joined(self._in_shares(work, problem, batch, key=(steps, learns)))
+        return _joined(self._in_shares(problem, batch, key=Key(steps=steps, learns=learns)))
 
     def _with_gradients(
         self, problem: Problem, batch: Batch, steps: int
     ) -> tuple[Outcome, list[Tensor | None]]:
         """Outcomes, and the gradients of the mean loss, those of the shares added in order."""
-        trained, tasks = self._trained(), len(batch)
         again = self._recomputes(batch, steps)
+        found = self._in_shares(problem, batch, key=Key(steps, True, len(batch), again))
+        gradients = zip(*(results[2:] for results in found), strict=True)
+        return _joined(found), [reduce(_plus, each) for each in gradients]
+
+    def _work(self, key: Key) -> Work:
+        """What a key says is done to a share."""
+        trained, steps, tasks = self._trained(), key.steps, key.tasks
 
         def work(problem: Problem, share: Batch) -> Results:
-            if again:
+            if not tasks:
+                return self._run(problem, share, steps, learns=key.learns)
+            if key.again:
                 outcome, gradients = recomputed(
                     problem, share, inner_steps=steps, trained=trained, scale=1 / tasks
                 )
@@ -367,10 +373,7 @@ class MetaLearner:
             slopes = torch.autograd.grad(losses.sum() / tasks, trained, allow_unused=True)
             return losses.detach(), accuracies, *slopes
 
-        key = ("gradients", steps, tasks, again)
-        found = self._in_shares(work, problem, batch, key=key, captured=not again)
-        gradients = zip(*(results[2:] for results in found), strict=True)
-        return _joined(found), [reduce(_plus, each) for each in gradients]
+        return work
 
     def _recomputes(self, batch: Batch, steps: int) -> bool:
         """Whether steps are computed again on the way back: where their graphs would be large."""
@@ -385,24 +388,25 @@ class MetaLearner:
             self._known[shape] = size > LARGE_GRAPH
         return self._known[shape]
 
-    def _in_shares(
-        self,
-        work: Work,
-        problem: Problem,
-        batch: Batch,
-        *,
-        key: Hashable,
-        captured: bool = True,
-    ) -> list[Results]:
-        """Do all shares; one after the other on a GPU, or if the model draws random numbers.
+    def _in_shares(self, problem: Problem, batch: Batch, *, key: Key) -> list[Results]:
+        """Do all shares; one after the other on a GPU, or if the model draws random numbers."""
+        shares = list(self._split(batch))
+        if batch.support.device.type != "cpu":
+            return self._graphed(self._work(key), problem, shares, None if key.again else key)
+        if ranks.size() > 1 and len(shares) > 1 and not self._alone:
+            found = among_ranks(self, problem, shares, key)
+            if found is not None:
+                return found
+            self._alone = True
+        return self.work_on(problem, shares, key)
 
-        On a CPU, shares that draw from PyTorch's one stream at the same time would each get what is
-        left by the others. That a model draws is seen only when it has: then it is done again, in
-        order.
+    def work_on(self, problem: Problem, shares: Sequence[Batch], key: Key) -> list[Results]:
+        """Do shares of a batch in this process, on the CPU.
+
+        Shares that draw from PyTorch's one stream at the same time would each get what is left by
+        the others. That a model draws is seen only when it has: then it is done again, in order.
         """
-        shares, device = list(self._split(batch)), batch.support.device
-        if device.type != "cpu":
-            return self._graphed(work, problem, shares, key if captured else None)
+        work = self._work(key)
         programs = self._recorded(work, problem, shares, key)
         if programs:
             return in_shares(lambda given: given[0](given[1]), programs)
@@ -410,6 +414,7 @@ class MetaLearner:
         if len(shares) > 1 and not self._draws and threads() > 1:
             models = copies(self.model, len(shares))
         if models is None:
+            device = shares[0].support.device
             return in_order(lambda share: work(problem, share), shares, device=device)
 
         def one(number: int) -> Results:
@@ -421,7 +426,22 @@ class MetaLearner:
             return results
         self._draws = True
         before.restore()
-        return self._in_shares(work, problem, batch, key=key)
+        return self.work_on(problem, shares, key)
+
+    def made_of(self) -> dict[str, Any]:
+        """The arguments that make a learner like this one."""
+        return {
+            "model": self.model,
+            "rule": self.rule,
+            "inner_steps": self._inner_steps,
+            "chunk_size": self._chunk_size,
+            "engine": self._engine,
+            "recompute": self._recompute,
+        }
+
+    def problem(self, *, inputs: dict[str, Tensor], classes: int) -> Problem:
+        """The network and how it adapts, to tasks of so many classes."""
+        return replace(self._problem, inputs=inputs, classes=classes)
 
     def _recorded(
         self, work: Work, problem: Problem, shares: Sequence[Batch], key: Hashable

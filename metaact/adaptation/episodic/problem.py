@@ -105,6 +105,22 @@ class Problem:
     classes: int = 0
 
 
+class Key(NamedTuple):
+    """What is done to each share of a batch.
+
+    Attributes:
+        steps: Inner steps.
+        learns: Whether the losses are those that are minimised over tasks.
+        tasks: Of the whole batch, over which gradients are means; 0 where there are none.
+        again: Whether steps are computed again on the way back.
+    """
+
+    steps: int
+    learns: bool
+    tasks: int = 0
+    again: bool = False
+
+
 class Tasks(Protocol):
     """The networks of some tasks: what an engine hands to an algorithm.
 

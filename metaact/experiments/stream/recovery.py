@@ -48,8 +48,9 @@ class Recovery:
         fresh: NDArray[np.float64] = errors.double().cpu().numpy()
         rest, found = np.concatenate([self.rest, fresh]), []
         while len(rest) >= (size := min(self.window, self.task - self.place)):
-            self.means.append(float(rest[:size].mean()))
-            rest, self.place = rest[size:], self.place + size
+            count = max(1, min(len(rest), self.task - self.place) // self.window)
+            self.means += rest[: count * size].reshape(count, size).mean(axis=1).tolist()
+            rest, self.place = rest[count * size :], self.place + count * size
             if self.place == self.task:
                 if self.level is not None:
                     found.append(self._recovered(self.level))

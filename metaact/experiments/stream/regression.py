@@ -117,7 +117,7 @@ class Columns:
 
     def __init__(self, config: StreamConfig, *, stacked: bool, device: str) -> None:
         activation, self.layout = network(config)
-        self.config, self.device = config, device
+        self.config, self.device, self.activation = config, device, self._fresh(config)
         self.nets = OnlineNets(
             activation.to(device), self.layout, optimizer=config.optimizer, stacked=stacked
         )
@@ -130,7 +130,7 @@ class Columns:
     def fresh(self, config: StreamConfig) -> dict[str, Tensor]:
         """A network before its first step: "numbers", and for Adam its moments."""
         numbers = initial(
-            self._activation(),
+            self._fresh(config),
             self.layout,
             gain=gain_of(activations.resolve(config.activation), config.init),
             seed=derived_seed("stream weights", config.seed),
@@ -139,8 +139,9 @@ class Columns:
         moments = {k: torch.zeros_like(numbers) for k in ("first", "second") if adam}
         return {"numbers": numbers, **moments}
 
-    def _activation(self) -> nn.Module:
-        return activations.resolve(self.config.activation).factory()
+    @staticmethod
+    def _fresh(config: StreamConfig) -> nn.Module:
+        return activations.resolve(config.activation).factory()
 
     def take(self, rates: Sequence[float], states: Sequence[State], *, examples: int) -> None:
         """Take networks into training that have learned from so many examples."""
@@ -175,11 +176,11 @@ class Columns:
 
     def network(self, state: State) -> nn.Module:
         """The activation with the parameters that it has by now, as the hidden layer's."""
-        own, activation = self.layout.parameters(state["numbers"][:, None]), self._activation()
+        own = self.layout.parameters(state["numbers"][:, None])
         with torch.no_grad():
             for name, value in own.items():
-                activation.get_parameter(name).copy_(value[0])
-        return nn.ModuleDict({"hidden": activation})
+                self.activation.get_parameter(name).copy_(value[0])
+        return nn.ModuleDict({"hidden": self.activation})
 
     def own(self, state: State) -> Own:
         """The activation's own parameters."""

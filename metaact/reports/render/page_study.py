@@ -153,6 +153,7 @@ def _pictures(study: StudyReport, context: Context) -> Html:
         lambda: pictures.shapes(study, width=WIDTH),
         lambda: pictures.trajectories(study, width=WIDTH),
         lambda: pictures.layers(study, width=WIDTH),
+        lambda: pictures.against_shape(study, width=WIDTH),
     ]
     if len(study.comparisons) > MOST_ROWS or not study.measure.is_share:
         makers.insert(0, lambda: pictures.differences(study, context.margin, width=WIDTH))
@@ -188,6 +189,10 @@ def _speed(study: StudyReport, context: Context) -> Html:
     return tables.speed(study, context)
 
 
+def _shape(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.shape(study), context)
+
+
 def _attention(study: StudyReport, context: Context) -> Html:
     return tables.whole(study_tables.attention(study), context)
 
@@ -221,6 +226,7 @@ def _runs(study: StudyReport, context: Context) -> Html:
 _FOLDED: tuple[tuple[str, Part], ...] = (
     ("Every arm at every rate", _rates),
     ("How fast it learns", _speed),
+    ("Shape of the activations", _shape),
     ("Optimism: selected and held-out figures", _optimism),
     ("Ranks", _ranks),
     ("α and β at the end", _attention),

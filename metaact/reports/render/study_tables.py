@@ -24,6 +24,7 @@ from metaact.reports.document import (
     StudyReport,
     Time,
 )
+from metaact.reports.shapes import NAMES as SHAPES
 from metaact.settings import in_words
 
 Row = dict[str, str]
@@ -73,6 +74,7 @@ def study_tables(study: StudyReport) -> list[StudyTable]:
         learned_at_best,
         optimism,
         speed,
+        shape,
         attention,
     )
     return [table for make in makers if (table := make(study)).rows]
@@ -166,7 +168,8 @@ def others(study: StudyReport) -> StudyTable:
     together = f"simultaneous {percents(study.level)} intervals" if most > 1 else "intervals"
     notes = [
         f"Above 0 the arm is better; {together} over {every[0].interval.varies}, which hold "
-        "together for all arms of one column, and from which its verdicts are read."
+        "together for all arms of one column, and from which its verdicts are read. No figure: the "
+        "same difference in every seed, or fewer than two seeds."
     ]
     return _table(study, title, rows, notes)
 
@@ -350,6 +353,34 @@ def speed(study: StudyReport) -> StudyTable:
             f"Area: mean height of the curve, {percents(study.level)} interval over {over}."
         )
     return _table(study, "How fast", rows, notes)
+
+
+def shape(study: StudyReport) -> StudyTable:
+    """How the order of the arms by the shape of their activations agrees with that by score."""
+    title = f"Shape of the activations against {study.measure.test.replace('_', ' ')}"
+    found = study.shapes
+    if found is None:
+        return _table(study, title, [], [])
+    rows = [
+        {
+            "shape": SHAPES[one.name][0],
+            "what it is": SHAPES[one.name][1],
+            "from": f"{min(one.values.values()):.3g}",
+            "to": f"{max(one.values.values()):.3g}",
+            "rank correlation": interval(one.correlation),
+        }
+        for one in found.measures
+    ]
+    count = len(found.scores)
+    notes = [
+        f"Spearman's rank correlation over {count} arms{f', {found.at}' if found.at else ''}: "
+        f"above 0, more of it goes with a better score. Each {percents(study.level)} interval is "
+        "by itself, over arms as if they had been drawn at random. Arms differ in all of these at "
+        "once: it names no cause.",
+    ]
+    if found.without:
+        notes.append(f"Without {', '.join(found.without)}: no shape, no score, or a failed seed.")
+    return _table(study, title, rows, notes)
 
 
 def attention(study: StudyReport) -> StudyTable:
