@@ -28,6 +28,7 @@ from metaact.adaptation import (
     Normalisation,
     Recipe,
     Trainer,
+    refusal,
 )
 from metaact.adaptation.episodic.algorithms.table import find
 from metaact.adaptation.online import UNROLLED, OnlineNets, layout_of
@@ -170,9 +171,13 @@ def test_no_update_of_a_network_for_masks_waits() -> None:
     updates(one)
 
 
-@pytest.mark.parametrize(("name", "recipe"), [c for c in CASES if c[0] != "rrelu"])
+@pytest.mark.parametrize(("name", "recipe"), CASES)
 def test_no_update_of_a_stack_waits(name: str, recipe: str) -> None:
     data = images()
+    why = refusal(small(name), data)
+    if why is not None:  # what draws is trained alone
+        assert "random" in why
+        return
     given = {"recipe": RECIPES[recipe], "normalisation": NORMALISED}
     stack = _Stack([Trainer(small(name), data, seed=seed, **given) for seed in (0, 1)])
     indices = torch.empty((2, 8), dtype=torch.int64, device=META)
