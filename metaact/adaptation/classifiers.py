@@ -31,7 +31,7 @@ from .known import signature
 from .online import BETA1, BETA2, EPSILON, UNROLLED
 from .program import Programs
 from .recording import Results
-from .shares import one_thread_inside
+from .shares import one_thread_inside, small_steps
 from .stateless import Stateless, differentiable_kernels
 from .vmap.lowering import Lowering
 
@@ -269,8 +269,7 @@ class OnlineClassifiers:
     @contextmanager
     def _ready(self) -> Iterator[None]:
         """What steps are computed in."""
-        threads = one_thread_inside() if self.device.type == "cpu" else nullcontext()
-        with threads, differentiable_kernels(), torch.no_grad():
+        with small_steps(self.device), differentiable_kernels(), torch.no_grad():
             yield
 
     def accuracies(

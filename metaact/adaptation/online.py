@@ -30,7 +30,7 @@ from .graphs import Graphs
 from .known import signature
 from .program import Program, recorded
 from .recording import Results
-from .shares import one_thread_inside
+from .shares import one_thread_inside, small_steps
 
 LANES = 64
 """Networks are filled up to a multiple of this, four of the longest vectors of a processor: what is
@@ -203,7 +203,7 @@ class OnlineNets:
         on_cpu = x.device.type == "cpu"
         errors = []
         names = list(self._columns)
-        with one_thread_inside() if on_cpu else nullcontext():
+        with small_steps(x.device):
             for start in range(0, len(x), UNROLLED):
                 now = slice(start, min(start + UNROLLED, len(x)))
                 given = [*self._columns.values(), self.rates, x[now], y[now], *self._scales(now)]

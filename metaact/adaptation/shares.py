@@ -120,6 +120,32 @@ def one_thread_inside() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def small_steps(device: torch.device) -> Iterator[None]:
+    """For many small steps one after the other: on a CPU one thread, and no subnormal numbers."""
+    if device.type != "cpu":
+        yield
+        return
+    with one_thread_inside(), without_subnormals():
+        yield
+
+
+@contextmanager
+def without_subnormals() -> Iterator[None]:
+    """In this thread, numbers too small for a full mantissa are 0 for ops on the CPU.
+
+    The moments that Adam keeps of a unit that died shrink until they are such numbers, and stay
+    there, as a tenth of the least of them rounds to nothing. Arithmetic with them is slower, some
+    ten times, and an update is none: a moment below 1e-38 is divided by at least Adam's epsilon.
+    """
+    before = bool(torch.full((1,), 1e-39).mul(1).count_nonzero() == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def is_plain() -> bool:
     """Whether nothing is set in this thread that the others would not know of."""
     return not (

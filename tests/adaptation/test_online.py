@@ -143,6 +143,23 @@ def test_companions_change_no_bit(name: str) -> None:
     assert torch.equal(numbers, alone)
 
 
+def test_moments_of_a_dead_unit_become_0_and_not_subnormal() -> None:
+    """They would slow down every later step, and say nothing; outside it stays as it was."""
+    nets, state = nets_of("relu", 3, "adam")
+    state = {key: value.float() for key, value in state.items()}
+    biases = slice(20 * 5, 21 * 5)
+    state["numbers"][biases] = -100
+    state["first"][biases] = state["second"][biases] = 1e-30
+    plain = {key: value.clone() for key, value in state.items()}
+    nets.take(torch.full((3,), 0.0), state)
+    x, y = (value.float() for value in examples(1000, 3))
+    nets.learn(x, y)
+    assert torch.count_nonzero(nets.state["first"][biases]) == 0
+    stays = torch.full((1,), 1e-39)
+    assert torch.count_nonzero(stays * 0.9) == 1
+    torch.testing.assert_close(nets.state["numbers"][biases], plain["numbers"][biases])
+
+
 def test_what_draws_is_not_stacked() -> None:
     assert not is_stackable(activations.create("rrelu"), 5)
     assert is_stackable(activations.create("arelu"), 5)
