@@ -143,7 +143,7 @@ class TestWithRay:
 
         monkeypatch.setattr(cluster.Remote, "_tell", watched)
         if not shared:
-            monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.0)
+            monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.3)
             monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
         ready = experiments.prepare(toy, toys, tmp_path / "runs")
         passed, is_lost = 0, False
@@ -179,7 +179,7 @@ class TestWithRay:
         content: Content,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Also those that others start from. A node that differs is refused, a sweep interrupted."""
+        """Also those that others start from; the sweep is interrupted, a node that differs refused."""
         monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
         ready = experiments.prepare(TRANSFER, configs, tmp_path / "runs")
         check = cluster.check_versions
