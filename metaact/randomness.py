@@ -60,7 +60,7 @@ class Streams:
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # only looked at
         with no_dispatch():  # this is no op of the computation around
             now = _bytes(torch.get_rng_state())
-            gpu = _bytes(torch.cuda.get_rng_state()) if torch.cuda.is_initialized() else b""
+            gpu = _bytes(torch.cuda.get_rng_state()) if _gpu_is_used() else b""
         return Streams(
             torch=now,
             gpu=gpu,
@@ -79,6 +79,10 @@ class Streams:
                 torch.cuda.set_rng_state(_tensor(self.gpu))
         np.random.set_state(state)  # noqa: NPY002  # put back where it was
         random.setstate(self.python)
+
+
+def _gpu_is_used() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # in torch
 
 
 def _bytes(state: Tensor) -> bytes:

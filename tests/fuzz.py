@@ -47,6 +47,7 @@ from metaact.experiments import (
     find,
 )
 from metaact.experiments.plans import Plan, plan_path
+from metaact.experiments.table import kinds
 from metaact.runs import Run, RunStore
 
 Case = Callable[[random.Random, Path], str]
@@ -392,14 +393,20 @@ def _stream(store: Path) -> list[Run]:
     return [synthetic.stream(store, config, [2.0, 1.0, 1.5]) for config in configs]
 
 
+def _images(store: Path) -> list[Run]:
+    configs = [StreamConfig(activation=arm, seed=seed, stream="classes") for arm, seed in RUNS]
+    return [synthetic.stream(store, config, [0.5, 0.75, 0.25]) for config in configs]
+
+
 STORES: dict[str, Callable[[Path], list[Run]]] = {
     "maml": _maml,
     "converge": _converge,
     "transfer": _transfer,
     "segment": _segment,
     "stream": _stream,
+    "stream of images": _images,
 }
-"""What makes a store of each experiment: all kinds of its runs."""
+"""What makes a store of each experiment, and what it is of: all kinds of its runs."""
 
 
 def records(rng: random.Random, folder: Path, experiment: str) -> str:
@@ -410,7 +417,9 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
     chance = rng.random()
     if chance < 0.1:
         tried = _edit(rng, [plan])
-    elif chance < 0.4:
+    elif chance < 0.2:
+        tried = _misplaced(rng, store, rng.choice(made).directory)
+    elif chance < 0.45:
         run = rng.choice(made)
         if rng.random() < 0.3:
             synthetic.as_of_0_1_0(run)
@@ -421,10 +430,34 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
     return tried
 
 
+def _misplaced(rng: random.Random, store: Path, run: Path) -> str:
+    """A run directory is somewhere else, or is none."""
+    other = run.with_name(f"{rng.choice(NAMES)}{rng.choice(('', run.name[-11:]))}")
+    strange = store / rng.choice((*kinds(), "nope", "examples", "\x1b[31m")) / run.name
+    changes: dict[str, Callable[[], object]] = {
+        "copied": lambda: shutil.copytree(run, other),
+        "in another kind": lambda: shutil.copytree(run, strange),
+        "within itself": lambda: shutil.copytree(run, run / "sub" / run.name),
+        "linked": lambda: other.symlink_to(run),
+        "a link to itself": lambda: (shutil.rmtree(run), run.symlink_to(run)),
+        "a file": lambda: (shutil.rmtree(run), run.write_text("x")),
+        "empty": lambda: (shutil.rmtree(run), run.mkdir()),
+        "unfinished": lambda: (run / "result.json").unlink(),
+        "without config": lambda: (run / "config.json").unlink(),
+        "a file as kind": lambda: (store / "nope").write_text("x"),
+        "a loop": lambda: (store / "loop").symlink_to(store),
+    }
+    name = rng.choice(sorted(changes))
+    with contextlib.suppress(FileExistsError):
+        changes[name]()
+    return name
+
+
 def _planned(store: Path, experiment: str, run: Run) -> Path:
     """Write a plan of the seeds of a run's study."""
-    path = plan_path(store, find(experiment), run.config)
-    study = {"experiment": experiment, "by": "activation", "settings": {}}
+    name = experiment.partition(" ")[0]
+    path = plan_path(store, find(name), run.config)
+    study = {"experiment": name, "by": "activation", "settings": {}}
     Plan(path=path, study=study, seeds=3, made="2026-11-26 14:05").write()
     return path
 
@@ -615,7 +648,12 @@ def _change(rng: random.Random, tree: Any) -> str:
 @cache
 def _network() -> Mapping[str, torch.Tensor]:
     state: Mapping[str, torch.Tensor] = models.create(
-        "mnist-conv", activations.resolve("relu"), classes=2, channels=1, size=(28, 28)
+        "mnist-conv",
+        activations.resolve("relu"),
+        classes=2,
+        channels=1,
+        size=(28, 28),
+        generator=torch.Generator().manual_seed(0),
     ).state_dict()
     return state
 

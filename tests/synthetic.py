@@ -39,6 +39,7 @@ from metaact.experiments.converge.run import ImageData
 from metaact.experiments.maml.run import EpisodeData
 from metaact.experiments.reuse import Library
 from metaact.experiments.segment.run import VolumeData
+from metaact.experiments.stream import measured
 from metaact.experiments.stream.run import Streams
 from metaact.experiments.study import open_jobs
 from metaact.experiments.supervised import described
@@ -415,36 +416,38 @@ def segment(
     return perform(job, Script(begin=begin, steps=records, result=result))
 
 
-def stream(store: Path, config: StreamConfig, errors: Sequence[float]) -> Run:
-    """A run of `metaact stream` with an error for each bin."""
-    config = replace(config, bins=len(errors))
-    about = {"dataset": "slowly changing regression", "official": True, "note": "made up"}
+def stream(store: Path, config: StreamConfig, scores: Sequence[float]) -> Run:
+    """A run of `metaact stream` with an error, or of images an accuracy, for each bin."""
+    config = replace(config, bins=len(scores))
+    about = {"dataset": "made up", "official": True, "note": "", "images": 100, "classes": 10}
+    subject: Any = SimpleNamespace(sha256="a" * 64, draws=lambda config: False)
+    name = measured(config.stream)
     shared = Streams(
         data={"official": True, "stream": about},
         device="cpu",
         normalisation={},
         validated=True,
-        layouts={},
-        stackable={config.activation: True},
+        subject=subject,
         sizes=Counter(),
-        sha256="a" * 64,
     )
     (job,) = planned(store, STREAM, config, shared)
     records = [
         {
             "bin": number,
-            "step": number * config.bin_steps,
-            "test_error": error,
-            "validation_error": error,
+            "step": number * config.bin,
+            f"test_{name}": score,
+            f"validation_{name}": score,
+            **{"part_steps": config.bin // 2, "parts": [score, score]},
+            **({"seen_accuracy": 0.5} if config.stream == "classes" else {}),
             **{"dead_units": 0.1 * number, "effective_rank": 3.0 - 0.1 * number},
             "stream_sha256": "a" * 64,
             "attention": attention(config.activation, number),
         }
-        for number, error in enumerate(errors, start=1)
+        for number, score in enumerate(scores, start=1)
     ]
-    figures = {"test_error": errors[-1], "validation_error": errors[-1]}
-    learned = sizes(attention(config.activation, len(errors)))
-    result = {"outcome": "complete", "bins": len(errors), **figures, **learned}
+    figures = {f"test_{name}": scores[-1], f"validation_{name}": scores[-1]}
+    learned = sizes(attention(config.activation, len(scores)))
+    result = {"outcome": "complete", "bins": len(scores), **figures, **learned}
     begin = [{"bin": 0, "step": 0, "attention": attention(config.activation, 0)}]
     return perform(job, Script(begin=begin, steps=records, result=result))
 

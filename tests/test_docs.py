@@ -89,7 +89,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         *("--validation-episodes", "4"),
     ),
     "converge": ("--epochs", "2", "--batch-size", "64"),
-    "stream": ("--bins", "2", "--bin-steps", "50", "--task-steps", "25"),
+    "stream": ("--bins", "2", "--bin-steps", "64", "--task-steps", "32"),
     "transfer": (
         *("--epochs", "1", "--pretrain-epochs", "1", "--text-epochs", "1"),
         *("--batch-size", "64"),
@@ -104,6 +104,7 @@ SMALL: dict[str, tuple[str, ...]] = {
 
 SMALL_WHERE_GIVEN = {
     ("maml", "--seeds"): "2",
+    ("stream", "--transition"): "8",
     ("converge", "--seeds"): "2",
     ("converge", "--plan-seeds"): "2",
     ("maml", "--plan-seeds"): "2",

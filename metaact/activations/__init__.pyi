@@ -28,9 +28,11 @@ from .functions.maxout import Maxout as Maxout
 from .functions.pau import PAU as PAU
 from .functions.pau import PaperPAU as PaperPAU
 from .functions.prelu import PReLU as PReLU
+from .functions.random_smooth_leaky import RandomSmoothLeaky as RandomSmoothLeaky
 from .functions.rrelu import RReLU as RReLU
 from .functions.scaled_leaky_relu import ScaledLeakyReLU as ScaledLeakyReLU
 from .functions.slaf import SLAF as SLAF
+from .functions.smooth_leaky import SmoothLeaky as SmoothLeaky
 from .functions.squared_relu import SquaredReLU as SquaredReLU
 from .functions.swish_beta import SwishBeta as SwishBeta
 from .functions.telu import TeLU as TeLU
@@ -44,7 +46,9 @@ from .registry import expanded as expanded
 from .registry import names as names
 from .registry import resolve as resolve
 from .shape import Shape as Shape
+from .shape import passed_on as passed_on
 from .shape import shape_of as shape_of
+from .shape import shape_record as shape_record
 from .slopes import is_stuck as is_stuck
 from .user import source_identity as source_identity
 
@@ -73,8 +77,10 @@ __all__ = [
     "PaperPAU",
     "Place",
     "RReLU",
+    "RandomSmoothLeaky",
     "ScaledLeakyReLU",
     "Shape",
+    "SmoothLeaky",
     "SquaredReLU",
     "SwishBeta",
     "TeLU",
@@ -94,8 +100,10 @@ __all__ = [
     "is_control",
     "is_stuck",
     "names",
+    "passed_on",
     "resolve",
     "shape_of",
+    "shape_record",
     "source_identity",
     "stuck_count",
 ]

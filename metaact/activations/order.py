@@ -17,6 +17,7 @@ PAPER_ORDER = (
 ORDER = (
     *PAPER_ORDER,
     *("crelu", "swish-beta", "squared-relu", "telu", "fourier", "xielu", "golu"),
+    *("smooth-leaky", "random-smooth-leaky"),
     *("gelu-paper", "maxout-paper", "pau-paper", "slaf-paper"),
     *("arelu-frozen", "leakyrelu-scaled", "relu-gain", "arelu-unit"),
 )

@@ -18,9 +18,11 @@ from .functions.golu import GoLU
 from .functions.maxout import Maxout
 from .functions.pau import PAU, PaperPAU
 from .functions.prelu import PReLU
+from .functions.random_smooth_leaky import RandomSmoothLeaky
 from .functions.rrelu import RReLU
 from .functions.scaled_leaky_relu import ScaledLeakyReLU
 from .functions.slaf import SLAF
+from .functions.smooth_leaky import SmoothLeaky
 from .functions.squared_relu import SquaredReLU
 from .functions.swish_beta import SwishBeta
 from .functions.telu import TeLU
@@ -311,6 +313,29 @@ MODERN_ACTIVATIONS: tuple[Entry, ...] = (
         kind="fixed",
         citation="Das et al. 2025",
         formula="x·exp(−exp(−x))",
+    ),
+    Entry(
+        name="smooth-leaky",
+        title="Smooth-Leaky",
+        factory=SmoothLeaky,
+        learnable=0,
+        kind="fixed",
+        citation="Lillo and Cheney 2025",
+        formula="αx + (1 − α)·x·σ(kx)",
+        start="α = 0.1, k = 5/3",
+        options=("alpha", "sharpness"),
+    ),
+    Entry(
+        name="random-smooth-leaky",
+        title="Random Smooth-Leaky",
+        factory=RandomSmoothLeaky,
+        learnable=0,
+        kind="fixed",
+        citation="Lillo and Cheney 2025",
+        formula="rx + (1 − r)·x·σ(kx), r ~ U(l, u) in training, (l + u)/2 in eval",
+        start="l = 1/8, u = 1/3, k = 5/3",
+        aliases=("rand-smooth-leaky",),
+        options=("lower", "upper", "sharpness"),
     ),
 )
 

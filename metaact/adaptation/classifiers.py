@@ -10,9 +10,10 @@ On a GPU they are vectorised (`torch.func.vmap`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +21,27 @@ from torch.func import vmap
 from torch.nn import functional
 
 from metaact.activations.conversion.places import is_activation
+from metaact.devices import sent
 from metaact.errors import UsageError
+from metaact.randomness import preserved_rng
 
+from .diagnostics import layer_figures
+from .graphs import Graphs
 from .known import signature
-from .online import BETA1, BETA2, EPSILON, FLAT, UNROLLED, effective_rank
+from .online import BETA1, BETA2, EPSILON, UNROLLED
 from .program import Programs
+from .recording import Results
 from .shares import one_thread_inside
 from .stateless import Stateless, differentiable_kernels
 from .vmap.lowering import Lowering
 
 MOMENTS = ("first", "second")
+
+OUTPUT = "output"
+"""What lies behind the last activation."""
+
+ROWS = 2048
+"""Examples and positions at most on which a layer is looked at."""
 
 State = Mapping[str, Tensor]
 
@@ -68,6 +80,7 @@ class OnlineClassifiers:
 
     Attributes:
         steps: Steps done.
+        places: The activations of the model, by their paths.
     """
 
     def __init__(
@@ -88,9 +101,9 @@ class OnlineClassifiers:
         self._held |= dict(model.named_buffers())
         self._call = Stateless(model)
         self._programs, self._signature = Programs(), signature(model)
-        self._places = _outermost(model, activation)
-        inside = {id(p) for place in self._places for p in place.parameters()}
-        self._weights = [name for name in self.names if id(named[name]) not in inside]
+        self._graphs = Graphs()
+        self.places = _outermost(model, activation)
+        self._layers = _layers(model, self.places)
 
     @property
     def parameters(self) -> int:
@@ -166,13 +179,15 @@ class OnlineClassifiers:
             given = [torch.stack(part, dim=1) for part in parts]
             given = [*values, rates, *given, *self._scales(start, stop), *held]
 
-            def several(given: Sequence[Tensor] = given) -> list[Tensor]:
-                return self._several(given)
-
             program = None
             if self._signature is not None and self.device.type == "cpu":
-                program = self._programs.find((self._signature, stop - start), several, given)
-            made = several() if program is None else program(given)
+                program = self._programs.find(
+                    (self._signature, stop - start), partial(self._several, *given), given
+                )
+            if program is None:
+                made = self._graphs.run(self._signature, self._several, given)
+            else:
+                made = program(given)
             right, *values = [value for value in made if value is not None]
             seen.append(right.flatten(0, 1))
         return torch.cat(seen), dict(zip(state, values, strict=True))
@@ -183,9 +198,9 @@ class OnlineClassifiers:
             return []
         numbers = range(self.steps + start + 1, self.steps + stop + 1)
         found = [[1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)] for t in numbers]
-        return [torch.tensor(found, dtype=self._rates[0].dtype, device=self.device)]
+        return [sent(torch.tensor(found, dtype=self._rates[0].dtype), self.device)]
 
-    def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
+    def _several(self, *given: Tensor) -> Results:
         """Several steps: what was right in each [steps, batch, networks], and the state after."""
         kept = len(self.names) * (1 if self.optimizer == "sgd" else 3)
         state = [value.clone() for value in given[:kept]]
@@ -193,12 +208,13 @@ class OnlineClassifiers:
         scales = more.pop() if self.optimizer == "adam" else None
         held = dict(zip(self._held, given[len(given) - len(self._held) :], strict=True))
         right = []
-        for step in range(len(more[0])):
-            found, gradients = self._gradients(
-                state[: len(self.names)], held, *(part[step] for part in more)
-            )
-            right.append(found)
-            self._update(state, gradients, rates, None if scales is None else scales[step])
+        with Lowering(layout=self.device.type == "cpu") if self.stacked else nullcontext():
+            for step in range(len(more[0])):
+                found, gradients = self._gradients(
+                    state[: len(self.names)], held, *(part[step] for part in more)
+                )
+                right.append(found)
+                self._update(state, gradients, rates, None if scales is None else scales[step])
         return [torch.stack(right), *state]
 
     def _update(
@@ -230,7 +246,7 @@ class OnlineClassifiers:
         outputs: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """What was right [batch, networks], and the gradient of each network's mean loss."""
-        alone = len(labels) == 1 and not self.stacked
+        alone = len(labels) == 1
         with torch.enable_grad():
             leaves = [(v[0] if alone else v).detach().requires_grad_() for v in values]
             named = dict(zip(self.names, leaves, strict=True))
@@ -254,8 +270,7 @@ class OnlineClassifiers:
     def _ready(self) -> Iterator[None]:
         """What steps are computed in."""
         threads = one_thread_inside() if self.device.type == "cpu" else nullcontext()
-        lowered = Lowering(layout=self.device.type == "cpu") if self.stacked else nullcontext()
-        with threads, differentiable_kernels(), torch.no_grad(), lowered:
+        with threads, differentiable_kernels(), torch.no_grad():
             yield
 
     def accuracies(
@@ -288,7 +303,9 @@ class OnlineClassifiers:
         finally:
             self.model.train()
 
-    def diagnose(self, lessons: Sequence[Lessons], of: Sequence[int]) -> dict[str, Tensor]:
+    def diagnose(
+        self, lessons: Sequence[Lessons], of: Sequence[int]
+    ) -> dict[str, dict[str, Tensor]]:
         """What the networks are like on given examples, without learning from them.
 
         Args:
@@ -296,71 +313,108 @@ class OnlineClassifiers:
             of: Which of them each network sees.
 
         Returns:
-            By name, each [networks]: "dead_units", the share of units of all hidden layers whose
-            features change by less than 0.01 times the unit on every example (a map of several
-            positions is one unit); "effective_rank" of the features of the last one, see
-            `online.effective_rank`; "weight_norm"; "gradient_norm", that of the gradient of the
-            mean loss.
+            By layer and name, each [networks]. A layer is called by the path of its activation, and
+            the rest of a network "output": what `diagnostics.layer_figures` says of the layer, a
+            map a unit and each of its positions an example; "weight_norm" and "gradient_norm", of
+            the gradient of the mean loss, of all parameters before the activation that are of no
+            other layer.
         """
-        found: list[dict[str, Tensor]] = []
-        for number, values in enumerate(self._each()):
-            mine = lessons[of[number]]
-            flat = [t if t is None else t.flatten(0, 1) for t in (mine.images, mine.labels)]
-            outputs = None if mine.outputs is None else mine.outputs.flatten(0, 1)[None]
-            layers: list[tuple[Tensor, Tensor]] = []
-            with _watched(self._places, layers):
-                self._call({**self._held, **values}, flat[0])
-            stacked, self.stacked = self.stacked, False
-            try:
-                own = [value[None] for value in values.values()]
-                _, slopes = self._gradients(own, self._held, flat[0][None], flat[1][None], outputs)
-            finally:
-                self.stacked = stacked
-            dead = torch.cat([dead for dead, _ in layers]) if layers else torch.zeros(1)
-            weights = [values[name].flatten() for name in self._weights]
-            found.append(
-                {
-                    "dead_units": dead.double().mean(),
-                    "effective_rank": effective_rank(layers[-1][1] if layers else flat[0]),
-                    "weight_norm": torch.cat(weights).norm(),
-                    "gradient_norm": torch.cat([slope.flatten() for slope in slopes]).norm(),
-                }
-            )
-        return {key: torch.stack([one[key].double().cpu() for one in found]) for key in found[0]}
+        found = [
+            self._diagnosed(values, lessons[of[number]])
+            for number, values in enumerate(self._each())
+        ]
+        return {
+            layer: {name: torch.stack([one[layer][name] for one in found]).cpu() for name in own}
+            for layer, own in found[0].items()
+        }
+
+    def _diagnosed(
+        self, values: Mapping[str, Tensor], seen: Lessons
+    ) -> dict[str, dict[str, Tensor]]:
+        images, labels = seen.images.flatten(0, 1), seen.labels.flatten(0, 1)
+        outputs = () if seen.outputs is None else (seen.outputs.flatten(0, 1)[None],)
+        found: dict[str, dict[str, Tensor]] = {}
+        with _watched(self.places, found):
+            self._call({**self._held, **values}, images)
+        own = [values[name][None] for name in self.names]
+        _, slopes = self._gradients(own, self._held, images[None], labels[None], *outputs)
+        gradient = dict(zip(self.names, slopes, strict=True))
+        for layer, names in self._layers.items():
+            figures = found.setdefault(layer, {})
+            for figure, of in (("weight_norm", values), ("gradient_norm", gradient)):
+                whole = torch.cat([of[name].double().flatten() for name in names])
+                figures[figure] = whole.norm()
+        return found
 
 
-def _outermost(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    """The activations of a network that lie in no other."""
-    found = [m for m in model.modules() if isinstance(m, kind) or is_activation(m)]
-    inner = {id(part) for place in found for part in place.modules() if part is not place}
-    return [place for place in found if id(place) not in inner]
+def _outermost(model: nn.Module, kind: type[nn.Module]) -> dict[str, nn.Module]:
+    """The activations of a network that lie in no other, by their paths."""
+    found = {n: m for n, m in model.named_modules() if isinstance(m, kind) or is_activation(m)}
+    inner = {id(part) for place in found.values() for part in place.modules() if part is not place}
+    return {path: place for path, place in found.items() if id(place) not in inner}
+
+
+def _layers(model: nn.Module, places: Mapping[str, nn.Module]) -> dict[str, list[str]]:
+    """Trained parameters of each layer, in the order in which the network has its modules."""
+    inside = {id(part) for place in places.values() for part in place.modules()}
+    found: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for path, module in model.named_modules():
+        if path in places:
+            found[path], waiting = waiting, []
+        elif id(module) not in inside:
+            own = module.named_parameters(path, recurse=False)
+            waiting += [name for name, parameter in own if parameter.requires_grad]
+    return {layer: names for layer, names in {**found, OUTPUT: waiting}.items() if names}
 
 
 @contextmanager
-def _watched(places: Sequence[nn.Module], seen: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Inside, note of each activation that is called which units are flat, and its features."""
+def _watched(
+    places: Mapping[str, nn.Module], found: dict[str, dict[str, Tensor]]
+) -> Iterator[None]:
+    """Inside, each activation that is called is looked at."""
 
-    def see(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        units = given[0].detach()
-        with torch.enable_grad():
-            leaf = units.clone().requires_grad_()
-            features = module.forward(leaf)
-            signs = torch.ones_like(features)
-            signs[:, 1::2] = -1  # the slopes of a unit's two features may add up to nothing
-            slopes = [
-                torch.autograd.grad(features, leaf, weights, retain_graph=True)[0].abs()
-                for weights in (torch.ones_like(features), signs)
-            ]
-        steepest = torch.maximum(*slopes).transpose(0, 1).flatten(1).amax(dim=1)
-        features = made.detach()
-        seen.append((steepest < FLAT, features.reshape(*features.shape[:2], -1).mean(dim=2)))
+    def watch(path: str) -> Callable[..., None]:
+        def see(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+            slopes = _slopes(module, given[0].detach())
+            found[path] = layer_figures(_rows(made.detach()), _rows(slopes))
 
-    hooks = [place.register_forward_hook(see) for place in places]
+        return see
+
+    hooks = [place.register_forward_hook(watch(path)) for path, place in places.items()]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _slopes(activation: nn.Module, units: Tensor) -> Tensor:
+    """|derivative| of the features by each unit, added up where a unit gives two.
+
+    Found without a pass for each feature: |a| + |b| is the larger of |a + b| and |a − b|, whichever
+    way the two features of a unit lie.
+    """
+    with torch.enable_grad():
+        leaf = units.clone().requires_grad_()
+        features = activation.forward(leaf)
+        count = features.shape[1]
+        number = torch.arange(count, device=units.device).view(-1, *[1] * (features.ndim - 2))
+        signs = [number >= 0, number % 2 == 0, number < count // 2]
+        return torch.stack(
+            [
+                torch.autograd.grad(
+                    features, leaf, (2.0 * sign - 1).expand_as(features), retain_graph=True
+                )[0].abs()
+                for sign in signs
+            ]
+        ).amax(dim=0)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Values [examples, channels, ...] as [examples and positions, channels], not too many."""
+    rows = values.movedim(1, -1).reshape(-1, values.shape[1])
+    return rows[:: -(-len(rows) // ROWS)]
 
 
 def check_keeps_nothing(model: nn.Module, images: Tensor) -> None:
@@ -370,11 +424,12 @@ def check_keeps_nothing(model: nn.Module, images: Tensor) -> None:
         UsageError: If it does.
     """
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.no_grad():
+    with torch.no_grad(), preserved_rng():
         model.train()(images)
     for name, buffer in model.named_buffers():
         if not torch.equal(buffer, before[name]):
             raise UsageError(
-                f"`model` must keep nothing from one call to the next (networks of a stream are "
-                f"trained side by side); its buffer {name} changes."
+                "`model` must keep nothing from one call to the next, as BatchNorm does by running "
+                f"statistics (networks of a stream are trained side by side); its buffer {name} "
+                "changes."
             )

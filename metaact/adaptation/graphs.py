@@ -182,7 +182,10 @@ class Graph:
             self._results = self._capture.capture(lambda: compute(*self._given))
         except RuntimeError as error:
             self._given = []
-            self._refuse(str(error).partition("\n")[0])
+            first: BaseException = error  # the last is only that the capture failed
+            while first.__context__ is not None:
+                first = first.__context__
+            self._refuse(str(first).partition("\n")[0])
         else:
             self.captured = True
 

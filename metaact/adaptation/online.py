@@ -25,6 +25,7 @@ from metaact.devices import sent
 from metaact.errors import UsageError
 from metaact.randomness import Streams, preserved_rng
 
+from .diagnostics import layer_figures
 from .graphs import Graphs
 from .known import signature
 from .program import Program, recorded
@@ -37,9 +38,6 @@ left over is added up in another order, and its last bits differ."""
 
 UNROLLED = 10
 """Steps in one program: what calling it costs is shared by so many."""
-
-FLAT = 0.01
-"""A unit is dead or saturated where its output changes by less than this times its input."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's, as published and as PyTorch has them."""
@@ -318,7 +316,7 @@ class OnlineNets:
         made: Tensor = functional_call(self.activation, {**self._held, **own}, (units,))
         return made
 
-    def diagnose(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def diagnose(self, inputs: Tensor, targets: Tensor) -> dict[str, dict[str, Tensor]]:
         """What the networks are like on given inputs, without learning from them.
 
         Args:
@@ -326,13 +324,9 @@ class OnlineNets:
             targets: [examples, networks].
 
         Returns:
-            By name, each [networks]: "dead_units", the share of units whose features change by
-            less than 0.01 times the unit on every input; "effective_rank" of the features, exp of
-            the entropy of their normalised singular values; "weight_norm"; "gradient_norm", that of
+            By layer, "hidden" and "output", and name, each [networks]: what `layer_figures` says of
+            the hidden one, and of both "weight_norm", with the bias, and "gradient_norm", that of
             the gradient of the mean error.
-
-        References:
-            O. Roy and M. Vetterli, "The effective rank", EUSIPCO 2007.
         """
         x, y = self._filled(inputs), self._filled(targets)
         layout, numbers = self.layout, next(iter(self._columns.values()))
@@ -348,34 +342,22 @@ class OnlineNets:
                 chosen[..., feature] = 1
                 slopes += back(chosen)[0].abs()
             gradients = [self.gradient(numbers, x[i], y[i])[1] for i in range(len(x))]
-            found = {
-                "dead_units": (slopes.amax(dim=1) < FLAT).double().mean(dim=1),
-                "effective_rank": effective_rank(features),
-                "weight_norm": numbers[: layout.second].norm(dim=0),
-                "gradient_norm": torch.stack(gradients).mean(dim=0).norm(dim=0),
-            }
-        return {name: value[: self.count].double() for name, value in found.items()}
+            gradient = torch.stack(gradients).mean(dim=0)
+            rows = {"hidden": slice(layout.first), "output": slice(layout.first, layout.second)}
+            found = {"hidden": layer_figures(features, slopes), "output": {}}
+            for layer, own in rows.items():
+                found[layer]["weight_norm"] = numbers[own].norm(dim=0)
+                found[layer]["gradient_norm"] = gradient[own].norm(dim=0)
+        return {
+            layer: {name: value[: self.count].double() for name, value in figures.items()}
+            for layer, figures in found.items()
+        }
 
 
 def _pulled(call: Callable[..., Tensor], *given: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
     """The value of a function, and what pulls gradients back to its arguments."""
     found: Any = vjp(call, *given)
     return found[0], found[1]
-
-
-def effective_rank(features: Tensor) -> Tensor:
-    """Exp of the entropy of the normalised singular values of [..., examples, features].
-
-    Formula: exp(−Σ p log p), p the singular values over their sum; 0 where all features are 0 and
-    not a number where one is none.
-    """
-    finite = features.isfinite().all(dim=(-1)).all(dim=-1)
-    values = torch.linalg.svdvals(torch.nan_to_num(features, 0.0, 0.0, 0.0).double())
-    total = values.sum(dim=-1, keepdim=True)
-    shares = values / total.clamp(min=1e-300)
-    rank = torch.exp(torch.special.entr(shares).sum(dim=-1))
-    rank = torch.where(total.squeeze(-1) > 0, rank, torch.zeros_like(rank))
-    return torch.where(finite, rank, torch.full_like(rank, torch.nan))
 
 
 def columns(states: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:

@@ -1,8 +1,10 @@
+from .association import rank_correlation as rank_correlation
 from .comparison import Comparison as Comparison
 from .comparisons import compare_pair as compare_pair
 from .comparisons import compare_pairs as compare_pairs
 from .convergence import area_under_curve as area_under_curve
 from .convergence import median_time as median_time
+from .convergence import restricted_mean as restricted_mean
 from .curves import curve_band as curve_band
 from .curves import stuck as stuck
 from .estimates import estimate as estimate
@@ -11,11 +13,13 @@ from .failures import failure_share as failure_share
 from .failures import far_seed as far_seed
 from .failures import interquartile_mean as interquartile_mean
 from .failures import with_failures as with_failures
+from .figures import TOGETHER as TOGETHER
 from .figures import Curve as Curve
 from .figures import CurvePanel as CurvePanel
 from .figures import ForestRow as ForestRow
 from .figures import Look as Look
 from .figures import MapColumn as MapColumn
+from .figures import ScatterPanel as ScatterPanel
 from .figures import activation_curves as activation_curves
 from .figures import activation_range as activation_range
 from .figures import contact_sheet as contact_sheet
@@ -32,6 +36,7 @@ from .figures import overlays as overlays
 from .figures import panel_rows as panel_rows
 from .figures import rank_plot as rank_plot
 from .figures import save_figure as save_figure
+from .figures import scatter_panels as scatter_panels
 from .figures import trajectories as trajectories
 from .focus import boxes_of as boxes_of
 from .focus import centre_prior as centre_prior
@@ -50,6 +55,7 @@ from .tables import short_hash as short_hash
 from .wording import difference_text as difference_text
 
 __all__ = [
+    "TOGETHER",
     "Column",
     "Comparison",
     "Curve",
@@ -59,6 +65,7 @@ __all__ = [
     "Look",
     "MapColumn",
     "Ranks",
+    "ScatterPanel",
     "activation_curves",
     "activation_range",
     "area_under_curve",
@@ -91,9 +98,12 @@ __all__ = [
     "overlays",
     "panel_rows",
     "rank_arms",
+    "rank_correlation",
     "rank_plot",
     "render_table",
+    "restricted_mean",
     "save_figure",
+    "scatter_panels",
     "seed_interval",
     "short_hash",
     "stuck",

@@ -86,6 +86,43 @@ def median_time(
     return float(survival.quantiles[reached[0]]) if len(reached) else None
 
 
+def restricted_mean(
+    times: Sequence[float | None], *, censored_at: float | Sequence[float], limit: float
+) -> float:
+    """Mean time to an event, up to a limit, where some runs ended before it came.
+
+    Formula: ∫₀^L S(t) dt, S Kaplan and Meier's estimate of the share to which it has not come yet.
+    Where all are watched up to the limit, it is the mean of min(t, L).
+
+    Args:
+        times: When it came to each; None where it did not.
+        censored_at: When watching ended: one time for all, or one each.
+        limit: L, at most the longest time that anyone was watched for.
+
+    Raises:
+        UsageError: If the lengths differ, a time is no number, or the limit is not above 0.
+
+    Examples:
+        >>> restricted_mean([2, None], censored_at=10, limit=10)
+        6.0
+        >>> restricted_mean([2, 6, None], censored_at=[9, 9, 4], limit=8)
+        4.666666666666666
+
+    References:
+        P. Royston and M. Parmar, "Restricted mean survival time", BMC Medical Research Methodology
+        13, 2013.
+    """
+    if not limit > 0:
+        raise UsageError(f"`limit` must be a number > 0; got {limit!r}.")
+    from scipy import stats
+
+    survival = stats.ecdf(_censored(times, censored_at)).sf
+    steps = survival.quantiles < limit
+    edges = np.concatenate([[0.0], survival.quantiles[steps], [limit]])
+    heights = np.concatenate([[1.0], survival.probabilities[steps]])
+    return float(np.diff(edges) @ heights)
+
+
 def _censored(times: Sequence[float | None], censored_at: ArrayLike) -> CensoredData:
     from scipy import stats
 

@@ -64,9 +64,14 @@ class Interval:
 
     @property
     def digits(self) -> int:
-        """Decimals that show its half-width, of percent or points where it is a share."""
+        """Decimals that show its half-width, of percent or points where it is a share.
+
+        Of other figures two digits of it, none behind the point from 100 on.
+        """
         half = (self.high - self.low) / 2
-        return decimals(100 * half) if self.share else 1 + decimals(half)
+        if self.share:
+            return decimals(100 * half)
+        return (half < 100) + (half < 10) * decimals(half)
 
     @property
     def note(self) -> str:

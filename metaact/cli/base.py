@@ -88,7 +88,7 @@ class Command(click.Command):
         """The message with `field` as the option, argument or key of a file that sets it."""
         typed, words = {}, ctx.meta[TYPED]
         for param in self.params:
-            name = param.human_readable_name
+            name = param.human_readable_name.strip("[].")
             if isinstance(param, click.Option):
                 name = next((opt for opt in param.opts if opt in words), param.opts[0])
             if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT_MAP:

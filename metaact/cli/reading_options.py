@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from metaact.errors import check_int, check_rate
+from metaact.errors import check_int, check_rate, one_line
 
 from .base import Failure
 from .groups import Option
@@ -196,4 +196,4 @@ def check_begun(places: Sequence[Path]) -> None:
 def name_left_out(evidence: Evidence) -> None:
     """One line on stderr for each directory that is not averaged in."""
     for item in evidence.left_out:
-        echo(f"metaact: left out {item.said}", err=True)
+        echo(one_line(f"metaact: left out {item.said}"), err=True)

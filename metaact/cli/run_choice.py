@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +99,10 @@ def _checked(directory: Path) -> Path:
     from metaact.runs.store import looks_like_run
 
     if not looks_like_run(directory):
-        raise RunError(f"`{directory}` is no run directory (it holds no config.json).")
+        raise RunError(
+            f"`{directory}` is no run directory (it holds no config.json); `metaact runs list "
+            f"--each {shlex.quote(str(directory))}` names the runs in a folder."
+        )
     return directory if directory.name not in ("", "..") else directory.resolve()
 
 
@@ -116,7 +120,7 @@ def _by_beginning(name: str, entries: Sequence[Entry], out: Path) -> Entry:
     if not matches or not name:
         raise RunError(
             f"no run in {out} has a name or identity that begins with {name!r}; "
-            "`metaact runs list --each` names them."
+            f"`metaact runs list --each {shlex.quote(str(out))}` names them."
         )
     named = ", ".join(entry.directory.name for entry in matches[:MOST_NAMED])
     more = f" and {len(matches) - MOST_NAMED} more" if len(matches) > MOST_NAMED else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metaact.errors import MetaactError, check_choice, number_of
+from metaact.errors import MetaactError, check_choice, number_of, one_line
 from metaact.experiments.table import kinds, of_kind
 
 from .base import Command, F, Failure
@@ -117,7 +117,7 @@ def _name_damaged(entries: Sequence[Entry], *, all_of_them: bool) -> None:
     """Why each directory cannot be read, on stderr: a list that says so has not failed."""
     damaged = [entry for entry in entries if entry.status == "damaged"]
     for entry in damaged if all_of_them else damaged[:MOST_COMPLAINTS]:
-        echo(f"metaact: damaged: {entry.why}", err=True)
+        echo(one_line(f"metaact: damaged: {entry.why}"), err=True)
     if not all_of_them and len(damaged) > MOST_COMPLAINTS:
         more = len(damaged) - MOST_COMPLAINTS
         echo(f"metaact: damaged: {more} more; --damaged names them.", err=True)

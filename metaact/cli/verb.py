@@ -251,7 +251,8 @@ def configs_of(
     """
     declared = by_name(experiment.config)
     can = [n for n, s in declared.items() if s.role not in ("seed", "rate", "computation")]
-    check_choice("by", by, can, why="settings that can be compared")
+    typed = [name.replace("_", "-") for name in can]
+    check_choice("by", by.replace("_", "-"), typed, why="settings that can be compared")
     values = {
         name: values_of(one, given[name]) for name, one in declared.items() if one.role != "seed"
     }

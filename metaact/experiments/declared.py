@@ -16,6 +16,7 @@ from metaact.adaptation.choices import (
 )
 from metaact.adaptation.supervised.recipe import FACTOR, Recipe
 from metaact.errors import UsageError
+from metaact.models.gains import INITS
 from metaact.models.table import BATCH_NORM, NETWORKS, Network, network_of
 from metaact.settings import LONGEST, Config, check, count, counted, fill, setting, shown
 
@@ -113,6 +114,28 @@ def model(default: str = "mnist-conv", **more: Any) -> Any:
     )
 
 
+def init(default: str = "default", more: Mapping[str, str] | None = None, why: str = "") -> Any:
+    """The gain of initial weights.
+
+    Args:
+        default: What it is.
+        more: Further choices, and what they are.
+        why: What they are in the help.
+    """
+    known = {**INITS, **(more or {})}
+    return setting(
+        default,
+        "Initial weights of layers that feed an activation: default: PyTorch's; relu: by Kaiming's "
+        f"rule with ReLU's gain; measured: with the gain that each arm was measured to have{why}.",
+        role="training",
+        group="Network",
+        choices=tuple(known),
+        words={name: f"initialisation: {words}" for name, words in known.items()},
+        notes={name: f"Initialisation: {words}." for name, words in known.items()},
+        added=True,
+    )
+
+
 def batch_norm(
     usual: str,
     *,
@@ -192,6 +215,7 @@ class AloneConfig(Config):
         size: Height and width that images are brought to; None for what the network takes.
         channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: A network, as `metaact.models.create` names it.
+        init: One of `metaact.models.INITS`: with which gain layers that feed an activation start.
         batch_norm: One of `metaact.models.BATCH_NORM`; None is "running" for a network with
             BatchNorm, and "off" for one without.
         optimizer: "sgd" or "adam".
@@ -226,6 +250,7 @@ class AloneConfig(Config):
     size: int | None = size()
     channels: int | None = channels()
     model: str = model()
+    init: str = init()
     batch_norm: str | None = batch_norm("running")
     optimizer: str = setting(
         "sgd",

@@ -342,12 +342,17 @@ class Column:
         scores: Test scores of each seed that has it: by seed one number, or one per unit.
         note: What it is, a sentence for below the table; "" where the heading says it.
         bounds: Least and greatest of them, as those of a measure; None has the measure's.
+        better: Which of two is better, "higher" or "lower": then arms are compared in it, too. None
+            compares none.
+        apart: Whether it stands in a table of its own, not beside the score.
     """
 
     name: str
     scores: Mapping[int, Any]
     note: str = ""
     bounds: tuple[float, float] | None = None
+    better: Literal["higher", "lower"] | None = None
+    apart: bool = False
 
     def __repr__(self) -> str:
         return brief(self, self.name, seeds=list(self.scores))
@@ -395,6 +400,7 @@ class Experiment:
         losses: Names of recorded losses that are drawn beside the training loss, of which the first
             that is there counts.
         loss_bounds: Least and greatest loss; None where there are none.
+        traces: Names of other recorded figures that are drawn along the way.
         columns: More figures of an arm.
         selected: The paper's kind of figure of an arm.
         cell: Table and column of the paper in which a run with these settings stands.
@@ -419,6 +425,7 @@ class Experiment:
     baseline_name: str = "baseline"
     losses: tuple[str, ...] = ()
     loss_bounds: tuple[float, float] | None = None
+    traces: tuple[str, ...] = ()
     columns: Callable[[Study, Study | None, Arm], list[Column]] = _no_columns
     selected: Callable[[Study, Arm], Selected | None] = _nothing_selected
     cell: Callable[[Mapping[str, Any], Mapping[str, float], int], tuple[int, str] | None] = _no_cell

@@ -66,6 +66,19 @@ MEASURE = Fields(
 )
 """What a run is scored by, as it records it."""
 
+NETWORK = Fields(
+    needed={
+        "channels": COUNT,
+        "size": Items(COUNT, 2),
+        "outputs": COUNT,
+        "class_names": Items(Text()),
+    }
+)
+"""What the network of a run takes and gives."""
+
+CHANNELS = Fields(needed={"mean": Items(Number()), "std": Items(Number())})
+"""What the images are normalised by that one network is fed with."""
+
 NONE: Mapping[str, Form] = {}
 
 

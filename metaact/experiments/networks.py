@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -29,12 +29,32 @@ class Sources(Protocol):
         """Name of the network."""
 
 
+class Initialised(Protocol):
+    """What a config says of the weights that an activation is fed by."""
+
+    @property
+    def activation(self) -> str:
+        """Name of the activation."""
+
+    @property
+    def init(self) -> str:
+        """With which gain weights start."""
+
+    @property
+    def forms(self) -> str:
+        """What names of activations stand for."""
+
+
 class NetworkSettings(Sources, Protocol):
     """What a config says of its network."""
 
     @property
     def size(self) -> int | None:
         """Height and width of its images; None for what it takes."""
+
+    @property
+    def init(self) -> str:
+        """With which gain its weights start."""
 
     @property
     def batch_norm(self) -> str | None:
@@ -88,6 +108,26 @@ def form_notes(images: Images) -> tuple[str, ...]:
     return (f"Images of {images.provenance.dataset} were {done}.",) if done else ()
 
 
+def gain_notes(
+    configs: Iterable[Initialised], gain: Callable[[activations.Entry, str], float] = models.gain_of
+) -> tuple[str, ...]:
+    """The gains of the arms, where they were measured or differ from arm to arm, a sentence.
+
+    Args:
+        configs: Runs that are compared.
+        gain: The gain of an activation and a way of initialisation.
+    """
+    found: dict[str, list[str]] = {}
+    for name, init, forms in dict.fromkeys((c.activation, c.init, c.forms) for c in configs):
+        if init != "default":
+            value = gain(activations.resolve(name, forms), init)
+            found.setdefault(f"{value:.3g}", []).append(name)
+    if len(found) < 2 and all(c.init == "relu" for c in configs):
+        return ()
+    told = "; ".join(f"{value} for {', '.join(names)}" for value, names in found.items())
+    return (f"Gain of initial weights: {told}.",) if told else ()
+
+
 def network(
     config: NetworkSettings, images: Form, *, classes: int, device: str, as_designed: bool = False
 ) -> nn.Module:
@@ -111,6 +151,7 @@ def network(
         channels=images.channels,
         size=images.size,
         batch_norm=config.batch_norm,
+        init=config.init,
         generator=weights_generator(config.seed),
     ).to(device)
 

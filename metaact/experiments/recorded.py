@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaact.errors import RunError, UsageError
+from metaact.errors import RunError, UsageError, reason_of
 from metaact.runs import Run
 from metaact.runs.config_file import NAME as CONFIG
 from metaact.runs.form import Fields, Form, Maybe, Named, Text
@@ -129,8 +129,12 @@ def _environment(experiment: Experiment) -> Form:
 
 def _measure(run: Run, experiment: Experiment, data: Mapping[str, Any]) -> Measure:
     """What a run is scored by; version 0.1.0 did not record it: then what the experiment says."""
-    expected = experiment.measure(run.config, data)
     recorded = run.about.get("measure")
+    try:
+        expected = experiment.measure(run.config, data)
+    except (KeyError, TypeError, ValueError) as error:  # an experiment may ask for more than ours
+        why = f"its data do not say what it is scored by: {reason_of(error)}"
+        raise damaged(run.directory / ENVIRONMENT, why) from error
     if recorded is None:
         return expected
     _refuse(run, CONFIG, MEASURE.fault(recorded, "measure"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metaact import activations
 from metaact.cores import free_cores
 from metaact.display import brief
 from metaact.errors import UsageError, check_int
@@ -375,6 +376,7 @@ def open_jobs(
     opened: dict[int, Run] = {}
     jobs: dict[str, Job] = {}
     varied = _varied([one.config for one, _ in planned])
+    shapes: dict[str, dict[str, float]] = {}
     for one, shared in planned:
         needs = tuple(opened[id(other)] for other in one.needs)
         about: dict[str, object] = {
@@ -388,6 +390,10 @@ def open_jobs(
         }
         if one.signature is not None:
             about["network"] = one.signature.as_json()
+        if (name := str(getattr(one.config, "activation", ""))) and name not in shapes:
+            shapes[name] = activations.shape_record(activations.resolve(name, one.config.forms))
+        if name and shapes[name]:
+            about["shape"] = shapes[name]
         opened[id(one)] = run = library.open(one, about)
         told = [s.in_words(value) for s in varied for value in _said(s, one.config)]
         job = Job(

@@ -19,6 +19,7 @@ from metaact.settings import Config, read_back
 
 from .evidence import SOURCES
 from .experiment import Signature
+from .form import CHANNELS, NETWORK
 from .networks import network, source_identity
 from .recorded import check
 from .table import of_kind
@@ -234,25 +235,27 @@ def load(run: str | Path | Run, *, device: str = "cpu") -> Trained:
 
 def _recorded(run: Run) -> tuple[Config, Signature, Mapping[str, Any]]:
     """The settings of a run, what its network takes, and how it is normalised."""
-    experiment, found = of_kind(run.kind), run.about.get("network")
+    experiment = of_kind(run.kind)
+    found: Any = run.about.get("network")
     if experiment is None:
         raise RunError(
             f"`{run.directory}` must be a run of an experiment that is known here; got one of kind "
             f"{run.kind!r} (`metaact.experiments.register` adds an experiment)."
         )
-    try:
-        if found is None:
-            raise KeyError("network")
-        signature = Signature.from_json(found)
-        config: Config = read_back(experiment.config, run.config)
-        normalisation = run.environment()["normalisation"]
-        torch.tensor([normalisation["mean"], normalisation["std"]])
-    except (KeyError, TypeError, ValueError) as error:
+    normalisation: Any = run.environment().get("normalisation")
+    why = NETWORK.fault(found, "network") or CHANNELS.fault(normalisation, "normalisation")
+    if why is None:
+        try:
+            config: Config = read_back(experiment.config, run.config)
+        except (TypeError, ValueError) as error:  # a setting of another version
+            why = str(error).rstrip(".")
+    if why is not None:
         raise RunError(
             f"`{run.directory}` does not record what its network takes (earlier versions of "
-            f"metaact did not, nor do all experiments; {type(error).__name__}: {error}); run its "
-            "command again into another store."
-        ) from error
+            f"metaact did not, nor do all experiments; {why}); run its command again into another "
+            "store."
+        )
+    signature = Signature.from_json(found)
     return config, signature, normalisation
 
 

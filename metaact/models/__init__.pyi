@@ -10,6 +10,8 @@ from .dense import DENSE as DENSE
 from .dense import create_dense as create_dense
 from .dense import dense_network_of as dense_network_of
 from .foreign import source_identity as source_identity
+from .gains import INITS as INITS
+from .gains import gain_of as gain_of
 from .table import BATCH_NORM as BATCH_NORM
 from .table import NETWORKS as NETWORKS
 from .table import Network as Network
@@ -20,6 +22,7 @@ from .table import network_of as network_of
 __all__ = [
     "BATCH_NORM",
     "DENSE",
+    "INITS",
     "MLP",
     "NETWORKS",
     "Conv4",
@@ -31,6 +34,7 @@ __all__ = [
     "create",
     "create_dense",
     "dense_network_of",
+    "gain_of",
     "is_foreign",
     "mlp",
     "mnist_conv",

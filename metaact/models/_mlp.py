@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from metaact import activations
 from metaact.errors import check_int
 
+from .gains import factor_of, spread_of
 from .initialise import built
 from .table import check_fits
 
@@ -39,17 +40,17 @@ class MLP(nn.Module):
         layers: int = LAYERS,
     ) -> None:
         super().__init__()
-        blocks = []
-        for depth in range(layers):
-            inputs = width if depth else channels * size[0] * size[1]
-            made = activation.before(width)
-            blocks.append(nn.Sequential(nn.Linear(inputs, made), activation.factory()))
-        self.features = nn.Sequential(*blocks)
+        self.hidden = nn.Sequential()
+        inputs = channels * size[0] * size[1]
+        for depth in range(1, layers + 1):
+            self.hidden.add_module(f"linear{depth}", nn.Linear(inputs, activation.before(width)))
+            self.hidden.add_module(f"act{depth}", activation.factory())
+            inputs = width
         self.head = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [batch, classes] of images [batch, channels, height, width]."""
-        logits: Tensor = self.head(self.features(images.flatten(1)))
+        logits: Tensor = self.head(self.hidden(images.flatten(1)))
         return logits
 
 
@@ -61,6 +62,7 @@ def mlp(
     size: int | tuple[int, int] = 28,
     width: int = WIDTH,
     layers: int = LAYERS,
+    init: str | float = "default",
     generator: torch.Generator | None = None,
 ) -> MLP:
     """Build an MLP with a fresh instance of `activation` after each hidden layer.
@@ -72,6 +74,7 @@ def mlp(
         size: Height and width of the images.
         width: Features that each hidden layer gives after its activation.
         layers: Hidden layers.
+        init: One of `INITS`, with which gain the hidden layers start, or the gain itself.
         generator: Source of the weights; None draws from the global stream as PyTorch does.
 
     Returns:
@@ -94,5 +97,6 @@ def mlp(
             entry, classes=classes, channels=channels, size=sides, width=width, layers=layers
         ),
         generator=generator,
-        gain=entry.init_gain,
+        gain=factor_of(entry, init),
+        spread=spread_of(entry, init),
     )

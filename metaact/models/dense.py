@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from metaact.errors import UsageError, check_choice, check_int
 
-from .table import BATCH_NORM, TIMM, TORCHVISION, Network, class_of, is_foreign
+from .table import (
+    BATCH_NORM,
+    TIMM,
+    TORCHVISION,
+    Network,
+    check_own_init,
+    class_of,
+    is_foreign,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +54,7 @@ def create_dense(
     size: tuple[int, int],
     features: int = 32,
     batch_norm: str | None = None,
+    init: str = "default",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build a network that gives logits for every pixel, with the activation in each place.
@@ -59,6 +68,8 @@ def create_dense(
         size: Height and width of the images.
         features: Channels of the first stage; of another's network its own affair.
         batch_norm: One of `BATCH_NORM`; None is "running".
+        init: One of `INITS`, with which gain layers that feed an activation start; another's
+            network draws its own weights.
         generator: Source of the weights; None draws from the global stream.
 
     Returns:
@@ -86,12 +97,14 @@ def create_dense(
 
     from metaact import activations
 
+    from .gains import factor_of, spread_of
     from .initialise import built, generator_or_new
 
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
     if is_foreign(name):
         from .foreign import foreign
 
+        check_own_init(name, init)
         return foreign(
             name,
             entry,
@@ -108,5 +121,6 @@ def create_dense(
             entry, classes=outputs, channels=channels, features=features, batch_norm=batch_norm
         ),
         generator=generator,
-        gain=entry.init_gain,
+        gain=factor_of(entry, init),
+        spread=spread_of(entry, init),
     )

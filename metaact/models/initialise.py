@@ -15,7 +15,13 @@ from metaact.randomness import isolated_rng
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def built(make: Callable[[], Model], *, generator: torch.Generator | None, gain: float) -> Model:
+def built(
+    make: Callable[[], Model],
+    *,
+    generator: torch.Generator | None,
+    gain: float,
+    spread: float = 1.0,
+) -> Model:
     """Build a network with a linear layer `head` and draw its weights from `generator`.
 
     Args:
@@ -24,11 +30,12 @@ def built(make: Callable[[], Model], *, generator: torch.Generator | None, gain:
             as they were.
         generator: Source of the weights; None draws one seed from the global stream.
         gain: Factor for every layer that feeds an activation.
+        spread: Factor for the weights of these layers alone.
     """
     generator = generator_or_new(generator)
     with isolated_rng("start values", generator.initial_seed()):
         model = make()
-    initialise(model, generator=generator, gain=gain)
+    initialise(model, generator=generator, gain=gain, spread=spread)
     return model
 
 
@@ -45,7 +52,9 @@ FEED_NO_ACTIVATION = ("head", "gate", "up")
 _DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> None:
+def initialise(
+    model: nn.Module, *, generator: torch.Generator, gain: float, spread: float = 1.0
+) -> None:
     """Draw all convolution and linear weights again, as PyTorch's default initialisation does.
 
     Weights and biases are uniform in ±1/sqrt(fan_in), which is what `kaiming_uniform_(a=sqrt 5)`
@@ -64,6 +73,8 @@ def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> 
         model: Changed in place. Layers are visited in `named_modules` order.
         generator: Source of all randomness, on the CPU.
         gain: Factor for every layer that feeds an activation (1 changes nothing).
+        spread: Factor for the weights of these layers, where they are normalised, too; biases stay
+            (`gains.spread_of`).
     """
     inside = inside_activations(model)
     kinds = (nn.BatchNorm2d, nn.GroupNorm)
@@ -76,9 +87,11 @@ def initialise(model: nn.Module, *, generator: torch.Generator, gain: float) -> 
                 continue
             bound = 1 / math.sqrt(module.weight[0].numel())
             normalised = bool(norms) and isinstance(module, nn.Conv2d)
-            fed = name.rpartition(".")[2] not in FEED_NO_ACTIVATION and not normalised
-            scale = gain if fed else 1.0
+            fed = name.rpartition(".")[2] not in FEED_NO_ACTIVATION
+            scale = gain if fed and not normalised else 1.0
             for parameter in (module.weight, module.bias):
                 if parameter is not None:
                     drawn = torch.rand(parameter.shape, generator=generator)
                     parameter.copy_((2 * drawn - 1) * bound * scale)
+            if fed:
+                module.weight.mul_(spread)

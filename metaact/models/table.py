@@ -104,6 +104,7 @@ def create(
     channels: int,
     size: int | tuple[int, int] = 28,
     batch_norm: str | None = None,
+    init: str | float = "default",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build the network called `name`, with a fresh instance of the activation in each place.
@@ -121,6 +122,8 @@ def create(
         size: Height and width of the images; one number for square ones.
         batch_norm: One of `BATCH_NORM`; None is "running" for a network with BatchNorm and "off"
             for one without.
+        init: One of `INITS`, with which gain layers that feed an activation start, or the gain
+            itself; another's network draws its own weights.
         generator: Source of the weights; None draws from the global stream. Another's network is
             built with the global streams seeded by its seed.
 
@@ -144,12 +147,14 @@ def create(
 
     from metaact import activations
 
+    from .gains import factor_of, spread_of
     from .initialise import built, generator_or_new
 
     entry = activations.resolve(activation) if isinstance(activation, str) else activation
     if is_foreign(name):
         from .foreign import foreign
 
+        check_own_init(name, init)
         return foreign(
             name,
             entry,
@@ -168,8 +173,21 @@ def create(
     return built(
         lambda: kind(entry, classes=classes, channels=channels, **more),
         generator=generator,
-        gain=entry.init_gain,
+        gain=factor_of(entry, init),
+        spread=spread_of(entry, init),
     )
+
+
+def check_own_init(name: str, init: str | float) -> None:
+    """Refuse to choose the gain of another's network.
+
+    Raises:
+        UsageError: If it is not the default.
+    """
+    if init != "default":
+        raise UsageError(
+            f"`init` must be default for {name} (it draws its weights itself); got {init!r}."
+        )
 
 
 def check_fits(

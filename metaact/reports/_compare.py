@@ -17,7 +17,7 @@ from metaact.experiments.evidence import Arm, Array, Study
 from metaact.experiments.experiment import SHARE, Column
 from metaact.experiments.words import title
 
-from . import curves, describe, failures, learned, paper, plans, tuning
+from . import curves, describe, failures, learned, paper, plans, shapes, tuning
 from ._gather import Evidence
 from .document import ArmReport, Curve, Document, Optimism, Ranking, Score, StudyReport
 
@@ -130,6 +130,18 @@ def _with_baselines(studies: Sequence[Study]) -> list[tuple[Study, Study | None]
     return found + [(base, None) for base in bases if id(base) not in used]
 
 
+def _notes(columns: Mapping[str, Sequence[Column]], *, apart: bool) -> list[str]:
+    """What the columns beside the scores are, or those apart, each once."""
+    every = (c for found in columns.values() for c in found if c.apart == apart)
+    return list(dict.fromkeys(c.note for c in every if c.note))
+
+
+def _turned(column: Column, seeds: Sequence[int]) -> Array:
+    """The figures of some seeds [seeds, 1], turned so that a higher one is better."""
+    sign = 1 if column.better == "higher" else -1
+    return sign * np.array([[float(np.mean(column.scores[seed]))] for seed in seeds])
+
+
 class _Comparing:
     """One study under comparison, with the options that hold for all of it."""
 
@@ -160,6 +172,9 @@ class _Comparing:
         plan = plans.report(study)
         notes += [plan.sentence] if plan else []
         provenance = describe.data(study)
+        tuned = tuning.tuned(
+            study, reference, self.compare, lambda arm: self._arm(arm, self._columns(arm))
+        )
         found = [r.run.about.get("command") for r in study.records]
         return StudyReport(
             id=name,
@@ -175,22 +190,21 @@ class _Comparing:
             arms=arms,
             reference=reference,
             comparisons=comparisons,
-            tuned=tuning.tuned(
-                study, reference, self.compare, lambda arm: self._arm(arm, self._columns(arm))
-            ),
+            tuned=tuned,
             sensitivity=tuning.sensitivity(study, lambda arm: self._interval(arm, options.over)),
             ranks=self._ranks(),
             learned=answered,
             notes=notes,
             data_notes=describe.data_notes(study),
-            column_notes=list(
-                dict.fromkeys(c.note for found in columns.values() for c in found if c.note)
-            ),
+            column_notes=_notes(columns, apart=False),
+            further_notes=_notes(columns, apart=True),
             examples=describe.examples(study),
             commands=merged([command for command in found if command], by=study.by),
             level=options.level,
             failures=failed,
             plan=plan,
+            others=self._others(columns, pairs),
+            shapes=shapes.report(study, arms, tuned, level=options.level),
         )
 
     def _reference(self) -> str:
@@ -244,6 +258,41 @@ class _Comparing:
         )
         whole = [self._with_losses(comparison) for comparison in found]
         return [whole[keys.index(key)] if key in keys else None for key in asked]
+
+    def _others(
+        self, columns: Mapping[str, Sequence[Column]], pairs: Sequence[learned.Pair]
+    ) -> dict[str, list[analysis.Comparison]]:
+        """The same pairs in further figures that say which of two is better, each a family."""
+        found: dict[str, list[analysis.Comparison]] = {}
+        for name in dict.fromkeys(c.name for own in columns.values() for c in own if c.better):
+            of = {
+                arm: column for arm, own in columns.items() for column in own if column.name == name
+            }
+            cases, seeds = [], set[tuple[int, ...]]()
+            for first, second in pairs:
+                if first not in of or second not in of:
+                    continue
+                shared = [seed for seed in of[first].scores if seed in of[second].scores]
+                if len(shared) > 1:
+                    one, other = (_turned(of[arm], shared) for arm in (first, second))
+                    if np.ptp(one - other) == 0:  # as relu6 and relu below 6: nothing to tell
+                        continue
+                    cases.append(((first, second), one, other))
+                    seeds.add(tuple(shared))
+            if not cases:
+                continue
+            column = of[cases[0][0][0]]
+            low, high = column.bounds or self.study.measure.bounds
+            compared = analysis.compare_pairs(
+                cases,
+                unit="training seeds",
+                over="seeds",
+                level=self.options.level,
+                aligned=len(seeds) == 1,
+                bounds=(low, high) if column.better == "higher" else (-high, -low),
+            )
+            found[name] = [self._with_losses(comparison) for comparison in compared]
+        return found
 
     def _trials(self, per_unit: bool) -> int | None:
         """Answers behind one score of a matrix; None where that is not known."""
@@ -305,6 +354,7 @@ class _Comparing:
                 study, arm, self.options.thresholds if study.measure.is_share else ()
             ),
             attention=curves.attention(study, arm),
+            diagnostics=curves.diagnostics(study, arm, level=level),
             stuck_alpha=sum(int(result.get("stuck_alpha") or 0) for result in results),
             attention_layers=int(results[0].get("attention_layers", 0)),
             failure_share=analysis.failure_share(len(arm.failed), len(arm.records), level=level),
@@ -358,6 +408,7 @@ class _Comparing:
             score=self._interval_of(list(column.scores.values()), bounds),
             by_seed={seed: float(np.mean(value)) for seed, value in column.scores.items()},
             share=bounds == SHARE,
+            apart=column.apart,
         )
 
     def _interval_of(

@@ -92,10 +92,14 @@ def plain(value: Any) -> Any:
 
 
 def scalars(record: Mapping[str, Any]) -> Row:
-    """The figures of a record or a result; α and β as `attention.LAYER.alpha`."""
+    """The figures of a record or a result; α and β as `attention.LAYER.alpha`.
+
+    Likewise what was recorded of layers, as `layers.LAYER.weight_norm`.
+    """
     found = {k: v for k, v in record.items() if v is None or isinstance(v, int | float)}
-    for layer, values in (record.get("attention") or {}).items():
-        found |= {f"attention.{layer}.{name}": value for name, value in values.items()}
+    for kind in ("attention", "layers"):
+        for layer, values in (record.get(kind) or {}).items():
+            found |= {f"{kind}.{layer}.{name}": value for name, value in values.items()}
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from .document import Curve, Layer, Parameter, Time
 def watchable(study: Study) -> tuple[str, ...]:
     """Figures that are recorded along the way; the first that is there tells how fast."""
     measure = study.measure
-    traces = (f"train_{measure.name}", "train_loss", *study.experiment.losses)
+    known = study.experiment
+    traces = (f"train_{measure.name}", "train_loss", *known.losses, *known.traces)
     if measure.along:
         return measure.test, measure.validation, *traces
     return measure.validation, *traces
@@ -30,23 +32,65 @@ def curves(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, Curve]:
     found = {}
     for name in watchable(study):
         series = [_series(record, name) for record in arm.records]
-        x, values = _table(series)
-        if not len(x) or not any(series):
+        if not any(series):
             continue
         scored = name.endswith(study.measure.name)
         bounds = study.measure.bounds if scored else None
         if name.endswith("_loss"):
             bounds = study.experiment.loss_bounds
-        mean, low, high = analysis.curve_band(values, level=level, bounds=bounds)
-        found[name] = Curve(
-            x=x.tolist(),
-            x_name=study.measure.axis.name,
-            mean=_numbers(mean),
-            low=None if low is None else _numbers(low),
-            high=None if high is None else _numbers(high),
-            seeds=len(series),
-        )
+        found[name] = _curve(study, series, level=level, bounds=bounds)
     return found
+
+
+def diagnostics(study: Study, arm: Arm, *, level: float = 0.95) -> dict[str, dict[str, Curve]]:
+    """Mean and band over seeds of what was recorded of each layer, by layer and name.
+
+    Runs that recorded nothing of the kind, as those of earlier versions, are not among the seeds.
+    """
+    place = study.measure.axis.place
+    rows = [{place(m): m["layers"] for m in r.seen if m.get("layers")} for r in arm.scored]
+    rows = [row for row in rows if row]
+    names = {
+        layer: dict.fromkeys(
+            name for row in rows for found in row.values() for name in found[layer]
+        )
+        for layer in (next(iter(rows[0].values())) if rows else ())
+    }
+    found: dict[str, dict[str, Curve]] = {}
+    for layer, figures in names.items():
+        for name in figures:
+            series = [
+                {x: layers[layer][name] for x, layers in row.items() if name in layers[layer]}
+                for row in rows
+            ]
+            known = [{x: v for x, v in one.items() if v is not None} for one in series]
+            bounds = _BOUNDS.get(name.rpartition("_")[2])
+            found.setdefault(layer, {})[name] = _curve(study, known, level=level, bounds=bounds)
+    return found
+
+
+_BOUNDS = {"units": (0.0, 1.0), "rank": (0.0, math.inf), "norm": (0.0, math.inf)}
+"""Of what is recorded of layers, by the last word of its name."""
+
+
+def _curve(
+    study: Study,
+    series: Sequence[Mapping[float, float]],
+    *,
+    level: float,
+    bounds: tuple[float, float] | None,
+) -> Curve:
+    """Mean and band of one figure of several seeds."""
+    x, values = _table(series)
+    mean, low, high = analysis.curve_band(values, level=level, bounds=bounds)
+    return Curve(
+        x=x.tolist(),
+        x_name=study.measure.axis.name,
+        mean=_numbers(mean),
+        low=None if low is None else _numbers(low),
+        high=None if high is None else _numbers(high),
+        seeds=len(series),
+    )
 
 
 def watched(study: Study) -> str | None:

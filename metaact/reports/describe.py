@@ -14,6 +14,7 @@ from metaact.experiments.experiment import EXAMPLES, HEX, Axis
 from metaact.experiments.table import find
 from metaact.experiments.words import telling
 from metaact.runs import Run
+from metaact.settings import completed
 
 from .document import Picture, StudyReport
 
@@ -75,8 +76,9 @@ def notes(study: Study, *, over: str) -> list[str]:
     versions = sorted({str(r.environment.get("metaact")) for r in study.records})
     if len(versions) > 1:
         found.append(f"Runs of different versions of metaact: {', '.join(versions)}.")
+    known = completed(study.experiment.config, study.settings)
     for name, one in study.experiment.settings.items():
-        note = one.notes.get(study.settings[name]) if name in study.settings and one.notes else None
+        note = one.notes.get(known.get(name)) if one.notes and name != study.by else None
         found += [note] if note else []
     return found
 
@@ -254,10 +256,10 @@ def short_names(studies: Sequence[StudyReport]) -> dict[str, str]:
 
 
 def _brief(study: StudyReport) -> str:
-    known = find(study.experiment).settings
+    experiment = find(study.experiment)
     data = [
         Path(str(study.settings[n])).name
-        for n, s in known.items()
-        if s.path and study.settings.get(n)
+        for n, s in experiment.settings.items()
+        if (s.path or n in experiment.arguments) and study.settings.get(n)
     ]
     return f"{study.experiment}: {' → '.join(data)}" if data else study.title

@@ -139,11 +139,13 @@ class Score:
         score: Mean with its interval; None where the runs cannot tell.
         by_seed: Mean score of each seed that has it.
         share: Whether it is a share, shown in percent.
+        apart: Whether it stands in the table of further figures, not beside the score.
     """
 
     score: Interval | None
     by_seed: dict[int, float]
     share: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,8 @@ class ArmReport:
         area: Mean height of the watched curve.
         times: When thresholds were reached.
         attention: α and β of each layer over training.
+        diagnostics: What was recorded of each layer along the way: units that do nothing, rank,
+            norms, own parameters of the activation; by layer and name.
         stuck_alpha: Layers whose α has no gradient any more, over all seeds.
         attention_layers: Layers that have an α, in one network.
         failure_share: Share of seeds that failed, with an exact interval; None without a run.
@@ -195,6 +199,7 @@ class ArmReport:
     area: Interval | None = None
     times: list[Time] = field(default_factory=list)
     attention: dict[str, Layer] = field(default_factory=dict)
+    diagnostics: dict[str, dict[str, Curve]] = field(default_factory=dict)
     stuck_alpha: int = 0
     attention_layers: int = 0
     failure_share: Interval | None = None
@@ -357,6 +362,39 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeMeasure:
+    """One measure of the shape of activations, against what a study measured.
+
+    Attributes:
+        name: What it is: "negative_slope", "gain", "floor", "dead_band", "kink" or "sides".
+        values: It, by arm.
+        correlation: Spearman's rank correlation with the mean score, above 0 where more of it goes
+            with a better one; its interval is over arms. None where all arms agree.
+    """
+
+    name: str
+    values: dict[str, float]
+    correlation: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """The shape of each arm's activation against what was measured.
+
+    Attributes:
+        scores: Mean score of each arm, with its interval, by the name of the arm.
+        measures: The measures of shape.
+        at: At which rates the arms are, in words; "" where they were run at one.
+        without: Arms that have no shape, no score, or a seed that failed.
+    """
+
+    scores: dict[str, Interval]
+    measures: list[ShapeMeasure]
+    at: str
+    without: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A picture of what a study is tested on.
 
@@ -394,12 +432,16 @@ class StudyReport:
         notes: What a reader must know of the runs and figures, a sentence each.
         data_notes: What a reader must know of the data, a sentence each.
         column_notes: What further columns are, a sentence each.
+        further_notes: Likewise those in a table of their own.
+        shapes: Shape of the activations against what was measured; None with fewer than five.
         examples: Pictures of what is tested on.
         commands: Command lines that make these runs.
         level: Confidence level of everything in it.
         failures: For each arm and the reference whether they fail equally often; empty where no
             seed failed.
         plan: What was planned before the first run; None without a plan.
+        others: The same comparisons in further figures of the arms, by their headings; each is a
+            family of its own, and positive where the first arm is better.
     """
 
     id: str
@@ -427,6 +469,9 @@ class StudyReport:
     level: float = 0.95
     failures: list[FailureTest] = field(default_factory=list)
     plan: PlanReport | None = None
+    others: dict[str, list[Comparison]] = field(default_factory=dict)
+    further_notes: list[str] = field(default_factory=list)
+    shapes: Shapes | None = None
 
     def __repr__(self) -> str:
         return brief(self, self.id, self.title, arms=[arm.name for arm in self.arms])

@@ -22,6 +22,7 @@ from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
 from .picture_values import Value, along
+from .shapes import NAMES as SHAPES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,6 +77,8 @@ def pictures(
         lambda: start_values(study, width=width),
         lambda: trajectories(study, width=width),
         lambda: shapes(study, width=width),
+        lambda: layers(study, width=width),
+        lambda: against_shape(study, width=width),
     ]
     return [drawn for make in makers if (drawn := make()) is not None]
 
@@ -209,10 +212,10 @@ def losses(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
     )
 
 
-def _arrays(curve: Curve) -> analysis.Curve:
+def _arrays(curve: Curve, *, band: bool = True) -> analysis.Curve:
     """A curve as it is drawn: NaN where a seed has no value."""
     low, high = (
-        None if part is None else np.array(part, dtype=np.float64)
+        None if part is None or not band else np.array(part, dtype=np.float64)
         for part in (curve.low, curve.high)
     )
     return curve.x, np.array(curve.mean, dtype=np.float64), low, high
@@ -435,6 +438,109 @@ def trajectories(
     )
 
 
+def layers(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """What was recorded of each layer along the way: small multiples, a line an arm."""
+    arms, rest = shown_arms(study)
+    names = {
+        name: dict.fromkeys(
+            layer for a in arms for layer in a.diagnostics if name in a.diagnostics[layer]
+        )
+        for name in dict.fromkeys(n for a in arms for own in a.diagnostics.values() for n in own)
+        if "." not in name  # the numbers of a PAU are many
+    }
+    bands = len(arms) <= analysis.TOGETHER
+    traces = find(study.experiment).traces
+    several = len({layer for own in names.values() for layer in own if layer}) > 1
+    panels = [
+        analysis.CurvePanel(
+            title=name.replace("_", " "),
+            curves={a.name: _arrays(a.curves[name], band=bands) for a in arms if name in a.curves},
+            marks={},
+            percent=False,
+        )
+        for name in traces
+        if any(name in a.curves for a in arms)
+    ]
+    panels += [
+        analysis.CurvePanel(
+            title=name.replace("_", " ") + (f", {layer}" if several else ""),
+            curves={
+                a.name: _arrays(a.diagnostics[layer][name], band=bands)
+                for a in arms
+                if name in a.diagnostics.get(layer, {})
+            },
+            marks={},
+            percent=name.endswith("_units"),
+        )
+        for name, own in names.items()
+        for layer in own
+    ]
+    figure = analysis.curve_panels(
+        panels,
+        xlabel=study.measure.axis.name,
+        title=f"{study.title}: layers" if width >= WIDTH else "",
+        small=True,
+        width=width,
+    )
+    if figure is None:
+        return None
+    first = {a.name: c for a in arms for own in a.diagnostics.values() for c in own.values()}
+    said = _band(first, study.level) if bands else "No bands: they would lie over one another."
+    return Drawn(
+        kind="layers",
+        figure=figure,
+        label=f"{', '.join(panel.title for panel in panels)} against {study.measure.axis.name} of "
+        f"{', '.join(first)}.",
+        caption="What was recorded of each layer, mean over seeds: units that do nothing, rank of "
+        "the features, norms of weights and gradient, and the activation's own parameters. "
+        f"{said}{rest}",
+    )
+
+
+def against_shape(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
+    """What was measured against the shape of each arm's activation."""
+    found = study.shapes
+    if found is None:
+        return None
+    panels, values = [], []
+    for one in found.measures:
+        if one.correlation is None:  # all arms agree
+            continue
+        name, meaning = SHAPES[one.name]
+        panels.append(
+            analysis.ScatterPanel(
+                title=name, note=f"ρ = {one.correlation}", xlabel=meaning, places=one.values
+            )
+        )
+        ordered = sorted(one.values.items(), key=lambda pair: pair[1])
+        lines = [f"{arm}: {x:.3g}, {found.scores[arm]}" for arm, x in ordered]
+        values.append(Value(text="\n".join([name, *lines]), panel=len(panels) - 1))
+    if not panels:
+        return None
+    what = study.measure.test.replace("_", " ")
+    varies = " / ".join(dict.fromkeys(score.varies for score in found.scores.values()))
+    without = f" Without {', '.join(found.without)}." if found.without else ""
+    return Drawn(
+        kind="against-shape",
+        figure=analysis.scatter_panels(
+            panels,
+            found.scores,
+            ylabel=what,
+            title=study.title if width >= WIDTH else "",
+            percent=study.measure.is_share,
+            width=width,
+        ),
+        label=f"{what.capitalize()} against the shape of the activation of "
+        f"{', '.join(found.scores)}.",
+        caption=f"{what.capitalize()} of {len(found.scores)} arms"
+        f"{f', {found.at},' if found.at else ''} against the shape of their activations at the "
+        f"start, with {100 * study.level:g} % intervals over {varies}. ρ: Spearman's rank "
+        "correlation with its interval over arms, above 0 where more of it goes with a better "
+        f"score; each by itself, and no cause.{without}",
+        values=values,
+    )
+
+
 def shapes(
     study: StudyReport, *, arm: ArmReport | None = None, width: float = WIDTH
 ) -> Drawn | None:
@@ -493,7 +599,7 @@ def _unit(x: Array, alpha: Array, beta: Array, start: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
+    return 0.5 * (1 + np.tanh(x / 2))  # exp(-x) overflows
 
 
 def start_values(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:

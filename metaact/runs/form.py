@@ -229,14 +229,7 @@ ABOUT: Mapping[str, Form] = {
     ),
     "measure": Fields(may={"name": Text(), "axis": Fields(needed={"key": Text(), "first": COUNT})}),
     "length": COUNT,
-    "network": Fields(
-        needed={
-            "channels": COUNT,
-            "size": Items(COUNT, 2),
-            "outputs": COUNT,
-            "class_names": Items(Text()),
-        }
-    ),
+    "network": Named(),
     "points": Items(COUNT),
     "notes": Items(Text()),
     "needs": Items(Text()),

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from filelock import FileLock, Timeout
 
-from metaact.errors import RunError
+from metaact.errors import LARGEST_FLOAT, RunError
 from metaact.runs.atomic import make_folder, write_atomically
 
 from . import checkpoint, config_file
@@ -137,7 +137,7 @@ class Run:
             RunError: If the record does not say.
         """
         value = record.get(self.counter)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise damaged(self.directory / METRICS, f"a record holds no {self.counter}")
         axis = self.about.get("measure", {}).get("axis", {})
         return value + 1 - int(axis.get("first", self.counter != "iteration"))
@@ -203,7 +203,7 @@ class Run:
         found = []
         for number, record in enumerate(read_lines(path, unfinished=False), start=1):
             value = record.get(key)
-            if type(value) is not float and type(value) is not int:  # a bool is no score
+            if not _is_number(value):
                 raise damaged(path, f"line {number} holds no {key}")
             found.append(float(value))
         return found
@@ -432,6 +432,13 @@ def _digest(path: Path) -> str | None:
         return None
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number of the size of those that networks compute."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= LARGEST_FLOAT
 
 
 def _length(path: Path) -> int | None:

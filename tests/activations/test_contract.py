@@ -86,6 +86,8 @@ ORACLES: dict[str, Callable[[float], float]] = {
     "telu": lambda x: x * math.tanh(math.exp(x)),
     "xielu": lambda x: 0.8 * (x * x if x > 0 else math.expm1(x) - x) + 0.5 * x,
     "golu": lambda x: x * math.exp(-math.exp(-x)),
+    "smooth-leaky": lambda x: 0.1 * x + 0.9 * x * sigmoid(5 * x / 3),
+    "random-smooth-leaky": lambda x: x * (11 / 48 + 37 / 48 * sigmoid(5 * x / 3)),
     "gelu-paper": authors_gelu,
     "maxout-paper": lambda x: x,
     "pau-paper": authors_pau,

@@ -1,9 +1,4 @@
-"""Steps as CUDA graphs, on a CPU: graphs are emulated, and must compute what ordinary steps do.
-
-The emulation notes the ops of a step below autograd, undoes them, and does them again on the same
-memory. As with a real graph, Python runs once: whatever it made of numbers stays what it was, and a
-tensor is read and written where it lay in the capture.
-"""
+"""Steps as CUDA graphs, emulated on a CPU, against ordinary steps."""
 
 from __future__ import annotations
 
@@ -17,8 +12,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from metaact import activations
 from metaact.adaptation import (
@@ -33,102 +26,16 @@ from metaact.adaptation import (
     graphs,
     set_graphs,
 )
+from metaact.adaptation.classifiers import Lessons, OnlineClassifiers
 from metaact.adaptation.online import OnlineNets, columns, initial, layout_of
+from metaact.adaptation.program import Programs
 from metaact.adaptation.supervised import optimizers
 from metaact.adaptation.supervised.recipe import Recipe
 from metaact.adaptation.supervised.stacked import stacked_epoch
 from metaact.adaptation.supervised.trainer import Normalisation, Trainer
-from metaact.randomness import isolated_rng, preserved_rng
+from metaact.randomness import isolated_rng
 
 Results = Sequence[Tensor | None]
-
-
-UNDECLARED = ("running_mean", "running_var")
-"""What `native_batch_norm` changes without saying so in its schema."""
-
-
-class _Noting(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, Any, Any, Any]] = []
-        self.before: dict[int, tuple[Tensor, Tensor]] = {}
-        self.made: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        for number, argument in enumerate(func._schema.arguments):
-            if argument.is_write or argument.name in UNDECLARED:
-                given = args[number] if number < len(args) else kwargs.get(argument.name)
-                for tensor in (t for t in tree_leaves(given) if isinstance(t, Tensor)):
-                    self._keep(tensor)
-        results = func(*args, **kwargs)
-        given = {_memory(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
-        self.made |= {_memory(t) for t in _tensors(results)} - given
-        self.calls.append((func, args, kwargs, results))
-        return results
-
-    def _keep(self, tensor: Tensor) -> None:
-        if _memory(tensor) not in self.made:
-            self.before.setdefault(id(tensor), (tensor, tensor.detach().clone()))
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def _tensors(results: Any) -> list[Tensor]:
-    return [t for t in tree_leaves(results) if isinstance(t, Tensor)]
-
-
-class Emulated:
-    """What `CudaCapture` is, on a CPU.
-
-    Attributes:
-        waits: Whether to say that the host waited for the device.
-        fails: Whether captures fail.
-        replays: How many there were.
-    """
-
-    waits = fails = False
-    replays = 0
-
-    def beside(self, work: Callable[[], Results]) -> tuple[Results, bool]:
-        return work(), Emulated.waits
-
-    def capture(self, work: Callable[[], Results]) -> Results:
-        if Emulated.fails:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
-        noting = _Noting()
-        with preserved_rng(), noting:
-            results = work()
-        with torch.no_grad():
-            for tensor, before in noting.before.values():
-                tensor.copy_(before)
-        self.calls = noting.calls
-        for result in results:
-            if result is not None:
-                result.detach().zero_()  # nothing has been computed yet
-        return results
-
-    def replay(self) -> None:
-        Emulated.replays += 1
-        with torch.no_grad():
-            for func, args, kwargs, results in self.calls:
-                again = func(*args, **kwargs)
-                for old, new in zip(_tensors(results), _tensors(again), strict=True):
-                    if old.data_ptr() != new.data_ptr():
-                        old.detach().copy_(new)
-
-
-@pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch) -> type[Emulated]:
-    """Steps on a CPU are captured, by `Emulated`, and optimizers are those of a GPU."""
-    monkeypatch.setattr(graphs, "captures", lambda device: graphs._allowed and graphs.is_plain())
-    monkeypatch.setattr(graphs, "make_capture", lambda device: Emulated())
-    monkeypatch.setattr(optimizers, "is_captured", lambda device: True)
-    for name, value in {"waits": False, "fails": False, "replays": 0}.items():
-        monkeypatch.setattr(Emulated, name, value)
-    return Emulated
 
 
 class Sum:
@@ -144,7 +51,7 @@ class Sum:
         return self.total * 10, None
 
 
-def test_inputs_are_copied_in_and_results_out(emulated: type[Emulated]) -> None:
+def test_inputs_are_copied_in_and_results_out(emulated: Any) -> None:
     compute, known = Sum(), graphs.Graphs()
     x = torch.tensor([1.0, 2.0])
     found = [known.run("sum", compute, [x * n], lambda: [compute.total]) for n in range(1, 8)]
@@ -159,7 +66,7 @@ def test_inputs_are_copied_in_and_results_out(emulated: type[Emulated]) -> None:
 
 @pytest.mark.parametrize("change", ["shape", "dtype", "stride", "place", "key", "gradients"])
 def test_what_is_not_the_computation_that_was_captured_is_another(
-    emulated: type[Emulated], change: str
+    emulated: Any, change: str
 ) -> None:
     known, held = graphs.Graphs(), [torch.zeros(2)]
     calls = []
@@ -184,7 +91,7 @@ def test_what_is_not_the_computation_that_was_captured_is_another(
     assert torch.equal(found, other * 2)
 
 
-def test_a_step_that_waits_stays_ordinary_and_says_so(emulated: type[Emulated]) -> None:
+def test_a_step_that_waits_stays_ordinary_and_says_so(emulated: Any) -> None:
     compute, known = Sum(), graphs.Graphs()
     emulated.waits = True
     for _ in range(graphs.ORDINARY - 1):
@@ -198,7 +105,7 @@ def test_a_step_that_waits_stays_ordinary_and_says_so(emulated: type[Emulated]) 
 
 
 def test_a_capture_that_fails_leaves_an_ordinary_step_and_says_so(
-    emulated: type[Emulated],
+    emulated: Any,
 ) -> None:
     compute, known = Sum(), graphs.Graphs()
     emulated.fails = True
@@ -212,7 +119,7 @@ def test_a_capture_that_fails_leaves_an_ordinary_step_and_says_so(
     assert torch.equal(value, torch.full((2,), 60.0))
 
 
-def test_graphs_can_be_switched_off(emulated: type[Emulated]) -> None:
+def test_graphs_can_be_switched_off(emulated: Any) -> None:
     compute, known = Sum(), graphs.Graphs()
     set_graphs(False)
     try:
@@ -223,7 +130,7 @@ def test_graphs_can_be_switched_off(emulated: type[Emulated]) -> None:
     assert (compute.calls, emulated.replays) == (6, 0)
 
 
-def test_the_oldest_graphs_are_forgotten_and_copies_have_none(emulated: type[Emulated]) -> None:
+def test_the_oldest_graphs_are_forgotten_and_copies_have_none(emulated: Any) -> None:
     known = graphs.Graphs()
     for size in range(1, graphs.MOST_GRAPHS + 3):
         for _ in range(graphs.ORDINARY + 1):
@@ -294,7 +201,7 @@ def state(one: Trainer) -> Tensor:
 @pytest.mark.parametrize("recipe", [SGD, ADAM, FULL])
 @pytest.mark.parametrize("name", ["arelu", "rrelu"])
 def test_training_by_graphs_is_training_to_the_bit(
-    images: Labelled, emulated: type[Emulated], recipe: Recipe, name: str
+    images: Labelled, emulated: Any, recipe: Recipe, name: str
 ) -> None:
     layer = activations.resolve(name).factory
     captured, ordinary = trainer(images, recipe, layer), trainer(images, recipe, layer)
@@ -308,9 +215,7 @@ def test_training_by_graphs_is_training_to_the_bit(
     assert torch.equal(state(captured), state(ordinary))
 
 
-def test_a_run_by_graphs_continues_from_its_checkpoint(
-    images: Labelled, emulated: type[Emulated]
-) -> None:
+def test_a_run_by_graphs_continues_from_its_checkpoint(images: Labelled, emulated: Any) -> None:
     for recipe in (ADAM, FULL):
         whole, killed = trainer(images, recipe), trainer(images, recipe)
         killed.epoch()
@@ -369,7 +274,7 @@ def test_the_optimizers_of_a_gpu_are_those_of_a_cpu(
 
 @pytest.mark.parametrize("recipe", [SGD, ADAM, FULL])
 def test_a_stack_by_graphs_is_the_stack_to_the_bit(
-    images: Labelled, emulated: type[Emulated], recipe: Recipe
+    images: Labelled, emulated: Any, recipe: Recipe
 ) -> None:
     ends = []
     for allowed in (True, False):
@@ -412,7 +317,7 @@ def meta_trained(learner: MetaLearner, episodes: Any) -> tuple[list[float], Tens
 
 @pytest.mark.parametrize("name", ["maml", "rrelu", "loop", "recompute", *RULES])
 def test_meta_learning_by_graphs_is_meta_learning_to_the_bit(
-    emulated: type[Emulated],
+    emulated: Any,
     monkeypatch: pytest.MonkeyPatch,
     episodes: Any,
     net: Any,
@@ -461,7 +366,7 @@ class Counting(nn.Module):
 
 
 def test_what_may_be_no_function_of_what_is_seen_stays_ordinary(
-    emulated: type[Emulated], images: Labelled, episodes: Any, net: Any
+    emulated: Any, images: Labelled, episodes: Any, net: Any
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -474,7 +379,7 @@ def test_what_may_be_no_function_of_what_is_seen_stays_ordinary(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_streams_by_graphs_are_streams_to_the_bit(
-    emulated: type[Emulated], monkeypatch: pytest.MonkeyPatch, optimizer: str
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     monkeypatch.setattr(OnlineNets, "_programmed", lambda self, given: None)
     activation = activations.resolve("arelu").factory()
@@ -494,3 +399,32 @@ def test_streams_by_graphs_are_streams_to_the_bit(
     assert emulated.replays == 6 - graphs.ORDINARY
     assert torch.equal(ends[0][0], ends[1][0])
     assert torch.equal(ends[0][1], ends[1][1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_streams_of_images_by_graphs_are_streams_to_the_bit(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    monkeypatch.setattr(Programs, "find", lambda self, *given: None)
+    draw = torch.Generator().manual_seed(0)
+    models = [network(activations.resolve("arelu").factory, random=False) for _ in range(3)]
+    for model in models:
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.rand(parameter.shape, generator=draw)
+    lessons = Lessons(
+        images=torch.rand(63, 2, 1, 8, 8, generator=draw),
+        labels=torch.randint(3, (63, 2), generator=draw),
+    )
+    ends = []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        kind = type(activations.resolve("arelu").factory())
+        nets = OnlineClassifiers(models[0], activation=kind, optimizer=optimizer, stacked=True)
+        nets.take([0.01, 0.02, 0.03], [nets.fresh(model) for model in models])
+        right = nets.learn([lessons], [0, 0, 0])
+        ends.append(
+            torch.cat([right.flatten(), *(v.flatten() for s in nets.states for v in s.values())])
+        )
+    set_graphs(True)
+    assert emulated.replays == 6 - graphs.ORDINARY
+    assert torch.equal(*ends)

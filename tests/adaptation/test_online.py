@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from metaact import activations
+from metaact.adaptation.diagnostics import layer_figures
 from metaact.adaptation.online import (
     OnlineNets,
     columns,
-    effective_rank,
     initial,
     is_stackable,
     layout_of,
@@ -158,19 +158,7 @@ def test_initial_weights_are_uniform_by_kaimings_rule() -> None:
     assert not numbers[layout.second - 1]
 
 
-def test_effective_rank_of_known_matrices() -> None:
-    same = torch.ones(8, 5)
-    alike = torch.eye(8)[:, :5]
-    two = torch.diag_embed(torch.tensor([3.0, 1.0]))
-    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert float(effective_rank(same)) == pytest.approx(1)
-    assert float(effective_rank(alike)) == pytest.approx(5)
-    assert float(effective_rank(two)) == pytest.approx(math.exp(entropy))
-    assert float(effective_rank(torch.zeros(8, 5))) == 0
-    assert math.isnan(float(effective_rank(torch.full((8, 5), torch.nan))))
-
-
-def test_dead_units_and_norms_of_a_network_made_by_hand() -> None:
+def test_what_a_network_made_by_hand_is_like() -> None:
     layout = layout_of(nn.ReLU(), inputs=20, hidden=5)
     nets = OnlineNets(nn.ReLU(), layout, optimizer="sgd")
     numbers = torch.zeros(layout.rows)
@@ -180,8 +168,39 @@ def test_dead_units_and_norms_of_a_network_made_by_hand() -> None:
     nets.take(torch.tensor([0.01]), {"numbers": numbers[:, None]})
     inputs = torch.ones(4, 21, 1)
     found = nets.diagnose(inputs, torch.zeros(4, 1))
-    assert float(found["dead_units"]) == pytest.approx(0.4)
-    assert float(found["effective_rank"]) == pytest.approx(1)
-    assert float(found["weight_norm"]) == pytest.approx(math.sqrt(10))
-    # output 3, slope 6: on 3 live units' 21 weights, on 3 features of 1, on the bias
-    assert float(found["gradient_norm"]) == pytest.approx(6 * math.sqrt(3 * 21 + 3 + 1))
+    hidden, output = found["hidden"], found["output"]
+    assert float(hidden["dormant_units"]) == pytest.approx(0.4)
+    assert float(hidden["saturated_units"]) == pytest.approx(0.4)
+    assert float(hidden["effective_rank"]) == pytest.approx(1)
+    assert float(hidden["weight_norm"]) == pytest.approx(math.sqrt(5))
+    assert float(output["weight_norm"]) == pytest.approx(math.sqrt(5))
+    # output 3, slope 6: on 3 live units' 21 weights; on 3 features of 1 and on the bias
+    assert float(hidden["gradient_norm"]) == pytest.approx(6 * math.sqrt(3 * 21))
+    assert float(output["gradient_norm"]) == pytest.approx(6 * math.sqrt(3 + 1))
+
+
+@pytest.mark.draws_globally
+@pytest.mark.parametrize("name", ["tanh", "crelu", "arelu"])
+def test_diagnoses_are_those_of_the_plain_network(name: str) -> None:
+    nets, state = nets_of(name, 3)
+    nets.take(torch.full((3,), 0.01, dtype=torch.float64), state)
+    x, y = examples(32, 3)
+    found = nets.diagnose(x, y)
+    for number in range(3):
+        plain = Plain(name, nets, state["numbers"][:, number])
+        inputs = x[:, :-1, number]
+        units = plain.first(inputs).detach().requires_grad_()
+        features = plain.activation(units)
+        slopes = torch.stack(
+            [
+                torch.autograd.grad(features[:, i].sum(), units, retain_graph=True)[0].abs()
+                for i in range(features.shape[1])
+            ]
+        ).sum(dim=0)
+        for key, value in layer_figures(features.detach(), slopes).items():
+            assert float(found["hidden"][key][number]) == pytest.approx(float(value))
+        loss = (plain(inputs).squeeze(1) - y[:, number]).square().mean()
+        loss.backward()
+        squares = [plain.first.weight.grad, plain.first.bias.grad]
+        norm = sum(float(one.square().sum()) for one in squares if one is not None) ** 0.5
+        assert float(found["hidden"]["gradient_norm"][number]) == pytest.approx(norm)

@@ -30,6 +30,7 @@ from metaact.adaptation import (
     Trainer,
 )
 from metaact.adaptation.episodic.algorithms.table import find
+from metaact.adaptation.online import UNROLLED, OnlineNets, layout_of
 from metaact.adaptation.supervised.stacked import _Stack
 from metaact.tasks import MetaBatch
 
@@ -101,6 +102,12 @@ def network(name: str) -> nn.Module:
     return models.mnist_conv(activations.resolve(name), classes=5, generator=DRAW).to(META)
 
 
+def small(name: str) -> nn.Module:
+    entry = activations.resolve(name)
+    first, last = nn.Linear(784, entry.before(8), device=META), nn.Linear(8, 5, device=META)
+    return nn.Sequential(nn.Flatten(), first, entry.factory().to(META), last)
+
+
 RECIPES = {
     "sgd": Recipe(lr=0.1, batch_size=8),
     "adam": Recipe(lr=0.1, batch_size=8, optimizer="adam"),
@@ -167,7 +174,7 @@ def test_no_update_of_a_network_for_masks_waits() -> None:
 def test_no_update_of_a_stack_waits(name: str, recipe: str) -> None:
     data = images()
     given = {"recipe": RECIPES[recipe], "normalisation": NORMALISED}
-    stack = _Stack([Trainer(network(name), data, seed=seed, **given) for seed in (0, 1)])
+    stack = _Stack([Trainer(small(name), data, seed=seed, **given) for seed in (0, 1)])
     indices = torch.empty((2, 8), dtype=torch.int64, device=META)
     stack.step(0, indices)
     with resident():
@@ -183,7 +190,7 @@ def meta_batch() -> MetaBatch:
 def meta_gradient(learner: MetaLearner) -> None:
     """A meta-gradient and an adaptation, after what is looked at once."""
     batch = meta_batch()
-    learner.backward(batch, iteration=1)
+    learner.test(batch, inner_steps=0)
     with resident():
         learner.backward(batch, iteration=1)
         learner.test(batch)
@@ -191,10 +198,12 @@ def meta_gradient(learner: MetaLearner) -> None:
 
 @pytest.mark.parametrize("name", activations.names())
 def test_no_meta_gradient_waits(name: str) -> None:
-    meta_gradient(MAML(network(name), inner_lr=0.1, inner_steps=1))
+    meta_gradient(MAML(small(name), inner_lr=0.1, inner_steps=1))
 
 
-@pytest.mark.parametrize("settings", [{"engine": "loop"}, {"recompute": True}, {"chunk_size": 2}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"engine": "loop"}, {"recompute": True}, {"chunk_size": 2}]
+)
 def test_no_way_to_compute_it_waits(settings: dict[str, Any]) -> None:
     meta_gradient(MAML(network("arelu"), inner_lr=0.1, inner_steps=2, **settings))
 
@@ -232,3 +241,16 @@ def test_a_step_that_waits_would_be_seen(layer: type[nn.Module]) -> None:
         resident(),
     ):
         model(x)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_no_step_of_a_stream_waits(optimizer: str) -> None:
+    activation = activations.resolve("arelu").factory()
+    layout = layout_of(activation, inputs=20, hidden=5)
+    nets = OnlineNets(activation.to(META), layout, optimizer=optimizer)
+    numbers = torch.empty(layout.rows, 3, device=META)
+    moments = ("first", "second") if optimizer == "adam" else ()
+    nets.take(torch.empty(3, device=META), dict.fromkeys(("numbers", *moments), numbers))
+    x = torch.empty(UNROLLED, 21, 3, device=META)
+    with resident():
+        nets.learn(x, x[:, 0])

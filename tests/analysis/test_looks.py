@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from metaact import activations
 from metaact.activations import controls
 from metaact.activations.table import CONTROLS as CONTROL_ENTRIES
-from metaact.activations.table import PAPER_ACTIVATIONS, PAPER_FORMS
+from metaact.activations.table import MODERN_ACTIVATIONS, PAPER_ACTIVATIONS, PAPER_FORMS
 from metaact.analysis import Look, looks
-from metaact.analysis.figures.canvas import COLOURS, MORE_COLOURS
-from metaact.analysis.figures.looks import ACTIVATIONS, CONTROLS, FREE, MARKERS, OWN
+from metaact.analysis.figures.canvas import ALL_COLOURS, COLOURS, OWN_COLOURS
+from metaact.analysis.figures.looks import ACTIVATIONS, CONTROLS, MARKERS
 
 LEADS = ("arelu", "relu", "selu", "prelu", "elu", "gelu", "swish")
 
@@ -31,11 +31,11 @@ def _pair(name: str) -> tuple[str, str]:
     return _look(name).color, _look(name).marker
 
 
-def test_every_activation_of_the_paper_has_a_row() -> None:
-    assert list(ACTIVATIONS) != []
-    assert set(ACTIVATIONS) == {entry.name for entry in PAPER_ACTIVATIONS}
-    assert len({color for color, _ in ACTIVATIONS.values()}) == len(ACTIVATIONS) == 19
-    assert {color for color, _ in ACTIVATIONS.values()} == {*COLOURS, *MORE_COLOURS}
+def test_every_activation_has_a_row_and_a_colour_of_its_own() -> None:
+    assert set(ACTIVATIONS) == {e.name for e in (*PAPER_ACTIVATIONS, *MODERN_ACTIVATIONS)}
+    assert len({color for color, _ in ACTIVATIONS.values()}) == len(ACTIVATIONS)
+    assert {color for color, _ in ACTIVATIONS.values()} == {*ALL_COLOURS} - {*OWN_COLOURS}
+    assert len(set(ALL_COLOURS)) == len(ALL_COLOURS)
     assert {marker for _, marker in ACTIVATIONS.values()} <= set(MARKERS)
     assert {ACTIVATIONS[name][0] for name in LEADS} == set(COLOURS)
     assert len({ACTIVATIONS[name][1] for name in LEADS}) == len(LEADS)
@@ -82,6 +82,36 @@ def test_the_activations_seen_most_are_told_apart_by_all_kinds_of_colour_vision(
     assert min(apart) > 10  # CIE76; 2.3 is just noticeable
 
 
+def test_all_colours_differ_for_those_who_see_them_all() -> None:
+    lab = _lab(ALL_COLOURS, SIGHT["all"])
+    apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(lab, 2)]
+    assert min(apart) > 10  # as above
+
+
+OWN_NAMES = [f"my.module:Factory{number}" for number in range(12)]
+
+
+@pytest.mark.parametrize("company", [(), tuple(ACTIVATIONS)])
+def test_no_two_activations_of_a_picture_share_a_colour(company: tuple[str, ...]) -> None:
+    room = len(ALL_COLOURS) - len(company)
+    names = [*company, *OWN_NAMES[:room]]
+    found = looks(names)
+    assert len({look.color for look in found.values()}) == len(names)
+    assert looks(list(reversed(names))) == found, "the order of the arms changes nothing"
+    assert {name: found[name] for name in company} == looks(company)
+
+
+def test_a_name_has_another_colour_only_beside_one_that_would_share_it() -> None:
+    alone = {name: _pair(name)[0] for name in OWN_NAMES}
+    first, second = next(
+        pair for pair in itertools.combinations(OWN_NAMES, 2) if alone[pair[0]] == alone[pair[1]]
+    )
+    found = looks([second, first])
+    assert found[first].color == alone[first]
+    assert found[second].color != alone[second]
+    assert looks([f"{second} lr 0.1", second, "relu"])[second].color == alone[second]
+
+
 @pytest.mark.parametrize("name", ["arelu", "relu", "selu", "my.module:Factory", "relu+elsa"])
 def test_the_company_does_not_matter(name: str) -> None:
     alone = _look(name)
@@ -123,17 +153,15 @@ def test_elsa_keeps_the_colour_and_has_a_free_marker() -> None:
     for base in ACTIVATIONS:
         color, marker = _pair(f"{base}+elsa")
         assert color == _pair(base)[0]
-        assert (color, marker) in FREE
+        assert marker != _pair(base)[1]
     assert _pair("elu(alpha=0.5)+elsa(alpha=0.1)") == _pair("elu+elsa")
     assert _pair("arelu-frozen+elsa") == _pair("arelu+elsa")
     assert _look("arelu-frozen+elsa").linestyle == "--"
 
 
 def test_a_name_of_the_users_has_a_pair_of_no_row() -> None:
-    assert len(FREE) == len(ACTIVATIONS) * (len(MARKERS) - 1)
     for name in ("my.module:Factory", "folder/file.py:Mine", "maml", "conv4"):
-        assert _pair(name) in OWN
-        assert _pair(name)[0] not in COLOURS  # those of the activations that are seen most
+        assert _pair(name)[0] in OWN_COLOURS
 
 
 def test_a_name_of_the_users_looks_alike_in_every_process() -> None:

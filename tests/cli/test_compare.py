@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -128,6 +129,16 @@ def test_a_run_that_is_named_and_damaged_is_refused(cli: Cli, store: Path) -> No
     result = cli("compare", bad)
     assert result.code == 1
     assert bad.name in result.err
+
+
+def test_a_copy_of_a_run_is_left_out_in_one_line_whatever_it_is_called(
+    cli: Cli, store: Path
+) -> None:
+    run = sorted((store / "maml").iterdir())[0]
+    shutil.copytree(run, store / "maml" / "zz\nline")
+    (line, _) = cli("compare", store).err.splitlines()
+    assert line.startswith("metaact: left out ")
+    assert "zz line: it is the same run as" in line
 
 
 def test_without_runs_it_reads_the_folder_runs(cli: Cli, store: Path, tmp_path: Path) -> None:

@@ -6,10 +6,14 @@ import os
 import re
 import select
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from metaact import reports
+from metaact.cli.next_step import after_runs
 from metaact.cli.output import echo
 
 WORDS = ("--dataset", "printed-digits", "--lr", "1e-3", "--epochs", "1", "--images", "100")
@@ -77,3 +81,15 @@ def test_each_result_names_the_command_that_makes_sense_next(cli: Callable[..., 
     controlled = cli("converge", *WORDS, *arms, "--seeds", "3", "--controls")
     assert "`metaact report runs`" in controlled.err
     assert "`metaact report runs`" in cli("compare", "runs").err
+
+
+def test_an_arm_that_always_diverges_is_given_other_rates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], synthetic: ModuleType
+) -> None:
+    for seed in range(3):
+        synthetic.maml(tmp_path, "arelu", seed, None)
+        synthetic.maml(tmp_path, "relu", seed, [0.2, 0.4, 0.5, 0.3 + 0.1 * seed])
+    after_runs(reports.compare(reports.gather([tmp_path])), tmp_path)
+    said = capsys.readouterr().err
+    assert "next: arelu diverged with every seed" in said
+    assert "`--tune inner-lr=0.0005,0.002`" in said

@@ -179,7 +179,7 @@ class TestWithRay:
         content: Content,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Also those that others start from; the sweep is interrupted, a node that differs refused."""
+        """Also those that others start from. A node that differs is refused, a sweep continued."""
         monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
         ready = experiments.prepare(TRANSFER, configs, tmp_path / "runs")
         check = cluster.check_versions

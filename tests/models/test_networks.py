@@ -68,8 +68,8 @@ def plain(name: str, classes: int = 5) -> nn.Module:
 
 
 def images_for(name: str, count: int = 2) -> Tensor:
-    """The smallest that the network takes."""
-    size = NETWORKS[name].least
+    """The smallest that the network takes, or those that it was made for."""
+    size = 32 if NETWORKS[name].flat else NETWORKS[name].least
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
@@ -127,7 +127,9 @@ def test_every_place_has_an_activation_of_its_own(name: str) -> None:
         return places[-1]
 
     model = made(name, replace(activations.resolve("arelu"), factory=factory), classes=100)
-    expected = {"mnist-conv": 3, "conv4": 4} | {n: count for n, (_, count) in PRINTED.items()}
+    expected = {"mnist-conv": 3, "mlp": 3, "conv4": 4} | {
+        n: count for n, (_, count) in PRINTED.items()
+    }
     assert len(places) == expected[name]
     assert parameters(model) - parameters(plain(name, 100)) == 2 * expected[name]
     # Each is called once in a forward pass.
@@ -211,6 +213,12 @@ def test_a_bypass_adds_where_it_fits() -> None:
     torch.testing.assert_close(added, x + fire(x))
 
 
+def widths(model: nn.Module) -> list[int]:
+    """Of its convolutions, or of its linear layers where it has none."""
+    found = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    return found or [m.out_features for m in model.modules() if isinstance(m, nn.Linear)]
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("activation", ["maxout", DOUBLED], ids=["halves", "doubles"])
 def test_an_activation_may_change_the_width(name: str, activation: Any) -> None:
@@ -218,8 +226,7 @@ def test_an_activation_may_change_the_width(name: str, activation: Any) -> None:
     changed = made(name, activation).eval()
     assert changed.head.weight.shape == plain(name).head.weight.shape
     assert changed(images_for(name)).shape == (2, 5)
-    wide = [m.out_channels for m in changed.modules() if isinstance(m, nn.Conv2d)]
-    published = [m.out_channels for m in plain(name).modules() if isinstance(m, nn.Conv2d)]
+    wide, published = widths(changed), widths(plain(name))
     ratio = 2 if activation == "maxout" else Fraction(1, 2)
     assert wide[0] == published[0] * ratio
 
@@ -229,12 +236,24 @@ def test_a_width_that_cannot_be_made_is_refused() -> None:
         models.conv4(DOUBLED, filters=7, generator=torch.Generator())
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mnist-conv"])
+@pytest.mark.parametrize("name", [name for name, one in NETWORKS.items() if one.halvings])
 def test_images_must_not_be_halved_away(name: str) -> None:
     least = NETWORKS[name].least
     assert plain(name, 100).eval()(images_for(name, 1)).shape == (1, 100)
     with pytest.raises(UsageError, match=f"`size` must be an int >= {least} .{name} halves"):
         made(name, size=least - 1)
+
+
+def test_an_mlp_has_the_layers_that_are_asked_for() -> None:
+    draw = torch.Generator().manual_seed(0)
+    sizes: dict[str, Any] = {"channels": 3, "size": (4, 5), "width": 6, "layers": 2}
+    model = models.mlp("crelu", classes=7, **sizes, generator=draw)
+    shapes = [tuple(p.shape) for n, p in model.named_parameters() if n.endswith("weight")]
+    assert shapes == [(3, 60), (3, 6), (7, 6)]
+    with pytest.raises(UsageError, match="layers"):
+        models.mlp("relu", layers=0)
+    first = models.mlp("relu", init=2.0, generator=draw).hidden[0]
+    assert 0.99 < float(first.weight.detach().abs().max()) / (2 * (3 / 784) ** 0.5) <= 1
 
 
 def test_sizes_are_told_as_they_are() -> None:

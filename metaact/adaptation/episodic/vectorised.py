@@ -39,6 +39,11 @@ def vectorised(
     return judged(stacked, adapted, batch)
 
 
+def by_products(device: torch.device) -> bool:
+    """Whether convolutions of tasks are patch products, or a device's own grouped convolutions."""
+    return device.type == "cpu"
+
+
 class Stacked:
     """The networks of all tasks, from stacked and shared parameters; see `Tasks`."""
 
@@ -47,7 +52,7 @@ class Stacked:
     def __init__(self, problem: Problem, *, tasks: int, device: torch.device) -> None:
         self.problem = problem
         self._call = Stateless(problem.model)
-        self._lowering = Lowering(layout=device.type == "cpu")
+        self._lowering = Lowering(layout=by_products(device))
         self._buffers = fresh_buffers(problem.model)
         everything = dict(problem.model.named_parameters())
         self.start: Parameters = {

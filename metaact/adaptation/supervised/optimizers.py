@@ -160,4 +160,6 @@ def _check_names(model: nn.Module, recipe: Recipe) -> None:
     given += [("layer_lrs", name) for name, _ in recipe.layer_lrs]
     for option, layer in given:
         if layer not in paths:
-            check_choice(option, layer, [*GROUPS, *paths])
+            widest = dict.fromkeys(path for path in paths if "." not in path)
+            why = "a part of a layer is named by its path, as model.named_modules() does"
+            check_choice(option, layer, [*GROUPS, *widest], why=why)

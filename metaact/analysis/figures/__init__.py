@@ -1,5 +1,6 @@
 """Pictures of results. Matplotlib is imported when one is drawn; its global state is untouched."""
 
+from .curves import TOGETHER as TOGETHER
 from .curves import Curve as Curve
 from .curves import learning_curves as learning_curves
 from .forest import ForestRow as ForestRow
@@ -19,6 +20,8 @@ from .panels import panel_rows as panel_rows
 from .ranks import rank_plot as rank_plot
 from .save import file_name as file_name
 from .save import save_figure as save_figure
+from .scatter import ScatterPanel as ScatterPanel
+from .scatter import scatter_panels as scatter_panels
 from .sheets import contact_sheet as contact_sheet
 from .sheets import episode_sheet as episode_sheet
 from .trajectories import trajectories as trajectories

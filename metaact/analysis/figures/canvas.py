@@ -28,6 +28,16 @@ MORE_COLOURS = (
     *("#AA4499", "#7A4A1E", "#6B7280", "#7B5CD6", "#0B6E7F", "#6B8E00"),
 )
 
+# Each of these is 25 in CIE L*a*b* or more from all above and from each other.
+MODERN_COLOURS = (
+    *("#3D8FFF", "#E02970", "#998F70", "#8F7AC2", "#C25C3D"),
+    *("#33A333", "#0052AD", "#5C005C", "#47663D"),
+)
+OWN_COLOURS = ("#142900", "#1F1F47", "#3D000A", "#1F3333", "#663D47", "#660000")
+
+ALL_COLOURS = (*COLOURS, *MORE_COLOURS, *MODERN_COLOURS, *OWN_COLOURS)
+"""Every colour of an arm; a page has each in a light and a dark form, `--arm-1` and so on."""
+
 WIDTH = 7.2
 """Inches of a picture that stands alone."""
 

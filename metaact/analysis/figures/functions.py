@@ -99,7 +99,7 @@ def activation_range(
     if not layers:
         raise UsageError("`layers` must hold at least one layer; got none.")
     narrow = is_narrow(width)
-    rows, columns = grid_shape(len(layers), 2 if narrow else 3)
+    rows, columns = grid_shape(len(layers), 2 if narrow and len(layers) <= 6 else 3)
     with style():
         height = max(1.4 * rows + 0.25, 1.9) if narrow else 2.2 * rows + 0.7
         figure = new_figure(min(width, max(2.4 * columns, 4.0)), height)

@@ -2,23 +2,25 @@
 
 An activation keeps its colour and marker whatever other arms are in the picture, and no other
 activation of the registry has that colour. A control has those of the activation it belongs to and
-a dashed line, training on the target only a dotted one.
+a dashed line, training on the target only a dotted one. What is not in the table, as a user's own
+activation, has a colour of its own, and another one only beside an arm that would share it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from .canvas import COLOURS, MORE_COLOURS
+from .canvas import ALL_COLOURS, COLOURS, MODERN_COLOURS, MORE_COLOURS, OWN_COLOURS
 
 Choice = TypeVar("Choice")
 
 BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK = COLOURS
 INDIGO, TEAL, FOREST, OLIVE, ROSE, WINE, PURPLE, BROWN, SLATE, VIOLET, SEA, MOSS = MORE_COLOURS
+AZURE, CRIMSON, KHAKI, LAVENDER, RUST, LEAF, COBALT, AUBERGINE, FERN = MODERN_COLOURS
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 
@@ -43,8 +45,17 @@ ACTIVATIONS: dict[str, tuple[str, str]] = {
     "comb": (ROSE, "^"),
     "pau": (SLATE, "p"),
     "slaf": (MOSS, "<"),
+    "crelu": (COBALT, "D"),
+    "swish-beta": (KHAKI, "X"),
+    "squared-relu": (AZURE, ">"),
+    "telu": (LEAF, "s"),
+    "fourier": (LAVENDER, "*"),
+    "xielu": (RUST, "P"),
+    "golu": (CRIMSON, "^"),
+    "smooth-leaky": (AUBERGINE, "<"),
+    "random-smooth-leaky": (FERN, "o"),
 }
-"""Colour and marker of the paper's nineteen activations."""
+"""Colour and marker of the paper's nineteen activations and of those of today."""
 
 CONTROLS: dict[str, str] = {
     "arelu-frozen": "arelu",
@@ -70,7 +81,7 @@ class Look:
     """How an arm is drawn.
 
     Attributes:
-        color: As Matplotlib takes it, one of `canvas.COLOURS` and `canvas.MORE_COLOURS`.
+        color: As Matplotlib takes it, one of `canvas.ALL_COLOURS`.
         marker: Matplotlib's name of the marker.
         linestyle: "-" for an activation, "--" for a control, ":" for training on the target only.
         fillstyle: How the marker is filled: tells one activation at several rates apart.
@@ -110,8 +121,9 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     """
     found: dict[str, Look] = {}
     seen: dict[Look, int] = {}
+    pairs = _pairs({_base(name) for name in names})
     for name in dict.fromkeys(names):
-        look = _alone(name)
+        look = _drawn(name, *pairs[_base(name)])
         turn = seen.get(look, 0)
         seen[look] = turn + 1
         found[name] = replace(
@@ -122,15 +134,37 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     return found
 
 
-def _alone(name: str) -> Look:
-    """The look of an arm that has the picture for itself."""
-    activation = _activation(name)
-    base, elsa, _ = activation.partition("+")
+def _base(name: str) -> str:
+    """The activation whose colour an arm has."""
+    base = _activation(name).partition("+")[0]
+    return CONTROLS.get(base, base)
+
+
+def _pairs(bases: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each activation of one picture, no colour twice while there are enough.
+
+    Those of the table have theirs. Each other has that of its name, or, where another has it, the
+    next one that is free: whatever the order of the arms.
+    """
+    found = {base: ACTIVATIONS[base] for base in bases if base in ACTIVATIONS}
+    taken = {color for color, _ in found.values()}
+    for base in sorted(set(bases) - set(found)):
+        color, marker = _choice(OWN, base)
+        start = OWN_COLOURS.index(color)
+        turned = (*OWN_COLOURS[start:], *OWN_COLOURS[:start], *reversed(ALL_COLOURS))
+        color = next((one for one in turned if one not in taken), color)
+        taken.add(color)
+        found[base] = color, marker
+    return found
+
+
+def _drawn(name: str, color: str, marker: str) -> Look:
+    """The look of an arm whose activation has this colour and marker."""
+    base, elsa, _ = _activation(name).partition("+")
     line = ":" if name.endswith(TARGET_ONLY) else "--" if base in CONTROLS else "-"
-    base = CONTROLS.get(base, base)
-    color, marker = ACTIVATIONS[base] if base in ACTIVATIONS else _by_name(base)
     if elsa:
-        marker = _choice([m for c, m in FREE if c == color], f"{base}+elsa")
+        free = [m for m in MARKERS if (color, m) not in ACTIVATIONS.values() and m != marker]
+        marker = _choice(free, f"{CONTROLS.get(base, base)}+elsa")
     return Look(color=color, marker=marker, linestyle=line)
 
 
@@ -148,20 +182,8 @@ def _activation(name: str) -> str:
     return re.split(r"[\s,]", name, maxsplit=1)[0]
 
 
-FREE = tuple(
-    (color, marker)
-    for color in (*COLOURS, *MORE_COLOURS)
-    for marker in MARKERS
-    if (color, marker) not in ACTIVATIONS.values()
-)
+OWN = tuple((color, marker) for color in OWN_COLOURS for marker in MARKERS)
 """Colours and markers of what is not in the table."""
-
-OWN = tuple(pair for pair in FREE if pair[0] in MORE_COLOURS)
-"""Those of users' own activations, which leave the best-known ones theirs."""
-
-
-def _by_name(name: str) -> tuple[str, str]:
-    return _choice(OWN, name)
 
 
 def _choice(among: Sequence[Choice], name: str) -> Choice:

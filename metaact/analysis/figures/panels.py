@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = 2
 
+_SMALL = 3  # columns of small panels, where the picture is not narrow
+
 _ARM = 1.25  # inches: height of an arm's own panel
 
 _ABOVE = 0.22  # inches: a line of text above panels
@@ -57,7 +59,12 @@ class CurvePanel:
 
 
 def curve_panels(
-    panels: Sequence[CurvePanel], *, xlabel: str, title: str = "", width: float = WIDTH
+    panels: Sequence[CurvePanel],
+    *,
+    xlabel: str,
+    title: str = "",
+    small: bool = False,
+    width: float = WIDTH,
 ) -> Figure | None:
     """Draw panels of curves.
 
@@ -70,6 +77,7 @@ def curve_panels(
         panels: From left to right and top to bottom.
         xlabel: What the positions are.
         title: Line above.
+        small: Whether there are many panels: smaller ones in rows of three, with all arms in each.
         width: Inches.
 
     Returns:
@@ -82,7 +90,10 @@ def curve_panels(
     if not names:
         return None
     with style():
-        figure = (_together if len(names) <= TOGETHER else _apart)(panels, names, xlabel, width)
+        if small or len(names) <= TOGETHER:
+            figure = _together(panels, names, xlabel, width, small=small)
+        else:
+            figure = _apart(panels, names, xlabel, width)
         if title:
             figure.suptitle(heading(title, int(11 * width)))
     return figure
@@ -102,13 +113,16 @@ def panel_rows(panels: Sequence[CurvePanel], *, width: float = WIDTH) -> int:
 
 
 def _together(
-    panels: Sequence[CurvePanel], names: Sequence[str], xlabel: str, width: float
+    panels: Sequence[CurvePanel], names: Sequence[str], xlabel: str, width: float, *, small: bool
 ) -> Figure:
     """All arms in each panel."""
-    rows, columns = grid_shape(len(panels), _COLUMNS)
+    small = small and not is_narrow(width)
+    rows, columns = grid_shape(len(panels), _SMALL if small else _COLUMNS)
     each, shown = width / columns, looks(names)
     high = (2.9 if columns == 1 else 1.9) if is_narrow(width) else 3.4 if columns == 1 else 2.6
-    figure = new_figure(width, high * rows + (0.5 if is_narrow(width) else 0.4))
+    high = 1.8 if small and columns > 1 else high
+    below = 0.5 if is_narrow(width) else 0.4 + 0.18 * -(-len(names) // 3) * small
+    figure = new_figure(width, high * rows + below)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     drawn: list[tuple[Axes, dict[Line2D, str]]] = []
     for axes, panel in zip(grid, panels, strict=False):
@@ -116,7 +130,9 @@ def _together(
         drawn.append((axes, lines))
         _rings(axes, panel, panel.marks, shown)
         _axes(axes, panel, each)
-        axes.set(title=heading(panel.title, int(12 * each)), xlabel=xlabel)
+        axes.set_title(heading(panel.title, int(12 * each)), fontsize=8 if small else None)
+        if not small or len(drawn) + columns > len(panels):
+            axes.set_xlabel(xlabel)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     written = [name_ends(axes, lines, width=each, height=0.7 * high) for axes, lines in drawn]

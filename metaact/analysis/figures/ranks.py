@@ -51,7 +51,7 @@ def rank_plot(ranks: Ranks, *, title: str = "", width: float = WIDTH) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6 if narrow else 10, integer=True))
         note = f"mean rank over {ranks.blocks} {ranks.over}, 1 is best"
         note += f"; Friedman {p_text(ranks.p_value, 1 - ranks.level)}"
-        axes.set_xlabel(heading(note, 34 if narrow else 80), fontsize=8)
+        axes.set_xlabel(heading(note, 34 if narrow else 100), fontsize=8)
         axes.set_title(heading(title, 50 if narrow else 80))
     return figure
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from metaact.errors import UsageError
 
-from .canvas import WIDTH, heading, style, text
+from .canvas import NAME, WIDTH, heading, style, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def contact_sheet(
     if len(shown) < count:
         title = f"{title + ': ' if title else ''}{len(shown)} of {count} classes"
     mosaic = _mosaic(rows, max(len(row) for row in rows))
-    names = [text(class_names[c], 24) for c in shown]
+    names = [text(class_names[c], NAME) for c in shown]
     middles = [i * (pictures.shape[1] + _GAP) + pictures.shape[1] / 2 for i in range(len(shown))]
     return _sheet(mosaic, middles, names, columns=([], []), title=title, limit=width)
 
@@ -119,7 +119,7 @@ def episode_sheet(
     height = blocks[0].shape[0]
     gap = np.zeros((height, max(6, left.shape[1] // 3), 4), dtype=np.uint8)
     mosaic = np.concatenate([blocks[0], gap, blocks[1]], axis=1)
-    names = [text(name, 24) for name in class_names or [f"way {way}" for way in ways]]
+    names = [text(name, NAME) for name in class_names or [f"way {way}" for way in ways]]
     middles = [i * (left.shape[1] + _GAP) + left.shape[1] / 2 for i in range(len(ways))]
     starts = [0, blocks[0].shape[1] + gap.shape[1]]
     centres = [start + block.shape[1] / 2 for start, block in zip(starts, blocks, strict=True)]

@@ -81,6 +81,7 @@ def trajectories(
             if edges is not None:
                 _shade(axes, edges)
             axes.set(xlabel=xlabel, title=name)
+            axes.ticklabel_format(axis="y", useOffset=False)  # 2.0004, not 0.0004 and above "+2"
             whole_axis(axes, width / len(names))
             axes.margins(x=0.01)
         if narrow:

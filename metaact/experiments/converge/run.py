@@ -16,6 +16,7 @@ from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned, Prepared
 from metaact.experiments.networks import (
     form_notes,
+    gain_notes,
     network,
     run_name,
     signature,
@@ -99,7 +100,7 @@ def prepare(
         normalisation=described(normalisation),
         validated="validation" in parts,
         examples=(image_example(parts["test"], "Some test images."),),
-        notes=form_notes(split.train),
+        notes=(*form_notes(split.train), *gain_notes(configs)),
         train=parts["train"].to(device),
         validation=parts["validation"].to(device) if "validation" in parts else None,
         test=parts["test"].to(device),

@@ -48,6 +48,7 @@ class MamlConfig(Config):
         size: Height and width that images are brought to; None for what the network takes.
         channels: Colour channels that images are brought to, 1 or 3; None for theirs.
         model: A network, as `metaact.models.create` names it.
+        init: One of `metaact.models.INITS`: with which gain layers that feed an activation start.
         batch_norm: "batch", "group" or "off", see `metaact.models.BATCH_NORM`; None is "batch" for
             a network with BatchNorm, and "off" for one without.
         ways: Classes per episode.
@@ -100,6 +101,7 @@ class MamlConfig(Config):
     size: int | None = declared.size()
     channels: int | None = declared.channels()
     model: str = declared.model()
+    init: str = declared.init()
     batch_norm: str | None = declared.batch_norm("batch", choices=BATCH_NORM, why=_LEAK)
     queries: int | None = count(
         None,

@@ -23,6 +23,7 @@ from metaact.experiments.loop import Finished, Record, Step, train
 from metaact.experiments.networks import (
     counts,
     form_notes,
+    gain_notes,
     network,
     run_name,
     signature,
@@ -134,7 +135,7 @@ def prepare(
         normalisation={"mean": list(mean), "std": list(std), "scale": "pixels in 0..1"},
         validated=validation is not None,
         examples=(example,),
-        notes=form_notes(split.train),
+        notes=(*form_notes(split.train), *gain_notes(configs)),
         split=split,
         mean=mean,
         std=std,

@@ -16,7 +16,12 @@ from metaact.adaptation import Dice, Normalisation, Trainer, evaluate_volumes, m
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Example, Member, Planned, Prepared
 from metaact.experiments.loop import Step, train
-from metaact.experiments.networks import run_name, source_identity, weights_generator
+from metaact.experiments.networks import (
+    gain_notes,
+    run_name,
+    source_identity,
+    weights_generator,
+)
 from metaact.experiments.supervised import check_batch_size, described, update_seconds
 from metaact.experiments.timing import seconds_of
 from metaact.models.dense import create_dense
@@ -82,7 +87,7 @@ def prepare(
         normalisation=_described(fitted),
         validated=all(fold.validation for fold in folds),
         examples=(_example(tested),),
-        notes=_notes(volumes, tested, folds),
+        notes=(*_notes(volumes, tested, folds), *gain_notes(configs)),
         volumes=volumes.to(device),
         folds=folds,
         fitted=fitted,
@@ -182,6 +187,7 @@ def build(config: SegmentConfig, shared: VolumeData, fold: int) -> nn.Module:
         size=shared.volumes.size,
         features=config.features,
         batch_norm=config.batch_norm,
+        init=config.init,
         generator=weights_generator(derived_seed("fold", config.seed, fold)),
     ).to(shared.device)
 

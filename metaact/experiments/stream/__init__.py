@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from metaact import analysis
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
-from metaact.experiments.form import FIGURE, LAYERS, SIZES, Facts, RunForm, usual
-from metaact.runs.form import COUNT, Items
+from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
+from metaact.runs.form import COUNT, Fields, Items
 
 from .config import REGRESSION
 from .config import StreamConfig as StreamConfig
@@ -21,6 +22,8 @@ AXIS = Axis(name="bin", key="bin")
 
 WINDOW = 5
 """Error or accuracy is compared between fifths of a run."""
+
+AREA = "area under the curve"
 
 CHANCES = 10
 """Classes of data whose provenance does not say how many they have."""
@@ -73,58 +76,105 @@ def form(facts: Facts) -> RunForm:
 
 
 def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
-    """What was lost since the best bin, and the state of the hidden layers in the end."""
+    """What was lost since the best bins, how long tasks take, and the hidden layer in the end."""
     found = []
+    measure = study.measure
     scores = {record.seed: _scores(record) for record in arm.scored}
     if scores and min(map(len, scores.values())) > 1:
-        measure = study.measure
         length, best, lost = _lost(list(scores.values()), sign=measure.sign)
         bins = "bin" if length == 1 else f"{length} bins"
-        extreme = "greatest" if measure.sign > 0 else "least"
-        less = (
-            f"{measure.name} of the last {bins} minus that"
-            if measure.sign < 0
-            else f"that minus {measure.name} of the last {bins}"
-        )
+        higher = measure.sign > 0
         note = (
             f"Best: mean {measure.name} of the {bins} in a row in which the arm's mean over seeds "
-            f"is {extreme}. Lost: {less}; above 0, plasticity was lost."
+            f"is {'greatest' if higher else 'least'}. Lost: how much "
+            f"{'less' if higher else 'more'} that of the last {bins} is; above 0, plasticity was "
+            "lost."
         )
-        either = (-1.0, 1.0) if measure.is_share else (-math.inf, math.inf)
+        area = {seed: fmean(own) for seed, own in scores.items()}
+        whole = f"Area under the curve: mean {measure.name} over all steps of the run."
         found = [
             Column(name="best", scores=dict(zip(scores, best, strict=True)), note=note),
-            Column(name="lost", scores=dict(zip(scores, lost, strict=True)), bounds=either),
+            Column(
+                name="lost",
+                scores=dict(zip(scores, lost, strict=True)),
+                bounds=(-1.0, 1.0) if measure.is_share else (-math.inf, math.inf),
+                better="lower",
+            ),
+            Column(name=AREA, scores=area, note=whole, better=measure.direction, apart=True),
         ]
+    found += _recovery(arm)
     last = {record.seed: record.seen[-1] for record in arm.scored}
     for name, bounds, note in DIAGNOSTICS:
         known = {s: r[name] for s, r in last.items() if r.get(name) is not None}
         if known:
             label = name.replace("_", " ")
-            found.append(Column(name=label, scores=known, bounds=bounds, note=note))
+            found.append(Column(name=label, scores=known, bounds=bounds, note=note, apart=True))
     return found
+
+
+def _recovery(arm: Arm) -> list[Column]:
+    """How long the network of each seed takes to recover from a change of task."""
+    tasks = {r.seed: [one for m in r.seen for one in m.get("recovery", ())] for r in arm.scored}
+    known = {seed: own for seed, own in tasks.items() if own}
+    if not known:
+        return []
+    task = int(arm.scored[0].run.config["task_steps"])
+    times = {
+        seed: analysis.restricted_mean(own, censored_at=task, limit=task)
+        for seed, own in known.items()
+    }
+    never = {seed: own.count(None) / len(own) for seed, own in known.items()}
+    note = (
+        "Recovery: examples after a change of task until the mean error of a twentieth of a task "
+        "is at most 1.1 times that of the last quarter of the task before; mean up to the length "
+        f"of a task (Kaplan and Meier), {task}, by when those under `unrecovered` have not."
+    )
+    return [
+        Column(
+            name="recovery",
+            scores=times,
+            note=note,
+            bounds=(0.0, task),
+            better="lower",
+            apart=True,
+        ),
+        Column(name="unrecovered", scores=never, bounds=(0.0, 1.0), apart=True),
+    ]
 
 
 DIAGNOSTICS = (
     (
         "seen_accuracy",
         (0.0, 1.0),
-        "Seen accuracy: share of test images of all classes that have come, classified rightly in "
-        "the end.",
+        "Seen accuracy: share of test images of all classes that have come that are classified "
+        "rightly in the end.",
+    ),
+    (
+        "dormant_units",
+        (0.0, 1.0),
+        "Dormant units: share of hidden features whose mean size on a probe, inputs of the last "
+        "task, is at most 0.025 of the mean of their layer.",
+    ),
+    (
+        "saturated_units",
+        (0.0, 1.0),
+        "Saturated units: share of hidden units that pass on less than 0.01 of a change of their "
+        "input on average over the probe.",
     ),
     (
         "dead_units",
         (0.0, 1.0),
-        "Dead units: share of hidden units whose output changes by less than 0.01 times their "
-        "input on every input of the last task (of images: its last 256), dead or saturated.",
+        "Dead units, of runs of an earlier version: share of hidden units that pass on less than "
+        "0.01 of a change of their input on every input of the last task.",
     ),
     (
         "effective_rank",
         (0.0, math.inf),
-        "Effective rank: exp of the entropy of the normalised singular values of the features of "
-        "the last hidden layer on these inputs.",
+        "Effective rank: exp of the entropy of the normalised singular values of the hidden "
+        "features on the probe.",
     ),
 )
-"""Columns of what a run records of itself, their bounds, and what they are."""
+"""Columns of what a run records of its hidden layers, their bounds, and what they are."""
 
 
 def _scores(record: Record) -> list[float]:
@@ -188,8 +238,10 @@ STREAM = Experiment(
     measure=measure,
     kinds={"stream": "trained on a stream"},
     hashes=("stream_sha256",),
+    data=Fields(needed={"stream": PART}),
     form=form,
     arguments=("stream",),
     columns=columns,
+    traces=("seen_accuracy", "recovery_steps"),
 )
 """A stream of tasks: the experiment of `metaact stream`."""

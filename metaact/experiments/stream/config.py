@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from metaact.adaptation.choices import OPTIMIZERS
 from metaact.errors import UsageError
 from metaact.experiments import declared
-from metaact.models.table import network_of
+from metaact.models.table import is_foreign, network_of
 from metaact.settings import (
     LONGEST,
     Config,
@@ -43,6 +43,12 @@ HEADS = {
     "task": "told from the task's classes",
 }
 """Which classes there are to choose from, in words."""
+
+PUBLISHED = {
+    "published": "Kaiming's rule, with the gain that PyTorch names for tanh, sigmoid and leaky "
+    "ReLU, and ReLU's for all others, as in the published code"
+}
+"""A way of initialisation, beside those of all experiments."""
 
 _REGRESSION = "stream", (REGRESSION,)
 _IMAGES = "stream", IMAGES
@@ -85,6 +91,7 @@ class StreamConfig(Config):
         hidden: Units of the hidden layer, or features of each of those of an MLP for images; None
             is 5 for the regression, else 100.
         layers: Hidden layers of an MLP for images; None is 3.
+        init: One of `metaact.models.INITS`, or "published".
         optimizer: "sgd", without momentum, or "adam".
         lr: Learning rate.
         stack: Largest number of runs trained side by side.
@@ -243,6 +250,7 @@ class StreamConfig(Config):
         only=("model", ("mlp",)),
         added=True,
     )
+    init: str = declared.init("published", PUBLISHED, why="; published: as in the published code")
     optimizer: str = setting(
         "sgd",
         "Optimizer: sgd (without momentum) or adam.",
@@ -328,5 +336,7 @@ class StreamConfig(Config):
 
     @property
     def batch_norm(self) -> str:
-        """Networks with normalisation have GroupNorm: it keeps nothing, and one image is enough."""
+        """Ours have GroupNorm, which keeps nothing and needs one image; others are as they are."""
+        if is_foreign(self.model):
+            return "running"
         return "group" if network_of(self.model).normalised else "off"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -13,6 +14,22 @@ from .config import StreamConfig
 
 State = Mapping[str, Tensor]
 """The numbers of one network, and its optimizer's, by name."""
+
+Own = Mapping[str, Mapping[str, float]]
+"""The own parameters of activations, by layer and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What networks are like.
+
+    Attributes:
+        layers: What was found of each layer, by its name and that of the figure, each [networks].
+        figures: What was found of the whole, by name, each [networks].
+    """
+
+    layers: Mapping[str, Mapping[str, Tensor]]
+    figures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Course(Protocol):
@@ -44,16 +61,13 @@ class Course(Protocol):
             rightly [examples, networks]; not a number where an output was none.
         """
 
-    def look(self, streams: Sequence[Any], at: int, of: Sequence[int]) -> Mapping[str, Tensor]:
+    def look(self, streams: Sequence[Any], at: int, of: Sequence[int]) -> Found:
         """What the networks are like, without learning.
 
         Args:
             streams: All that there are.
             at: Examples that were learned from.
             of: As for `learn`.
-
-        Returns:
-            By the name under which it is recorded, each [networks].
         """
 
     @property
@@ -62,6 +76,9 @@ class Course(Protocol):
 
     def network(self, state: State) -> nn.Module:
         """A module with the activations of a network, as they are by now."""
+
+    def own(self, state: State) -> Own:
+        """The activations' own parameters as they are by now."""
 
     def weights(self, state: State) -> dict[str, Tensor]:
         """The numbers of a network as they are kept."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from metaact import activations, models, tasks
 from metaact.adaptation import refusal
 from metaact.adaptation.classifiers import Lessons, OnlineClassifiers, check_keeps_nothing
-from metaact.experiments.networks import form_notes, size_for, weights_generator
-from metaact.experiments.networks import network as network_of
+from metaact.adaptation.diagnostics import own_parameters
+from metaact.experiments.networks import form_notes, gain_notes, size_for, weights_generator
 from metaact.experiments.supervised import check_classes
 from metaact.tasks import Images
 from metaact.tasks.streams.images import (
@@ -27,7 +28,8 @@ from metaact.tasks.streams.images import (
 )
 
 from .config import CLASSES, StreamConfig
-from .course import State
+from .course import Found, Own, State
+from .gains import gain_of, published
 
 BLOCK = 1000
 """Examples at most that are laid out in memory at a time."""
@@ -79,7 +81,7 @@ class Pictures:
             "official": train.provenance.official,
             "stream": {**asdict(train.provenance), **about},
         }
-        self.notes = form_notes(train)
+        self.notes = (*form_notes(train), *gain_notes(configs, gain_of))
         self._draws = {}
         for config in {replace(c, seed=0, lr=1.0): c for c in configs}.values():
             model = self.build(config)
@@ -119,19 +121,22 @@ class Pictures:
 
     def build(self, config: StreamConfig) -> nn.Module:
         """The network of one seed before its first step."""
-        if config.model != "mlp":
-            return network_of(config, self.train, classes=self.train.classes, device=self.device)
-        assert config.hidden is not None
-        assert config.layers is not None
-        return models.mlp(
-            activations.resolve(config.activation, config.forms),
-            classes=self.train.classes,
-            channels=self.train.channels,
-            size=self.train.size,
-            width=config.hidden,
-            layers=config.layers,
-            generator=weights_generator(config.seed),
-        ).to(self.device)
+        entry = activations.resolve(config.activation)
+        foreign = models.is_foreign(config.model)
+        given = config.init == "published" and not foreign
+        common: dict[str, Any] = {
+            "classes": self.train.classes,
+            "channels": self.train.channels,
+            "size": self.train.size,
+            "init": published(entry) if given else config.init,
+            "generator": weights_generator(config.seed),
+        }
+        model: nn.Module
+        if config.hidden is not None and config.layers is not None:
+            model = models.mlp(entry, width=config.hidden, layers=config.layers, **common)
+        else:
+            model = models.create(config.model, entry, batch_norm=config.batch_norm, **common)
+        return model.to(self.device)
 
 
 class Classifiers:
@@ -147,7 +152,7 @@ class Classifiers:
         self.batch = config.batch
         self.block = max(1, BLOCK // self.batch) * self.batch
         self.model = pictures.build(config)
-        kind = type(activations.resolve(config.activation, config.forms).factory())
+        kind = type(activations.resolve(config.activation).factory())
         self.nets = OnlineClassifiers(
             self.model,
             activation=kind,
@@ -173,17 +178,16 @@ class Classifiers:
         lessons = [laid_out(part, self.pictures.train, batch=self.batch) for part in parts]
         return self.nets.learn(lessons, of).cpu()
 
-    def look(
-        self, streams: Sequence[ImageStream], at: int, of: Sequence[int]
-    ) -> Mapping[str, Tensor]:
-        """What the networks are like on the last examples, and on what has come so far."""
+    def look(self, streams: Sequence[ImageStream], at: int, of: Sequence[int]) -> Found:
+        """What the layers are like on the last examples, and how much of all classes is known."""
         every = self.config.task_steps
         start = max(at - SEEN, (at - 1) // every * every)
         parts = [stream.blocks(start, at)[0] for stream in streams]
         found = self.nets.diagnose([laid_out(p, self.pictures.train, batch=1) for p in parts], of)
-        if self.config.stream == CLASSES:
-            found["seen_accuracy"] = self._seen(streams, (at - 1) // every, of)
-        return found
+        if self.config.stream != CLASSES:
+            return Found(layers=found)
+        seen = self._seen(streams, (at - 1) // every, of)
+        return Found(layers=found, figures={"seen_accuracy": seen})
 
     def _seen(self, streams: Sequence[ImageStream], task: int, of: Sequence[int]) -> Tensor:
         """Accuracy on test images of all classes that have come by a task [networks]."""
@@ -208,6 +212,11 @@ class Classifiers:
             for name in self.nets.names:
                 self.model.get_parameter(name).copy_(state[name])
         return self.model
+
+    def own(self, state: State) -> Own:
+        """The activations' own parameters, by their path in the network."""
+        self.network(state)
+        return {path: own_parameters(place) for path, place in self.nets.places.items()}
 
     def weights(self, state: State) -> dict[str, Tensor]:
         """The numbers of a network, as its module has them."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from metaact import activations
+from metaact.adaptation.diagnostics import Layers, summary
 from metaact.experiments.loop import Finished, Record, Step
 from metaact.randomness import isolated_rng
 from metaact.runs import finite
@@ -18,10 +20,8 @@ from metaact.tasks.streams.stream import Stream
 
 from . import measured
 from .config import StreamConfig
-from .course import Course
-
-PARTS = 20
-"""Parts of a bin of which the online score is recorded, too."""
+from .course import Course, State
+from .recovery import Recovery
 
 
 class OnlineLearner:
@@ -38,18 +38,20 @@ class OnlineLearner:
         self.score = measured(config.stream)
         self.done = 0
         self.seen = ""
-        self.state: Mapping[str, Tensor] = course.fresh(config)
+        self.recovery = Recovery(config.task_steps)
+        self.state: State = course.fresh(config)
 
     def begin(self) -> list[Record]:
         """The activations' own parameters before the first step."""
         return [{"bin": 0, "step": 0, "attention": self._attention(self._network())}]
 
-    def after(self, scores: Tensor, found: Mapping[str, float]) -> Step:
+    def after(self, scores: Tensor, layers: Layers, figures: Mapping[str, float]) -> Step:
         """What a bin left behind.
 
         Args:
             scores: Online, of its examples.
-            found: What the network is like now, by name.
+            layers: What its layers are like now.
+            figures: What it is like now as a whole.
         """
         score = float(scores.double().mean())
         finished = all(v.isfinite().all() for v in self.state.values()) and math.isfinite(score)
@@ -57,19 +59,24 @@ class OnlineLearner:
             bad = int(scores.isfinite().logical_not().nonzero()[:1].sum()) + 1
             step = (self.done - 1) * self.config.bin + bad
             return Step(records=[], ended=self._ended("diverged", {"bin": self.done, "step": step}))
-        size = -(-len(scores) // PARTS)
-        record: Record = {
+        recovery = self.recovery.see(scores if self.score == "error" else 1 - scores)
+        task, network = self.config.task_steps, self._network()
+        own = self.course.own(self.state)
+        record = {
             "bin": self.done,
             "step": self.done * self.config.bin,
             f"test_{self.score}": score,
             f"validation_{self.score}": score,
-            "part_steps": size,
-            "parts": [float(p.double().mean()) for p in torch.split(scores, size)],
-            **found,
+            "recovery": recovery,
+            "recovery_steps": fmean(task if t is None else t for t in recovery or [math.nan]),
+            **figures,
+            **summary(layers),
+            "stuck_alpha": activations.stuck_count(network),
             "stream_sha256": self.seen,
-            "attention": self._attention(self._network()),
+            "attention": self._attention(network),
+            "layers": {name: {**found, **own.get(name, {})} for name, found in layers.items()},
         }
-        return Step(records=[record])
+        return Step(records=[_as_record(record)])
 
     def finish(self, last: Record) -> Finished:
         """The figures of the last bin, and the weights."""
@@ -94,7 +101,9 @@ class OnlineLearner:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next bin depends on."""
-        return {"done": self.done, "seen": self.seen, "state": dict(self.state)}
+        recovery = self.recovery.state_dict()
+        kept = {"done": self.done, "seen": self.seen, "state": dict(self.state)}
+        return {**kept, "recovery": recovery}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
@@ -102,6 +111,7 @@ class OnlineLearner:
         if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in self.state.items()}:
             raise ValueError("its networks have other numbers")
         self.done, self.seen, self.state = int(state["done"]), str(state["seen"]), dict(found)
+        self.recovery.load_state_dict(state["recovery"])
 
     def _network(self) -> nn.Module:
         return self.course.network(self.state)
@@ -133,9 +143,21 @@ def advance(learners: Sequence[OnlineLearner]) -> list[Step]:
         one.done += 1
         seen = one.seen + hashes[one.config.seed]
         one.seen = hashlib.sha256(seen.encode()).hexdigest()
-        own = {name: float(value[number]) for name, value in found.items()}
-        steps.append(one.after(scores[:, number], own))
+        layers = {name: _of(number, figures) for name, figures in found.layers.items()}
+        steps.append(one.after(scores[:, number], layers, _of(number, found.figures)))
     return steps
+
+
+def _of(number: int, figures: Mapping[str, Tensor]) -> dict[str, float]:
+    """The figures of one of several networks."""
+    return {name: float(value[number]) for name, value in figures.items()}
+
+
+def _as_record(found: Mapping[str, object]) -> Record:
+    """What a bin left behind, as it is written: of what is no number, null."""
+    record = finite(found)
+    assert isinstance(record, dict)
+    return record
 
 
 def learn(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations
+from metaact.adaptation.diagnostics import own_parameters
 from metaact.adaptation.online import (
     Layout,
     OnlineNets,
@@ -19,26 +19,19 @@ from metaact.adaptation.online import (
     is_stackable,
     layout_of,
 )
+from metaact.experiments.networks import gain_notes
 from metaact.randomness import derived_seed
 from metaact.tasks.streams.regression import FAST, PATTERNS, SLOW, Block, SlowlyChanging
 
 from .config import StreamConfig
-from .course import State
+from .course import Found, Own, State
+from .gains import gain_of
 
 BLOCK = 500
 """Steps whose inputs are laid out in memory at a time."""
 
 CHECKED = 20_000
 """Examples of the first stream whose hash names every run."""
-
-GAINS = {"tanh": 5 / 3, "sigmoid": 1.0, "lrelu": math.sqrt(2 / (1 + 0.01**2))}
-"""Kaiming gains as PyTorch has them; all others start with ReLU's, as in the published code."""
-
-
-def gain_of(activation: str) -> float:
-    """What the weights of the hidden layer are multiplied by at the start."""
-    entry = activations.resolve(activation)
-    return GAINS.get(entry.name, math.sqrt(2)) * entry.init_gain
 
 
 class Regression:
@@ -71,7 +64,7 @@ class Regression:
                 "sha256": self.sha256,
             },
         }
-        self.notes = (*gains(configs), *self._widths())
+        self.notes = (*gain_notes(configs, gain_of), *self._widths())
 
     def _widths(self) -> list[str]:
         return [
@@ -99,15 +92,6 @@ class Regression:
         return self._draws[config.activation]
 
 
-def gains(configs: Sequence[StreamConfig]) -> list[str]:
-    """Which gain each arm starts with, a sentence."""
-    by_gain: dict[str, list[str]] = {}
-    for name in dict.fromkeys(c.activation for c in configs):
-        by_gain.setdefault(f"{gain_of(name):.3g}", []).append(name)
-    told = "; ".join(f"{gain} for {', '.join(names)}" for gain, names in by_gain.items())
-    return [f"Gain of the weights of the hidden layer at the start: {told}."]
-
-
 def network(config: StreamConfig) -> tuple[nn.Module, Layout]:
     """A fresh activation and the layout of a network with it.
 
@@ -133,7 +117,7 @@ class Columns:
 
     def __init__(self, config: StreamConfig, *, stacked: bool, device: str) -> None:
         activation, self.layout = network(config)
-        self.config, self.device = config, device
+        self.config, self.device, self.activation = config, device, self._fresh(config)
         self.nets = OnlineNets(
             activation.to(device), self.layout, optimizer=config.optimizer, stacked=stacked
         )
@@ -146,17 +130,18 @@ class Columns:
     def fresh(self, config: StreamConfig) -> dict[str, Tensor]:
         """A network before its first step: "numbers", and for Adam its moments."""
         numbers = initial(
-            self._activation(),
+            self._fresh(config),
             self.layout,
-            gain=gain_of(config.activation),
+            gain=gain_of(activations.resolve(config.activation), config.init),
             seed=derived_seed("stream weights", config.seed),
         )
         adam = config.optimizer == "adam"
         moments = {k: torch.zeros_like(numbers) for k in ("first", "second") if adam}
         return {"numbers": numbers, **moments}
 
-    def _activation(self) -> nn.Module:
-        return activations.resolve(self.config.activation).factory()
+    @staticmethod
+    def _fresh(config: StreamConfig) -> nn.Module:
+        return activations.resolve(config.activation).factory()
 
     def take(self, rates: Sequence[float], states: Sequence[State], *, examples: int) -> None:
         """Take networks into training that have learned from so many examples."""
@@ -171,12 +156,10 @@ class Columns:
         inputs, targets = examples(parts)
         return self.nets.learn(*self._for(inputs, targets, of)).cpu()
 
-    def look(
-        self, streams: Sequence[SlowlyChanging], at: int, of: Sequence[int]
-    ) -> Mapping[str, Tensor]:
-        """What the networks are like on all inputs of the task."""
+    def look(self, streams: Sequence[SlowlyChanging], at: int, of: Sequence[int]) -> Found:
+        """What the layers are like on all inputs of the task."""
         inputs, targets = every([stream.blocks(at - 1, at)[0] for stream in streams])
-        return self.nets.diagnose(*self._for(inputs, targets, of))
+        return Found(layers=self.nets.diagnose(*self._for(inputs, targets, of)))
 
     def _for(self, inputs: Tensor, targets: Tensor, of: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = list(of)
@@ -193,11 +176,15 @@ class Columns:
 
     def network(self, state: State) -> nn.Module:
         """The activation with the parameters that it has by now, as the hidden layer's."""
-        own, activation = self.layout.parameters(state["numbers"][:, None]), self._activation()
+        own = self.layout.parameters(state["numbers"][:, None])
         with torch.no_grad():
             for name, value in own.items():
-                activation.get_parameter(name).copy_(value[0])
-        return nn.ModuleDict({"hidden": activation})
+                self.activation.get_parameter(name).copy_(value[0])
+        return nn.ModuleDict({"hidden": self.activation})
+
+    def own(self, state: State) -> Own:
+        """The activation's own parameters."""
+        return {"hidden": own_parameters(self.network(state).get_submodule("hidden"))}
 
     def weights(self, state: State) -> dict[str, Tensor]:
         """The numbers of a network, by layer."""

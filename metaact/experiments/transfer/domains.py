@@ -12,7 +12,7 @@ from metaact.adaptation import Normalisation, make_optimizer
 from metaact.errors import DataError, UsageError, renamed
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Prepared
-from metaact.experiments.networks import network, size_for
+from metaact.experiments.networks import gain_notes, network, size_for
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     UNNORMALISED,
@@ -105,7 +105,7 @@ def prepare(
             image_example(target.test, "Some test images of the target."),
             image_example(source.test, "Some test images of the source."),
         ),
-        notes=_notes(pair),
+        notes=(*_notes(pair), *gain_notes(configs)),
         source=_on(source, device),
         target=_on(target, device),
         keeps_head=pair.keeps_head,

@@ -60,6 +60,7 @@ def _parts(study: StudyReport) -> list[tuple[str, Part]]:
     arm = study.by.replace("_", " ")
     return [
         ("Results", _results),
+        ("Further figures", _further),
         ("Failed seeds", _failures),
         ("Learned, or only scaled?", _learned),
         (f"Each {arm} at its own best rate", _tuned),
@@ -92,6 +93,15 @@ def _drawn(study: StudyReport, context: Context, draw: Callable[[], Drawn | None
 
 def _results(study: StudyReport, context: Context) -> Html:
     return tables.results(study, context)
+
+
+def _further(study: StudyReport, context: Context) -> Html:
+    return markup(
+        [
+            tables.whole(study_tables.further(study), context),
+            tables.whole(study_tables.others(study), context),
+        ]
+    )
 
 
 def _failures(study: StudyReport, context: Context) -> Html:
@@ -142,6 +152,8 @@ def _pictures(study: StudyReport, context: Context) -> Html:
         lambda: pictures.start_values(study, width=WIDTH),
         lambda: pictures.shapes(study, width=WIDTH),
         lambda: pictures.trajectories(study, width=WIDTH),
+        lambda: pictures.layers(study, width=WIDTH),
+        lambda: pictures.against_shape(study, width=WIDTH),
     ]
     if len(study.comparisons) > MOST_ROWS or not study.measure.is_share:
         makers.insert(0, lambda: pictures.differences(study, context.margin, width=WIDTH))
@@ -177,6 +189,10 @@ def _speed(study: StudyReport, context: Context) -> Html:
     return tables.speed(study, context)
 
 
+def _shape(study: StudyReport, context: Context) -> Html:
+    return tables.whole(study_tables.shape(study), context)
+
+
 def _attention(study: StudyReport, context: Context) -> Html:
     return tables.whole(study_tables.attention(study), context)
 
@@ -210,6 +226,7 @@ def _runs(study: StudyReport, context: Context) -> Html:
 _FOLDED: tuple[tuple[str, Part], ...] = (
     ("Every arm at every rate", _rates),
     ("How fast it learns", _speed),
+    ("Shape of the activations", _shape),
     ("Optimism: selected and held-out figures", _optimism),
     ("Ranks", _ranks),
     ("α and β at the end", _attention),

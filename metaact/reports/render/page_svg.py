@@ -176,7 +176,7 @@ def _colour(value: str) -> str:
     return value
 
 
-_ARMS = tuple(colour.lower() for colour in (*canvas.COLOURS, *canvas.MORE_COLOURS))
+_ARMS = tuple(colour.lower() for colour in canvas.ALL_COLOURS)
 
 
 def legend(figure: Figure) -> Html:

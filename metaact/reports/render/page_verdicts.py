@@ -48,27 +48,26 @@ def _protocol(study: StudyReport) -> Html:
 
 
 def table_of_verdicts(document: Document) -> Html:
-    """One row a study: what it rests on, and which arms are better, worse, equivalent, open."""
+    """One row a study: against what, and which arms are better, worse, equivalent, open."""
     names = short_names(document.studies)
     rows: list[dict[str, Content]] = []
     for study in document.studies:
-        row: dict[str, Content] = {"study": element("a", names[study.id], href=f"#{study.id}")}
-        row["against"] = study.reference
-        for kind in _MARKS:
-            found = [c.first for c in study.comparisons if c.verdict == kind]
-            row[kind] = _counted(kind, found) if found else None
-        if not study.comparisons:
-            row["no difference shown"] = "nothing to compare"
-        rows.append(row)
-    kinds = [kind for kind in _MARKS if any(row.get(kind) for row in rows)]
-    columns = ["study", "against", *kinds]
+        link = element("a", names[study.id], href=f"#{study.id}")
+        found = {kind: [c.first for c in study.comparisons if c.verdict == kind] for kind in _MARKS}
+        lines = [_counted(kind, arms) for kind, arms in found.items() if arms]
+        rows.append(
+            {
+                "study": [link, element("span", f"against {study.reference}", class_="against")],
+                "verdicts": lines or "nothing to compare",
+            }
+        )
     caption = "Verdict on every arm, read off its simultaneous interval"
-    return table(columns, rows, caption=caption, text_columns=columns)
+    return table(["study", "verdicts"], rows, caption=caption, text_columns=["verdicts"])
 
 
-def _counted(kind: str, arms: Sequence[str]) -> Content:
+def _counted(kind: str, arms: Sequence[str]) -> Html:
     """The mark of a verdict and the arms that it is of; many are folded."""
     mark = element("b", _MARKS[kind], class_=f"mark {slug(kind)}", aria_hidden="true")
-    if len(arms) <= MOST_NAMES:
-        return [mark, " ", ", ".join(arms)]
-    return [mark, " ", fold(f"{len(arms)} arms", ", ".join(arms))]
+    names = ", ".join(arms)
+    told = names if len(arms) <= MOST_NAMES else fold(f"{len(arms)} arms", names)
+    return element("div", mark, f" {kind}: ", told, class_="verdict")

@@ -24,12 +24,16 @@ from metaact.reports.document import (
     StudyReport,
     Time,
 )
+from metaact.reports.shapes import NAMES as SHAPES
 from metaact.settings import in_words
 
 Row = dict[str, str]
 
 MOST_LAYERS = 8
 """Layers of a network that have a row each; of more there is one row for all."""
+
+AREA = "area under the curve"
+"""Heading of what tells how fast an arm learns, also where an experiment makes a column of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,20 @@ class StudyTable:
 
 def study_tables(study: StudyReport) -> list[StudyTable]:
     """All tables of one study of the document; those without rows are left out."""
-    makers = (scores, failures, tuned, rates, learned, learned_at_best, optimism, speed, attention)
+    makers = (
+        scores,
+        further,
+        others,
+        failures,
+        tuned,
+        rates,
+        learned,
+        learned_at_best,
+        optimism,
+        speed,
+        shape,
+        attention,
+    )
     return [table for make in makers if (table := make(study)).rows]
 
 
@@ -121,6 +138,40 @@ def family(study: StudyReport, found: Sequence[Comparison]) -> list[str]:
         notes.append("No p-values: one seed says nothing about another.")
     assumed = dict.fromkeys(c.assumes for c in found if c.assumes)
     return [*notes, *assumed]
+
+
+def further(study: StudyReport) -> StudyTable:
+    """Figures of every arm that do not stand beside its score."""
+    rows = []
+    for arm in study.arms:
+        cells = {name: _column(found) for name, found in arm.columns.items() if found.apart}
+        rows += [{"arm": arm.name, **cells}] if cells else []
+    return _table(study, "Further figures", rows, study.further_notes)
+
+
+def others(study: StudyReport) -> StudyTable:
+    """Every arm beside the reference in further figures, with the verdict in each."""
+    title = f"Further figures: difference to {study.reference}"
+    rows = []
+    for arm in study.arms:
+        cells = {
+            name: f"{difference(found)} {found.verdict}"
+            for name, all_ in study.others.items()
+            for found in all_
+            if found.first == arm.name
+        }
+        rows += [{"arm": arm.name, **cells}] if cells else []
+    every = [found for all_ in study.others.values() for found in all_]
+    if not every:
+        return _table(study, title, [], [])
+    most = max(found.compared for found in every)
+    together = f"simultaneous {percents(study.level)} intervals" if most > 1 else "intervals"
+    notes = [
+        f"Above 0 the arm is better; {together} over {every[0].interval.varies}, which hold "
+        "together for all arms of one column, and from which its verdicts are read. No figure: the "
+        "same difference in every seed, or fewer than two seeds."
+    ]
+    return _table(study, title, rows, notes)
 
 
 def failures(study: StudyReport) -> StudyTable:
@@ -280,13 +331,13 @@ def optimism(study: StudyReport) -> StudyTable:
 
 def speed(study: StudyReport) -> StudyTable:
     """Area under the curve, and time to a score."""
-    areas = [arm.area for arm in study.arms if arm.area]
+    areas = [arm.area for arm in study.arms if arm.area and AREA not in arm.columns]
     rows = []
     for arm in study.arms:
-        if arm.area is None and not arm.times:
+        if not areas and not arm.times:
             continue
         row = {"arm": arm.name}
-        row |= {"area under the curve": interval(arm.area)} if areas else {}
+        row |= {AREA: interval(arm.area)} if areas else {}
         row |= {f"to {100 * time.threshold:g} %": duration(time) for time in arm.times}
         rows.append(row)
     curve = next((time.curve for arm in study.arms for time in arm.times), study.measure.test)
@@ -302,6 +353,34 @@ def speed(study: StudyReport) -> StudyTable:
             f"Area: mean height of the curve, {percents(study.level)} interval over {over}."
         )
     return _table(study, "How fast", rows, notes)
+
+
+def shape(study: StudyReport) -> StudyTable:
+    """How the order of the arms by the shape of their activations agrees with that by score."""
+    title = f"Shape of the activations against {study.measure.test.replace('_', ' ')}"
+    found = study.shapes
+    if found is None:
+        return _table(study, title, [], [])
+    rows = [
+        {
+            "shape": SHAPES[one.name][0],
+            "what it is": SHAPES[one.name][1],
+            "from": f"{min(one.values.values()):.3g}",
+            "to": f"{max(one.values.values()):.3g}",
+            "rank correlation": interval(one.correlation),
+        }
+        for one in found.measures
+    ]
+    count = len(found.scores)
+    notes = [
+        f"Spearman's rank correlation over {count} arms{f', {found.at}' if found.at else ''}: "
+        f"above 0, more of it goes with a better score. Each {percents(study.level)} interval is "
+        "by itself, over arms as if they had been drawn at random. Arms differ in all of these at "
+        "once: it names no cause.",
+    ]
+    if found.without:
+        notes.append(f"Without {', '.join(found.without)}: no shape, no score, or a failed seed.")
+    return _table(study, title, rows, notes)
 
 
 def attention(study: StudyReport) -> StudyTable:
@@ -349,7 +428,7 @@ def _row(study: StudyReport, arm: ArmReport, comparisons: Sequence[Comparison]) 
     row = {"arm": arm.name, "seeds": str(len(arm.seeds)), study.measure.name: _mean(study, arm)}
     if arm.failed:
         row[study.measure.name] += f" ({len(arm.failed)} diverged)"
-    row |= {name: _column(found) for name, found in arm.columns.items()}
+    row |= {name: _column(found) for name, found in arm.columns.items() if not found.apart}
     if arm.attention_layers and _learns(arm):
         row["stuck α"] = f"{arm.stuck_alpha}/{arm.attention_layers * len(arm.runs)}"
     found = next((c for c in comparisons if c.first == arm.name), None)

@@ -6,8 +6,6 @@ import os
 import stat
 from pathlib import Path
 
-import platformdirs
-
 VARIABLE = "METAACT_DATA"
 
 
@@ -25,6 +23,8 @@ def data_root(root: Path | str | None = None) -> Path:
     chosen = root if root is not None else os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
+    import platformdirs  # not needed where somebody says where they lie
+
     return platformdirs.user_cache_path("metaact") / "data"
 
 

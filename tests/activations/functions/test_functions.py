@@ -11,7 +11,17 @@ from scipy.integrate import quad
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from metaact.activations import APL, PAU, SLAF, Maxout, PaperGELU, PReLU, RReLU
+from metaact.activations import (
+    APL,
+    PAU,
+    SLAF,
+    Maxout,
+    PaperGELU,
+    PReLU,
+    RandomSmoothLeaky,
+    RReLU,
+    SmoothLeaky,
+)
 from metaact.activations.functions.pau import (
     DENOMINATOR,
     NUMERATOR,
@@ -145,9 +155,36 @@ def test_rrelu_gradient_in_training_is_that_of_the_slope_drawn() -> None:
     torch.testing.assert_close(slopes, y.detach() / x.detach())
 
 
+@pytest.mark.draws_globally
+def test_the_random_smooth_leaky_draws_a_slope_per_element_in_training_only() -> None:
+    module = RandomSmoothLeaky()
+    far = torch.full((20_000,), -50.0)  # σ(kx) is 0 there: what is left is the slope
+    torch.manual_seed(0)
+    slopes = module(far) / far
+    assert 1 / 8 <= slopes.min() < 0.13
+    assert 0.33 < slopes.max() <= 1 / 3
+    assert slopes.mean().item() == pytest.approx(11 / 48, abs=2e-3)
+    module.eval()
+    x = torch.linspace(-3, 3, 13)
+    torch.testing.assert_close(module(x), SmoothLeaky(alpha=11 / 48)(x))
+
+
+def test_smooth_leaky_is_leaky_relu_in_the_limit_and_least_steep_where_it_says() -> None:
+    x = torch.linspace(-4, 4, 401, dtype=torch.float64)
+    torch.testing.assert_close(
+        SmoothLeaky(alpha=0.3, sharpness=1e4)(x), nn.functional.leaky_relu(x, 0.3)
+    )
+    fine = torch.linspace(-4, 0, 40_001, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(SmoothLeaky(sharpness=2.0)(fine).sum(), fine)
+    assert float(fine.detach()[slope.argmin()]) == pytest.approx(-2.4 / 2, abs=0.01)
+    assert slope.min() > 0  # α = 0.1 is above 0.09
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: RandomSmoothLeaky(lower=0.5, upper=0.1), "0 <= lower <= upper"),
+        (lambda: SmoothLeaky(sharpness=0.0), "`sharpness` must be a number > 0"),
         (lambda: RReLU(lower=0.5, upper=0.1), "0 <= lower <= upper"),
         (lambda: SLAF(coefficients=()), "1 to 8 numbers"),
         (lambda: SLAF(coefficients=(math.nan,)), "finite"),

@@ -293,13 +293,16 @@ def test_pictures_of_a_comparison(quick: MamlConfig, tmp_path: Path) -> None:
 def test_an_explosion_that_stays_finite_is_named(maml_config: MamlConfig, tmp_path: Path) -> None:
     configs = [replace(maml_config, seed=seed) for seed in (0, 1)]
     ready = experiments.prepare(MAML, configs, tmp_path)
-    for job, losses in zip(ready.jobs, [(1.1, 2.0, 3e30, 4.0), (1.1, 1.0, 0.9, 5.0)], strict=True):
+    courses = [(1.1, 2.0, 3e30, 4.0, 3.0, 3.0), (1.1, 1.0, 0.9, 5.0, 0.8, 0.7)]
+    for job, losses in zip(ready.jobs, courses, strict=True):
         with job.run.lock():
             job.run.start({"data": {"official": True}})
             job.run.resume()
             for iteration, loss in enumerate(losses):
-                job.run.append({"iteration": iteration, "train_loss": loss})
-            counts: dict[str, Any] = {"parameters": 1, "stuck_alpha": 0, "attention_layers": 0}
+                record = {"iteration": iteration, "train_loss": loss, "train_accuracy": 0.5}
+                job.run.append(record)
+            sizes: dict[str, Any] = {"parameters": 1, "stuck_alpha": 0, "attention_layers": 0}
+            counts = {**sizes, "attention": {}}
             figures = {"test_accuracy": 0.4, "best_training_accuracy": 0.5}
             job.run.finish({"outcome": "complete", **figures, **counts}, [0.4] * 12)
     (study,) = reports.answer(ready.run()).studies

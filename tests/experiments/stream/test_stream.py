@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from metaact import experiments, reports
+from metaact import activations, experiments, reports
 from metaact.errors import UsageError
 from metaact.experiments import STREAM, Measure, StreamConfig
 from metaact.experiments import stream as declared
 from metaact.experiments.stream import run as stream
+from metaact.reports import pictures
 from metaact.runs import Run, RunStore
 
 ARMS = ("relu", "arelu", "crelu")
@@ -142,13 +145,13 @@ def test_the_score_is_shown_as_it_is_and_columns_by_what_they_are(
     mean = sum(arm.by_seed.values()) / 3
     assert arm.score.mean == pytest.approx(mean)
     assert arm.score.varies == "training seeds"
-    assert arm.columns["dead units"].share
+    assert arm.columns["saturated units"].share
     assert not arm.columns["lost"].share
     text = reports.text.plain(document)
     row = next(line for line in text.splitlines() if line.startswith("arelu"))
     assert f"{mean:.2f}"[:3] in row
     assert "points" not in text
-    assert "Gain of the weights of the hidden layer at the start: 1.41 for relu, arelu" in text
+    assert "Gain of initial weights: 1.41 for relu, arelu, crelu." in text
     assert "crelu: 5 units give 10 features." in text.replace("\n", " ")
 
 
@@ -207,3 +210,119 @@ def test_activations_that_change_the_width_run_beside_the_others(cli: Any) -> No
     assert ended.code == 0, ended.err
     (study,) = ended.json["studies"]
     assert {arm["name"] for arm in study["arms"]} == {"maxout", "crelu", "relu"}
+
+
+def test_recovery_is_that_of_the_errors_and_compared_by_seed(
+    store: Path, document: reports.Document
+) -> None:
+    (study,) = document.studies
+    arm, task = study.arm("arelu"), 25
+    for seed, found in arm.columns["recovery"].by_seed.items():
+        tasks = [t for m in metrics(store)["arelu", seed] for t in m.get("recovery", ())]
+        assert len(tasks) == 3 * 60 // task - 1, "all but the first, and none that was cut off"
+        assert found == pytest.approx(sum(task if t is None else t for t in tasks) / len(tasks))
+        never = arm.columns["unrecovered"].by_seed[seed]
+        assert never == pytest.approx(tasks.count(None) / len(tasks))
+    assert set(study.others) == {"lost", declared.AREA, "recovery"}
+    (of_arelu,) = [c for c in study.others["recovery"] if c.first == "arelu"]
+    means = [study.arm(n).columns["recovery"].by_seed for n in ("arelu", "relu")]
+    assert of_arelu.mean == pytest.approx(sum(means[1][s] - means[0][s] for s in range(3)) / 3)
+    assert of_arelu.compared == 2
+    text = reports.text.plain(document)
+    assert "Further figures: difference to relu" in text
+    assert "unrecovered" in reports.page(document)
+
+
+def test_the_area_is_the_mean_error_of_all_steps(store: Path, document: reports.Document) -> None:
+    found = document.studies[0].arm("relu").columns[declared.AREA].by_seed
+    for seed, area in found.items():
+        errors = [m["test_error"] for m in metrics(store)["relu", seed][1:]]
+        assert area == pytest.approx(sum(errors) / 3)
+
+
+def test_layers_are_recorded_reported_and_exported(
+    store: Path, document: reports.Document, tmp_path: Path
+) -> None:
+    record = metrics(store)["arelu", 0][-1]
+    assert set(record["layers"]) == {"hidden", "output"}
+    assert record["layers"]["hidden"]["alpha"] == record["attention"]["hidden"]["alpha"]
+    assert record["weight_norm"] == pytest.approx(
+        math.hypot(*(layer["weight_norm"] for layer in record["layers"].values()))
+    )
+    curve = document.studies[0].arm("arelu").diagnostics["hidden"]["alpha"]
+    values = [metrics(store)["arelu", s][-1]["layers"]["hidden"]["alpha"] for s in range(3)]
+    assert curve.mean[-1] == pytest.approx(sum(values) / 3)
+    assert "alpha" not in document.studies[0].arm("relu").diagnostics["hidden"]
+    drawn = {one.kind: one for one in pictures.pictures(document.studies[0])}
+    titles = [axes.get_title() for axes in drawn["layers"].figure.axes if axes.get_visible()]
+    assert {"recovery steps", "dormant units, hidden", "weight norm, output"} <= set(titles)
+    reports.export(reports.gather([store]), "csv", tmp_path / "tidy")
+    head = (tmp_path / "tidy" / "epochs.csv").read_text().splitlines()[0].split(",")
+    assert {"layers.hidden.saturated_units", "layers.output.gradient_norm", "recovery_steps"} <= {
+        *head
+    }
+
+
+def test_runs_of_before_that_recorded_no_layers_are_read(
+    store: Path, tmp_path: Path, document: reports.Document
+) -> None:
+    """As they were: dead units, rank and norms beside the error."""
+    old = tmp_path / "old"
+    shutil.copytree(store, old)
+    for run in RunStore(old).runs():
+        file = run.directory / "metrics.jsonl"
+        records = [json.loads(line) for line in file.read_text().splitlines()]
+        for record in records:
+            for name in ("recovery", "recovery_steps", "layers", "stuck_alpha", "dormant_units"):
+                record.pop(name, None)
+            if "saturated_units" in record:
+                record["dead_units"] = record.pop("saturated_units")
+        file.write_text("".join(json.dumps(record) + "\n" for record in records))
+        result = json.loads((run.directory / "result.json").read_text())
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        result["seal"]["files"]["metrics.jsonl"] = digest
+        (run.directory / "result.json").write_text(json.dumps(result))
+    found = reports.compare(reports.gather([old]))
+    assert not found.left_out
+    (study,) = found.studies
+    arm = study.arm("relu")
+    assert arm.by_seed == document.studies[0].arm("relu").by_seed
+    assert arm.diagnostics == {}
+    assert "recovery" not in arm.columns
+    assert "dead units" in arm.columns
+    assert "layers" not in {one.kind for one in pictures.pictures(study)}
+
+
+def test_each_way_of_initialisation_has_the_gain_that_it_says(
+    stream_config: StreamConfig, tmp_path: Path
+) -> None:
+    """Weights are uniform in ±g·sqrt(3/20): the largest of 5·20 is near the bound."""
+    gains = {
+        ("relu", "default"): 1 / math.sqrt(3),
+        ("relu", "relu"): math.sqrt(2),
+        ("relu", "measured"): math.sqrt(2),
+        ("tanh", "published"): 5 / 3,
+        ("tanh", "relu"): math.sqrt(2),
+        ("crelu", "measured"): math.sqrt(2),
+        ("maxout", "measured"): 1.0,  # E max(x, y)² = 1
+        ("relu-gain", "measured"): math.sqrt(2),
+        ("relu-gain", "relu"): math.sqrt(2) * activations.resolve("relu-gain").init_gain,
+    }
+    for (arm, init), gain in gains.items():
+        config = replace(stream_config, activation=arm, init=init)
+        shared = stream.prepare([config])
+        course = shared.subject.course(config)
+        layout = course.layout
+        first = course.fresh(config)["numbers"][: layout.first - layout.hidden]
+        bound = gain * math.sqrt(3 / 20)
+        assert 0.95 * bound < float(first.abs().max()) <= bound * (1.004 if arm == "maxout" else 1)
+    configs = [replace(stream_config, activation=a, init="measured") for a in ("relu", "arelu")]
+    text = reports.text.plain(reports.answer(experiments.run(STREAM, configs, tmp_path)))
+    said = " ".join(text.split())
+    assert "Initialisation: each arm's own measured gain by Kaiming's rule." in said
+    assert "Gain of initial weights: 1.41 for relu; 0.678 for arelu." in said
+
+
+def test_a_run_keeps_its_name_beside_the_way_of_initialisation() -> None:
+    assert "init" not in StreamConfig().fields()
+    assert StreamConfig(init="relu").fields()["init"] == "relu"

@@ -104,3 +104,26 @@ def test_streams_are_frozen_and_differ_by_seed() -> None:
 def test_an_unknown_kind_of_change_is_refused() -> None:
     with pytest.raises(UsageError, match="flip-one"):
         SlowlyChanging(0, change="flip")
+
+
+@pytest.mark.parametrize("change", ["flip-one", "redraw"])
+def test_in_a_transition_slow_bits_are_those_of_one_task_or_the_other(change: str) -> None:
+    stream = SlowlyChanging(0, every=300, change=change, transition=200)
+    assert stream.task(0).late is None
+    (part,) = stream.blocks(300, 500)
+    assert part.late is not None
+    assert part.before is not None
+    assert 0.3 < part.late.mean() < 0.7
+    assert part.before.slow.tolist() == stream.slow(0).tolist()
+    assert part.slow.tolist() == stream.slow(1).tolist()
+    assert part.before.targets.tolist() == stream.target(part.before.inputs()).tolist()
+    (rest,) = stream.blocks(500, 600)
+    assert rest.late is None
+    abrupt = SlowlyChanging(0, every=300, change=change)
+    assert abrupt.blocks(500, 600)[0].sha256() == rest.sha256()
+    assert abrupt.blocks(300, 500)[0].sha256() != part.sha256()
+
+
+def test_a_transition_longer_than_a_task_is_refused() -> None:
+    with pytest.raises(UsageError, match="`transition` must be an int"):
+        SlowlyChanging(0, every=300, transition=301)
