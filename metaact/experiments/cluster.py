@@ -27,7 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from metaact import __version__
-from metaact.errors import MetaactError, MissingDependencyError, RunError, UsageError, reason_of
+from metaact.errors import (
+    MetaactError,
+    MissingDependencyError,
+    RunError,
+    UsageError,
+    named_reason,
+    reason_of,
+)
 from metaact.runs import Run, RunBusyError
 from metaact.runs.atomic import make_folder, write_atomically
 from metaact.tasks import data_root
@@ -229,6 +236,9 @@ class Remote:
         except lost:
             logging.getLogger(__name__).debug("%s", self._name, exc_info=True)
             self._why = f"{self._name or 'its node'} was lost"
+        except Exception as error:  # noqa: BLE001  # else the sweep would wait for it for ever
+            where = self._name or self._cluster.address
+            self._fault = RunError(f"{where} could not be worked with ({named_reason(error)}).")
         else:
             with suppress(*lost):
                 self._get(self._actor.close.remote(), timeout=CLOSE_SECONDS)

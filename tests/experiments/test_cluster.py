@@ -7,12 +7,14 @@ some.
 from __future__ import annotations
 
 import importlib
+import queue
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,7 +145,7 @@ class TestWithRay:
 
         monkeypatch.setattr(cluster.Remote, "_tell", watched)
         if not shared:
-            monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.0)
+            monkeypatch.setattr(cluster, "SYNC_SECONDS", 0.3)
             monkeypatch.setattr(cluster.Cluster, "is_shared_with", lambda *given: False)
         ready = experiments.prepare(toy, toys, tmp_path / "runs")
         passed, is_lost = 0, False
@@ -328,3 +330,23 @@ def test_what_a_node_was_given_is_put_away(tmp_path: Path, monkeypatch: pytest.M
     assert not place.sees(str(tmp_path / "none"), "abc")
     place.close()
     assert not store.exists()
+
+
+def test_an_error_that_no_one_thought_of_ends_the_sweep() -> None:
+    class Actor:
+        def __getattr__(self, name: str) -> Any:
+            return SimpleNamespace(remote=lambda *given, **more: name)
+
+    def get(asked: str, **more: Any) -> None:
+        raise ValueError(asked)
+
+    ray = SimpleNamespace(get=get, wait=lambda refs, timeout: (refs, []), kill=lambda actor: None)
+    events: Any = queue.Queue()
+    place: Any = SimpleNamespace(
+        ray=ray, node=SimpleNamespace(remote=Actor), lost=(ConnectionError,), address="auto"
+    )
+    worker = cluster.Remote(place, events)
+    assert events.get(timeout=10) == (worker, None)
+    with pytest.raises(RunError, match=r"auto could not be worked with \(ValueError"):
+        worker.cause_of_death()
+    worker.end()
