@@ -71,6 +71,12 @@ ONLY_READ = {
     "--optimizer sgd,adam --bins 50 --seeds 100 --change redraw --workers 2": "3,600 runs",
     "metaact table 3 --quick": "minutes",
     "metaact table 3 --activation all,arelu-frozen --seeds 5": "130 runs of a hundred iterations",
+    "metaact converge --activation arelu,relu,selu,elu,gelu,swish,prelu,tanh --lr 1e-2 --epochs 5 "
+    "--images 500 --seeds 3 --out eight": "24 runs; with fewer arms it runs on other pages",
+    "metaact converge --activation arelu --alpha 0.25,0.5,0.75,0.9 --beta 0,1,2,4 --lr 1e-3 "
+    "--epochs 3 --images 500 --out grid": "the same",
+    "metaact converge --activation arelu,relu,tanh --lr 1e-1,1e-2,1e-3,1e-4 --epochs 3 "
+    "--images 500 --seeds 3 --out rates": "the same",
     "metaact table 8 --quick": "minutes; with fewer arms it runs on another page",
     "metaact figure 4 --quick --dataset cifar10": "minutes",
     "metaact table 7 --reading 300-epochs --model resnet18 --seeds 5": "networks for a GPU",
