@@ -31,7 +31,6 @@ from unittest import mock
 
 import click
 import numpy as np
-import synthetic  # beside this file
 import torch
 from PIL import Image
 
@@ -49,6 +48,9 @@ from metaact.experiments import (
 from metaact.experiments.plans import Plan, plan_path
 from metaact.experiments.table import kinds
 from metaact.runs import Run, RunStore
+
+sys.path.insert(0, str(Path(__file__).parent))
+import synthetic  # beside this file
 
 Case = Callable[[random.Random, Path], str]
 """Makes its input in a folder; says what it tried. Raises `BrokenError` if that broke."""

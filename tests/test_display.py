@@ -99,6 +99,7 @@ def shown(
         *(study.comparisons[0], study.comparisons[0].interval, study.ranks.found),
         *(analysis.Column("arm"), analysis.looks(["arelu"])["arelu"]),
         analysis.CurvePanel(title="Arms", curves={"arelu": curve}, marks={}, percent=True),
+        analysis.ScatterPanel(title="Gain", note="", xlabel="gain", places={"arelu": 1.5}),
         analysis.ForestRow(arm="arelu", interval=study.comparisons[0].interval, settled=True),
         analysis.MapColumn(title="arelu", maps=np.ones((9, 9, 9)), group="first-stage"),
         *(experiments.SegmentConfig(features=2), experiments.StreamConfig(bins=3)),

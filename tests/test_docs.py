@@ -539,8 +539,9 @@ def test_every_picture_comes_after_the_command_that_makes_it(page: str) -> None:
 
 def test_every_picture_is_shown() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in PAGES.values())
-    for picture in (ROOT / "docs" / "images").iterdir():
-        assert f"images/{picture.name})" in texts
+    images = ROOT / "docs" / "images"
+    for picture in (path for path in images.rglob("*") if path.is_file()):
+        assert f"images/{picture.relative_to(images).as_posix()})" in texts
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:

@@ -32,7 +32,6 @@ def beside(name: str) -> ModuleType:
     return module
 
 
-beside("synthetic")
 fuzz = beside("fuzz")
 
 

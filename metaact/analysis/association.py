@@ -40,7 +40,7 @@ def rank_correlation(
 
     Examples:
         >>> print(rank_correlation([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5]))
-        0.83 [-0.08, 0.99]
+        0.83 [-0.13, 0.99]
 
     References:
         D. G. Bonett and T. A. Wright, "Sample size requirements for estimating Pearson, Kendall and

@@ -18,9 +18,11 @@ from metaact.activations.functions.golu import GoLU
 from metaact.activations.functions.maxout import Maxout
 from metaact.activations.functions.pau import PAU, PaperPAU
 from metaact.activations.functions.prelu import PReLU
+from metaact.activations.functions.random_smooth_leaky import RandomSmoothLeaky
 from metaact.activations.functions.rrelu import RReLU
 from metaact.activations.functions.scaled_leaky_relu import ScaledLeakyReLU
 from metaact.activations.functions.slaf import SLAF
+from metaact.activations.functions.smooth_leaky import SmoothLeaky
 from metaact.activations.functions.squared_relu import SquaredReLU
 from metaact.activations.functions.swish_beta import SwishBeta
 from metaact.activations.functions.telu import TeLU
@@ -65,8 +67,10 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     PaperGELU,
     PaperPAU,
     RReLU,
+    RandomSmoothLeaky,
     SLAF,
     ScaledLeakyReLU,
+    SmoothLeaky,
     SquaredReLU,
     SwishBeta,
     TeLU,

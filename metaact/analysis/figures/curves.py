@@ -176,8 +176,10 @@ def name_ends(axes: Axes, drawn: Mapping[Line2D, str], *, width: float, height: 
         height: Inches of the axes.
 
     Returns:
-        Whether they are written.
+        Whether they are written; also where there is none.
     """
+    if not drawn:
+        return True
     lines = in_order(drawn)
     labels = [text(drawn[line], NAME) for line in lines]
     places = _label_places(axes, [_end(line)[1] for line in lines], 72 * height)

@@ -462,7 +462,8 @@ def test_what_does_not_fit_is_refused(
         transfer.prepare([replace(config, activation="maxout")])
     unfinished = tmp_path / "run"
     unfinished.mkdir()
-    (unfinished / "config.json").write_bytes((trained.directory / "config.json").read_bytes())
+    for name in ("config.json", "environment.json"):
+        (unfinished / name).write_bytes((trained.directory / name).read_bytes())
     with pytest.raises(RunError, match="the run is not complete"):
         transfer.prepare([replace(config, weights=str(unfinished))])
 
