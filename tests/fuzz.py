@@ -425,7 +425,7 @@ def records(rng: random.Random, folder: Path, experiment: str) -> str:
         run = rng.choice(made)
         if rng.random() < 0.3:
             synthetic.as_of_0_1_0(run)
-        tried = _edit(rng, [path for path in run.directory.iterdir() if path.is_file()])
+        tried = _edit(rng, sorted(path for path in run.directory.iterdir() if path.is_file()))
     else:
         tried = _record_otherwise(rng, store, rng.choice(made).directory)
     expect_reading(rng, folder, tried)
@@ -506,8 +506,9 @@ def _says_twice(line: str) -> bool:
 
 def _runs(folder: Path) -> dict[str, float]:
     """The files of the runs and when each changed; what a lock leaves is none of them."""
-    found = (folder / "runs").glob("*/*/*")
-    return {str(path): path.lstat().st_mtime for path in found if path.name != ".lock"}
+    kinds = (path for path in (folder / "runs").glob("*") if not path.is_symlink())
+    found = (path for kind in kinds for path in kind.glob("*/*") if path.name != ".lock")
+    return {str(path): path.lstat().st_mtime for path in found}
 
 
 TEXTS = (
@@ -617,7 +618,7 @@ def written_again(store: Path, written: Written, weights: Any = None) -> Path | 
             if weights is not None:
                 torch.save(weights, again.directory / "weights.pt")
             again.finish(parts["result"], parts["scores"])
-    except (MetaactError, AttributeError, TypeError, NotImplementedError):
+    except (MetaactError, AttributeError, TypeError, NotImplementedError, RecursionError):
         return None
     return again.directory
 
