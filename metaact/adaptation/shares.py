@@ -135,8 +135,8 @@ def without_subnormals() -> Iterator[None]:
     """In this thread, numbers too small for a full mantissa are 0 for ops on the CPU.
 
     The moments that Adam keeps of a unit that died shrink until they are such numbers, and stay
-    there, as a tenth of the least of them rounds to nothing. Arithmetic with them is slower, some
-    ten times, and an update is none: a moment below 1e-38 is divided by at least Adam's epsilon.
+    there, as a tenth of the least of them rounds to nothing. Steps with them take a quarter longer
+    and change nothing: a moment below 1e-38 is divided by at least Adam's epsilon.
     """
     before = bool(torch.full((1,), 1e-39).mul(1).count_nonzero() == 0)
     torch.set_flush_denormal(True)
