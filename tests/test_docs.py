@@ -544,6 +544,12 @@ def test_every_picture_is_shown() -> None:
         assert f"images/{picture.relative_to(images).as_posix()})" in texts
 
 
+def test_pictures_have_all_their_colours() -> None:
+    for picture in (ROOT / "docs").rglob("*.png"):
+        with Image.open(picture) as image:
+            assert image.mode in ("RGB", "RGBA"), picture
+
+
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     page = PAGES["docs/commands.md"].read_text(encoding="utf-8")
     assert page == reference.page(), f"write it anew: {sys.executable} -m {reference.__name__}"

@@ -172,6 +172,17 @@ def test_a_few_arms_share_each_panel_with_their_names_at_the_ends() -> None:
     assert analysis.curve_panels([], xlabel="epoch") is None
 
 
+@pytest.mark.parametrize("width", [7.2, 4.0])
+@pytest.mark.parametrize("arms", [3, 7])
+def test_small_panels_have_all_arms_and_one_legend(arms: int, width: float) -> None:
+    figure = analysis.curve_panels(_settings(arms), xlabel="epoch", small=True, width=width)
+    assert figure is not None
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == arms
+    assert {len(_lines(axes)) for axes in _seen(figure)} == {arms}
+    assert not [note for axes in _seen(figure) for note in axes.texts]
+
+
 def test_names_too_long_for_a_panel_stand_in_one_legend_in_the_order_of_the_lines() -> None:
     panels = _settings(3, long=" of a very long name")
     reverse = [

@@ -77,7 +77,8 @@ def curve_panels(
         panels: From left to right and top to bottom.
         xlabel: What the positions are.
         title: Line above.
-        small: Whether there are many panels: smaller ones in rows of three, with all arms in each.
+        small: Whether there are many panels: smaller ones in rows of three, with all arms in each
+            and one legend below.
         width: Inches.
 
     Returns:
@@ -116,12 +117,12 @@ def _together(
     panels: Sequence[CurvePanel], names: Sequence[str], xlabel: str, width: float, *, small: bool
 ) -> Figure:
     """All arms in each panel."""
-    small = small and not is_narrow(width)
-    rows, columns = grid_shape(len(panels), _SMALL if small else _COLUMNS)
+    three = small and not is_narrow(width)
+    rows, columns = grid_shape(len(panels), _SMALL if three else _COLUMNS)
     each, shown = width / columns, looks(names)
     high = (2.9 if columns == 1 else 1.9) if is_narrow(width) else 3.4 if columns == 1 else 2.6
-    high = 1.8 if small and columns > 1 else high
-    below = 0.5 if is_narrow(width) else 0.4 + 0.18 * -(-len(names) // 3) * small
+    high = 1.8 if three and columns > 1 else high
+    below = 0.5 if is_narrow(width) else 0.4 + 0.18 * -(-len(names) // 3) * three
     figure = new_figure(width, high * rows + below)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     drawn: list[tuple[Axes, dict[Line2D, str]]] = []
@@ -130,13 +131,14 @@ def _together(
         drawn.append((axes, lines))
         _rings(axes, panel, panel.marks, shown)
         _axes(axes, panel, each)
-        axes.set_title(heading(panel.title, int(12 * each)), fontsize=8 if small else None)
-        if not small or len(drawn) + columns > len(panels):
+        axes.set_title(heading(panel.title, int(12 * each)), fontsize=8 if three else None)
+        if not three or len(drawn) + columns > len(panels):
             axes.set_xlabel(xlabel)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    written = [name_ends(axes, lines, width=each, height=0.7 * high) for axes, lines in drawn]
-    if not all(written):
+    ends = [] if small else drawn  # in small panels names would take half of the room
+    written = [name_ends(axes, lines, width=each, height=0.7 * high) for axes, lines in ends]
+    if small or not all(written):
         for axes, _ in drawn:
             for label in list(axes.texts):
                 label.remove()
