@@ -8,6 +8,7 @@ process, to the bit.
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -70,11 +71,15 @@ def joined() -> Iterator[bool]:
         Whether this is rank 0. To the others it is yielded at the end, when they have done all that
         rank 0 handed to them.
     """
+    # First imported amid a group (torch.func may), functions of this module keep it as default: it
+    # would outlive its end, and its threads would abort the process when Python ends.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group("gloo", timeout=FOREVER)
-    if dist.get_rank():
-        _follow()
-        yield False
-    else:
+    try:
+        if dist.get_rank():
+            _follow()
+            yield False
+            return
         _group.size = dist.get_world_size()
         try:
             yield True
@@ -82,7 +87,7 @@ def joined() -> Iterator[bool]:
             if not _group.amid:
                 _hand_out([None] * _group.size)
             _group.size = 1
-    if not _group.amid:
+    finally:
         dist.destroy_process_group()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -82,9 +83,11 @@ def course(case: str) -> list[Tensor]:
 def compare() -> dict[str, Any]:
     """In rank 0: each case with the others and alone."""
     shared, told = {}, {}
+    before_it = threads()
     with ranks.joined() as leads:
         if not leads:
             return {}
+        importlib.import_module("torch._dynamo")  # which imports it, as torch.func may
         for case in CASES:
             before = ranks.handed()
             shared[case] = course(case)
@@ -95,7 +98,12 @@ def compare() -> dict[str, Any]:
         case: all(torch.equal(a, b) for a, b in zip(shared[case], alone[case], strict=True))
         for case in CASES
     }
-    return {"size": size, "equal": equal, "handed": told}
+    return {"size": size, "equal": equal, "handed": told, "left": threads() - before_it}
+
+
+def threads() -> int:
+    """How many threads of this process the system knows; 0 where it does not say."""
+    return len(list(Path("/proc/self/task").glob("*")))
 
 
 def torchrun(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -123,6 +131,7 @@ def test_two_processes_compute_what_one_does_to_the_bit() -> None:
     assert [found["handed"][case] for case in known] == [4] * len(known)
     assert found["handed"]["random"] == 1  # that a layer draws is seen when it has
     assert found["handed"]["own module"] == 0
+    assert found["left"] <= 0  # a thread of the group would abort the process at its end
 
 
 @pytest.mark.slow
