@@ -15,7 +15,15 @@ Array: TypeAlias = NDArray[np.float64]
 SHARE = (0.0, 1.0)
 """Bounds of accuracies and other shares, of which more is known than of other scores."""
 
+DIFFERENCE = (-1.0, 1.0)
+"""Bounds of a difference of two shares."""
+
 NOTHING = 1e-24  # variances of accuracies below this are rounding, not variation
+
+
+def in_percent(bounds: tuple[float, float]) -> bool:
+    """Whether scores within these bounds are shares, or differences of two, shown in percent."""
+    return bounds in (SHARE, DIFFERENCE)
 
 
 def student(degrees: ArrayLike, level: float) -> Array:

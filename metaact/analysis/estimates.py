@@ -17,6 +17,7 @@ from .bounds import (
     Array,
     accuracies,
     check_level,
+    in_percent,
     moments,
     student,
     wilson_bounds,
@@ -164,7 +165,7 @@ def _of_numbers(
         n=found.n,
         varies=found.varies,
         seeds=found.seeds,
-        share=False,
+        share=in_percent(bounds),
     )
 
 

@@ -13,6 +13,7 @@ from .bounds import (
     Array,
     accuracies,
     check_level,
+    in_percent,
     moments,
     proportion_bounds,
     student,
@@ -127,7 +128,7 @@ def seed_interval(
         n=n,
         varies=SEEDS,
         seeds=n,
-        share=bounds == SHARE,
+        share=in_percent(bounds),
     )
 
 

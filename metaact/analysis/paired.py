@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .bounds import NOTHING, SHARE, Array
+from .bounds import NOTHING, SHARE, Array, in_percent
 from .error_models import Agreeing, ErrorModel, error_model
 from .estimates import estimate
 from .family import Family, family, strictest
@@ -77,7 +77,7 @@ class Difference:
             n=self.variation.n,
             varies=agreeing(self.variation) if self.agrees else self.variation.varies,
             seeds=self.variation.seeds,
-            share=self.bounds == SHARE,
+            share=in_percent(self.bounds),
         )
 
     def _own(self, arm: Array, level: float) -> Interval:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metaact import analysis
-from metaact.analysis.bounds import check_level
+from metaact.analysis.bounds import check_level, in_percent
 from metaact.errors import check_choice, check_int, check_rate
 from metaact.experiments.commands import merged
 from metaact.experiments.evidence import Arm, Array, Study
@@ -407,7 +407,7 @@ class _Comparing:
         return Score(
             score=self._interval_of(list(column.scores.values()), bounds),
             by_seed={seed: float(np.mean(value)) for seed, value in column.scores.items()},
-            share=bounds == SHARE,
+            share=in_percent(bounds),
             apart=column.apart,
         )
 

@@ -113,3 +113,14 @@ def test_figures_have_the_digits_that_their_interval_allows() -> None:
     assert str(interval(12.345, 4.2)) == "12.35 ± 4.20"
     assert difference_text(interval(-0.25, 0.1)) == "-0.25 [-0.35, -0.15]"
     assert difference_text(interval(-0.25, 0.1), size=True) == "0.25 [0.15, 0.35]"
+
+
+def test_differences_of_shares_are_shown_in_points() -> None:
+    lost, less = np.array([[0.02], [0.03], [0.025]]), np.array([[0.01], [0.01], [0.02]])
+    found = estimate(lost, unit="", trials_per_unit=None, over="seeds", bounds=(-1.0, 1.0))
+    assert str(found) == "2.5 ± 1.2 %"
+    half = stats.t.ppf(0.975, 2) * lost.std(ddof=1) / np.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((0.025 - half, 0.025 + half))
+    cases = [(("lost", "less"), lost, less)]
+    (comparison,) = compare_pairs(cases, unit="seeds", over="seeds", bounds=(-1.0, 1.0))
+    assert "+1.2 points" in str(comparison)

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact import analysis
+from metaact.analysis.bounds import DIFFERENCE
 from metaact.experiments.experiment import Axis, Column, Experiment, Measure
 from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
 from metaact.runs.form import COUNT, Fields, Items
@@ -97,7 +98,7 @@ def columns(study: Study, baseline: Study | None, arm: Arm) -> list[Column]:
             Column(
                 name="lost",
                 scores=dict(zip(scores, lost, strict=True)),
-                bounds=(-1.0, 1.0) if measure.is_share else (-math.inf, math.inf),
+                bounds=DIFFERENCE if measure.is_share else (-math.inf, math.inf),
                 better="lower",
             ),
             Column(name=AREA, scores=area, note=whole, better=measure.direction, apart=True),

@@ -274,7 +274,7 @@ class StreamConfig(Config):
             self._fill_regression()
         if self.transition > self.task_steps:
             raise UsageError(
-                f"`transition` must be at most task_steps, {self.task_steps} (a task ends); got "
+                f"`transition` must be at most `task_steps`, {self.task_steps} (a task ends); got "
                 f"{self.transition}."
             )
 
@@ -303,7 +303,7 @@ class StreamConfig(Config):
         for name in ("task_steps", "bin_steps"):
             if getattr(self, name) % self.batch:
                 raise UsageError(
-                    f"`{name}` must be a multiple of batch_size, {self.batch_size} (a step is of "
+                    f"`{name}` must be a multiple of `batch_size`, {self.batch_size} (a step is of "
                     f"one task and of one bin); got {getattr(self, name)}."
                 )
         if self.cumulative and self.head == "task":

@@ -276,7 +276,7 @@ def test_a_user_s_network_that_keeps_statistics_is_refused(
         ({"stream": "permuted", "model": "conv4", "hidden": 5}, "`hidden` must be left out with"),
         ({"stream": "permuted", "task_steps": 100}, "`task_steps` must be a multiple of batch"),
         ({"stream": "permuted", "bin_steps": 100}, "`bin_steps` must be a multiple of batch"),
-        ({"transition": 10_001}, "`transition` must be at most task_steps, 10000"),
+        ({"transition": 10_001}, "`transition` must be at most `task_steps`, 10000"),
         ({"stream": "classes", "head": "task", "cumulative": True}, "`head` must be grow"),
         ({"stream": "mnist"}, "`stream` must be one of"),
     ],
