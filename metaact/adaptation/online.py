@@ -23,9 +23,10 @@ from torch.func import functional_call, vjp, vmap
 
 from metaact.devices import sent
 from metaact.errors import UsageError
-from metaact.randomness import Streams, preserved_rng
+from metaact.randomness import preserved_rng
 
 from .diagnostics import layer_figures
+from .draws import Given
 from .graphs import Graphs
 from .known import signature
 from .program import Program, recorded
@@ -106,20 +107,6 @@ def layout_of(activation: nn.Module, *, inputs: int, hidden: int) -> Layout:
     )
 
 
-def is_stackable(activation: nn.Module, hidden: int) -> bool:
-    """Whether networks with this activation can be computed side by side: it draws nothing."""
-    example = torch.linspace(-1, 1, 2 * hidden).reshape(2, 1, hidden)
-    before = Streams.now()
-    with torch.no_grad(), preserved_rng():
-        try:
-            alone = activation(example[1])
-            drawn = Streams.now() != before
-            stacked = vmap(activation)(example)[1]
-        except RuntimeError:
-            return False
-    return not drawn and torch.allclose(alone, stacked)
-
-
 def initial(activation: nn.Module, layout: Layout, *, gain: float, seed: int) -> Tensor:
     """A network before its first step [rows]: uniform by Kaiming's rule, biases 0.
 
@@ -147,22 +134,23 @@ class OnlineNets:
         activation: Their activation; its own trained parameters count as start values only.
         layout: How their numbers lie.
         optimizer: "sgd" or "adam".
-        stacked: Whether the activation is vectorised over networks; else there is one network.
+        draws: How many random numbers the activation needs for a unit (`draws_of`); None: it is
+            not vectorised over networks, and there is one.
 
     Attributes:
         steps: Steps done.
     """
 
     def __init__(
-        self, activation: nn.Module, layout: Layout, *, optimizer: str, stacked: bool = True
+        self, activation: nn.Module, layout: Layout, *, optimizer: str, draws: int | None = 0
     ) -> None:
         self.activation, self.layout, self.optimizer = activation.train(), layout, optimizer
-        self.stacked, self.steps = stacked, 0
+        self.stacked, self.draws, self.steps = draws is not None, draws or 0, 0
         trained = set(layout.shapes)
         held = {**dict(activation.named_parameters()), **dict(activation.named_buffers())}
         self._held = {n: value.detach() for n, value in held.items() if n not in trained}
         self._programs: dict[int, Program | None] = {}
-        self._graphs, self._known = Graphs(), signature(activation) if stacked else None
+        self._graphs, self._known = Graphs(), signature(activation) if self.stacked else None
         self._columns: dict[str, Tensor] = {}
 
     def take(self, rates: Tensor, state: Mapping[str, Tensor], *, steps: int = 0) -> None:
@@ -189,24 +177,28 @@ class OnlineNets:
         more = values[..., -1:].expand(*values.shape[:-1], self.width - self.count)
         return torch.cat([values, more], dim=-1).contiguous()
 
-    def learn(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def learn(self, inputs: Tensor, targets: Tensor, drawn: Tensor | None = None) -> Tensor:
         """Learn from examples, one after the other.
 
         Args:
             inputs: [steps, inputs + 1, networks], the last input 1.
             targets: [steps, networks].
+            drawn: What the activation draws, in [0, 1) [steps, draws, hidden, networks]; None where
+                it draws nothing, or by itself.
 
         Returns:
             The squared error of each before it was learned from [steps, networks].
         """
         x, y = self._filled(inputs), self._filled(targets)
+        r = [] if drawn is None else [self._filled(drawn)]
         on_cpu = x.device.type == "cpu"
         errors = []
         names = list(self._columns)
         with small_steps(x.device):
             for start in range(0, len(x), UNROLLED):
                 now = slice(start, min(start + UNROLLED, len(x)))
-                given = [*self._columns.values(), self.rates, x[now], y[now], *self._scales(now)]
+                given = [*self._columns.values(), self.rates, x[now], y[now]]
+                given += [value[now] for value in r] + self._scales(now)
                 given += self._held.values()
                 self.steps += now.stop - now.start
                 whole = now.stop - now.start == UNROLLED
@@ -242,20 +234,28 @@ class OnlineNets:
     def _several(self, given: Sequence[Tensor]) -> list[Tensor]:
         """Several steps: the errors of each, and the state after them."""
         kept, held = len(self._columns), len(given) - len(self._held)
-        state, (rates, x, y, *scales) = list(given[:kept]), given[kept:held]
+        state, (rates, x, y, *more) = list(given[:kept]), given[kept:held]
+        drawn, scales = more[: self.draws > 0], more[self.draws > 0 :]
         self._held = dict(zip(self._held, given[held:], strict=True))
         errors = []
         for step in range(len(x)):
             scale = scales[0][step] if scales else None
-            error, state = self._step(state, rates, x[step], y[step], scale)
+            given_now = drawn[0][step] if drawn else None
+            error, state = self._step(state, rates, x[step], y[step], given_now, scale)
             errors.append(error)
         return [torch.stack(errors), *state]
 
     def _step(
-        self, state: list[Tensor], rates: Tensor, x: Tensor, y: Tensor, scale: Tensor | None
+        self,
+        state: list[Tensor],
+        rates: Tensor,
+        x: Tensor,
+        y: Tensor,
+        drawn: Tensor | None,
+        scale: Tensor | None,
     ) -> tuple[Tensor, list[Tensor]]:
         numbers, moments = state[0], state[1:]
-        error, gradient = self.gradient(numbers, x, y)
+        error, gradient = self.gradient(numbers, x, y, drawn)
         if scale is None:
             return error, [torch.addcmul(numbers, gradient, rates, value=-1)]
         first = torch.lerp(moments[0], gradient, 1 - BETA1)
@@ -264,13 +264,16 @@ class OnlineNets:
         numbers = torch.addcdiv(numbers, first * (rates * scale[0]), spread, value=-1)
         return error, [numbers, first, second]
 
-    def gradient(self, numbers: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(
+        self, numbers: Tensor, x: Tensor, y: Tensor, drawn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The squared error of one example of each network, and its gradient.
 
         Args:
             numbers: [rows, networks].
             x: [inputs + 1, networks].
             y: [networks].
+            drawn: What the activation draws [draws, hidden, networks].
 
         Returns:
             Errors [networks], gradients [rows, networks].
@@ -279,7 +282,7 @@ class OnlineNets:
         first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
         second = numbers[layout.first : layout.second]
         units = (first * x.unsqueeze(1)).sum(dim=0)
-        features, pull = self._activated(units, layout.parameters(numbers))
+        features, pull = self._activated(units, layout.parameters(numbers), drawn)
         off = (second[:-1] * features).sum(dim=0) + second[-1] - y
         slope = 2 * off
         to_units, to_own = pull(slope * second[:-1])
@@ -292,11 +295,11 @@ class OnlineNets:
         return off.square(), torch.cat(parts)
 
     def _activated(
-        self, units: Tensor, own: dict[str, Tensor]
+        self, units: Tensor, own: dict[str, Tensor], drawn: Tensor | None
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]]:
         """Features [features, networks] of units [units, networks], and what pulls back to both."""
-        call = self._all if self.stacked else self._one
-        made, back = _pulled(call, units.t().unsqueeze(1), own)
+        given = None if drawn is None else drawn.permute(2, 0, 1).unsqueeze(2)
+        made, back = _pulled(self._calling(given), units.t().unsqueeze(1), own)
 
         def pull(gradient: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             to_units, to_own = back(gradient.t().unsqueeze(1))
@@ -304,24 +307,36 @@ class OnlineNets:
 
         return made.squeeze(1).t(), pull
 
-    def _all(self, units: Tensor, own: dict[str, Tensor]) -> Tensor:
-        """The activation of units [networks, examples, units], each network with its own."""
-        made: Tensor = vmap(self._call)(own, units)
-        return made
+    def _calling(self, drawn: Tensor | None) -> Callable[..., Tensor]:
+        """The activation of units [networks, examples, hidden], each network with its own numbers.
 
-    def _one(self, units: Tensor, own: dict[str, Tensor]) -> Tensor:
-        return self._call({name: value[0] for name, value in own.items()}, units[0]).unsqueeze(0)
+        Args:
+            drawn: What it draws [networks, draws, examples, hidden]; None as for `learn`.
+        """
 
-    def _call(self, own: dict[str, Tensor], units: Tensor) -> Tensor:
-        made: Tensor = functional_call(self.activation, {**self._held, **own}, (units,))
-        return made
+        def alone(units: Tensor, own: dict[str, Tensor], *given: Tensor) -> Tensor:
+            with Given(given[0].unbind()) if given else nullcontext():
+                made: Tensor = functional_call(self.activation, {**self._held, **own}, (units,))
+            return made
 
-    def diagnose(self, inputs: Tensor, targets: Tensor) -> dict[str, dict[str, Tensor]]:
+        def one(units: Tensor, own: dict[str, Tensor]) -> Tensor:
+            return alone(units[0], {name: value[0] for name, value in own.items()}).unsqueeze(0)
+
+        def all_(units: Tensor, own: dict[str, Tensor]) -> Tensor:
+            made: Tensor = vmap(alone)(units, own, *([] if drawn is None else [drawn]))
+            return made
+
+        return all_ if self.stacked else one
+
+    def diagnose(
+        self, inputs: Tensor, targets: Tensor, drawn: Tensor | None = None
+    ) -> dict[str, dict[str, Tensor]]:
         """What the networks are like on given inputs, without learning from them.
 
         Args:
             inputs: [examples, inputs + 1, networks].
             targets: [examples, networks].
+            drawn: As for `learn` [examples, draws, hidden, networks].
 
         Returns:
             By layer, "hidden" and "output", and name, each [networks]: what `layer_figures` says of
@@ -329,19 +344,23 @@ class OnlineNets:
             the gradient of the mean error.
         """
         x, y = self._filled(inputs), self._filled(targets)
+        r = None if drawn is None else self._filled(drawn)
         layout, numbers = self.layout, next(iter(self._columns.values()))
         one_thread = one_thread_inside() if x.device.type == "cpu" else nullcontext()
         with one_thread, torch.no_grad():
             first = numbers[: layout.first].view(layout.inputs + 1, layout.hidden, -1)
             units = (first * x.unsqueeze(2)).sum(dim=1).permute(2, 0, 1)
-            call = self._all if self.stacked else self._one
-            features, back = _pulled(call, units, layout.parameters(numbers))
+            given = None if r is None else r.permute(3, 1, 0, 2)
+            features, back = _pulled(self._calling(given), units, layout.parameters(numbers))
             slopes = torch.zeros_like(units)
             for feature in range(layout.features):
                 chosen = torch.zeros_like(features)
                 chosen[..., feature] = 1
                 slopes += back(chosen)[0].abs()
-            gradients = [self.gradient(numbers, x[i], y[i])[1] for i in range(len(x))]
+            gradients = [
+                self.gradient(numbers, x[i], y[i], None if r is None else r[i])[1]
+                for i in range(len(x))
+            ]
             gradient = torch.stack(gradients).mean(dim=0)
             rows = {"hidden": slice(layout.first), "output": slice(layout.first, layout.second)}
             found = {"hidden": layer_figures(features, slopes), "output": {}}

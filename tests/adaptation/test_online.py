@@ -11,13 +11,8 @@ from torch.func import functional_call
 
 from metaact import activations
 from metaact.adaptation.diagnostics import layer_figures
-from metaact.adaptation.online import (
-    OnlineNets,
-    columns,
-    initial,
-    is_stackable,
-    layout_of,
-)
+from metaact.adaptation.draws import Given, draws_of
+from metaact.adaptation.online import OnlineNets, columns, initial, layout_of
 
 NAMES = ("relu", "tanh", "arelu", "arelu-frozen", "prelu", "crelu", "maxout", "pau", "swish-beta")
 
@@ -160,9 +155,67 @@ def test_moments_of_a_dead_unit_become_0_and_not_subnormal() -> None:
     torch.testing.assert_close(nets.state["numbers"][biases], plain["numbers"][biases])
 
 
-def test_what_draws_is_not_stacked() -> None:
-    assert not is_stackable(activations.create("rrelu"), 5)
-    assert is_stackable(activations.create("arelu"), 5)
+class Coins(nn.Module):
+    """Draws in another way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.bernoulli(torch.full_like(x, 0.5))
+
+
+class Branches(nn.Module):
+    """Asks for a value, which no vectorised call has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if float(x.sum()) > 0 else -x
+
+
+def test_what_an_activation_draws_is_known_before() -> None:
+    for name in activations.names():
+        expected = 1 if name in ("rrelu", "random-smooth-leaky") else 0
+        hidden = 10 if name.startswith("maxout") else 5
+        assert draws_of(activations.create(name), hidden) == expected, name
+    assert draws_of(Coins(), 5) is None
+    assert draws_of(Branches(), 5) is None
+
+
+def drawing(name: str, count: int) -> tuple[OnlineNets, dict[str, Tensor]]:
+    """Networks whose activation draws one number for a unit, in float32, and their state."""
+    _, state = nets_of(name, count, "adam")
+    entry = activations.resolve(name)
+    layout = layout_of(entry.factory(), inputs=20, hidden=5)
+    nets = OnlineNets(entry.factory(), layout, optimizer="adam", draws=1)
+    return nets, {key: value.float() for key, value in state.items()}
+
+
+@pytest.mark.draws_globally
+@pytest.mark.parametrize("name", ["rrelu", "random-smooth-leaky"])
+def test_networks_that_draw_learn_side_by_side_what_each_does_alone(name: str) -> None:
+    """To the bit; and what autograd and Adam make of it one after the other, with its draws."""
+    x, y = (value.float() for value in examples(45, 7))
+    drawn = torch.rand(45, 1, 5, 7, generator=torch.Generator().manual_seed(1))
+    found = []
+    for chosen in (slice(0, 7), slice(4, 5)):
+        nets, state = drawing(name, 7)
+        rates = torch.full((7,), 0.01)[chosen]
+        nets.take(rates, {key: value[:, chosen] for key, value in state.items()})
+        errors = nets.learn(x[..., chosen], y[:, chosen], drawn[..., chosen])
+        looked = nets.diagnose(x[:8, :, chosen], y[:8, chosen], drawn[:8, ..., chosen])
+        place = 4 - chosen.start
+        found.append([errors[:, place], nets.state["numbers"][:, place]])
+        found[-1] += [figures[key][place] for figures in looked.values() for key in figures]
+    assert all(torch.equal(side_by_side, alone) for side_by_side, alone in zip(*found, strict=True))
+
+    nets, state = nets_of(name, 7, "adam")
+    plain = Plain(name, nets, state["numbers"][:, 4])
+    steps = torch.optim.Adam(plain.parameters(), lr=0.01)
+    for step in range(45):
+        steps.zero_grad()
+        with Given([drawn[step, 0, None, :, 4].double()]) as given:
+            loss = (plain(x[step, None, :-1, 4].double()).squeeze() - y[step, 4].double()).square()
+        assert given.taken == 1
+        loss.backward()
+        steps.step()
+        assert float(found[0][0][step]) == pytest.approx(float(loss.detach()), rel=1e-3, abs=1e-5)
 
 
 def test_initial_weights_are_uniform_by_kaimings_rule() -> None:

@@ -105,5 +105,5 @@ class Subject(Protocol):
     def course(self, config: StreamConfig) -> Course:
         """What computes all runs of the arm."""
 
-    def draws(self, config: StreamConfig) -> bool:
-        """Whether the arm draws random numbers, so that each of its networks runs alone."""
+    def alone(self, config: StreamConfig) -> bool:
+        """Whether each network of the arm is computed by itself."""

@@ -115,7 +115,7 @@ class Pictures:
         """What computes all runs of an arm."""
         return Classifiers(config, self)
 
-    def draws(self, config: StreamConfig) -> bool:
+    def alone(self, config: StreamConfig) -> bool:
         """Whether the arm draws random numbers, or cannot be vectorised."""
         return self._draws[config.activation]
 
@@ -157,7 +157,7 @@ class Classifiers:
             self.model,
             activation=kind,
             optimizer=config.optimizer,
-            stacked=False if pictures.draws(config) else None,
+            stacked=False if pictures.alone(config) else None,
         )
 
     @property

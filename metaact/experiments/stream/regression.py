@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from metaact import activations
 from metaact.adaptation.diagnostics import own_parameters
+from metaact.adaptation.draws import draws_of
 from metaact.adaptation.online import (
     Layout,
     OnlineNets,
     columns,
     initial,
-    is_stackable,
     layout_of,
 )
 from metaact.experiments.networks import gain_notes
@@ -48,11 +48,11 @@ class Regression:
     def __init__(self, configs: Sequence[StreamConfig], *, device: str) -> None:
         self.device = device
         self.layouts: dict[str, Layout] = {}
-        self._draws: dict[str, bool] = {}
+        self._draws: dict[str, int | None] = {}
         for config in {c.activation: c for c in configs}.values():
             activation, layout = network(config)
             self.layouts[config.activation] = layout
-            self._draws[config.activation] = not is_stackable(activation, layout.hidden)
+            self._draws[config.activation] = draws_of(activation, layout.hidden)
         blocks = self.stream(replace(configs[0], seed=0)).blocks(0, CHECKED)
         self.sha256 = blocks[0].sha256()
         self.data = {
@@ -85,11 +85,11 @@ class Regression:
 
     def course(self, config: StreamConfig) -> Columns:
         """What computes all runs of an arm."""
-        return Columns(config, stacked=not self.draws(config), device=self.device)
+        return Columns(config, draws=self._draws[config.activation], device=self.device)
 
-    def draws(self, config: StreamConfig) -> bool:
-        """Whether the arm draws random numbers."""
-        return self._draws[config.activation]
+    def alone(self, config: StreamConfig) -> bool:
+        """Whether each network of the arm is computed by itself."""
+        return self._draws[config.activation] is None
 
 
 def network(config: StreamConfig) -> tuple[nn.Module, Layout]:
@@ -109,17 +109,18 @@ class Columns:
 
     Args:
         config: One of their runs.
-        stacked: Whether they are vectorised.
+        draws: How many random numbers the activation needs for a unit; None: they are not
+            vectorised.
         device: Where they are computed.
     """
 
     block = BLOCK
 
-    def __init__(self, config: StreamConfig, *, stacked: bool, device: str) -> None:
+    def __init__(self, config: StreamConfig, *, draws: int | None, device: str) -> None:
         activation, self.layout = network(config)
         self.config, self.device, self.activation = config, device, self._fresh(config)
         self.nets = OnlineNets(
-            activation.to(device), self.layout, optimizer=config.optimizer, stacked=stacked
+            activation.to(device), self.layout, optimizer=config.optimizer, draws=draws
         )
 
     @property
@@ -154,12 +155,27 @@ class Columns:
     def learn(self, parts: Sequence[Block], of: Sequence[int]) -> Tensor:
         """Learn from examples; their squared errors [examples, networks]."""
         inputs, targets = examples(parts)
-        return self.nets.learn(*self._for(inputs, targets, of)).cpu()
+        drawn = self._drawn(parts, of, examples=len(inputs))
+        return self.nets.learn(*self._for(inputs, targets, of), drawn).cpu()
 
     def look(self, streams: Sequence[SlowlyChanging], at: int, of: Sequence[int]) -> Found:
         """What the layers are like on all inputs of the task."""
-        inputs, targets = every([stream.blocks(at - 1, at)[0] for stream in streams])
-        return Found(layers=self.nets.diagnose(*self._for(inputs, targets, of)))
+        blocks = [stream.blocks(at - 1, at)[0] for stream in streams]
+        inputs, targets = every(blocks)
+        drawn = self._drawn(blocks, of, "to look", examples=PATTERNS)
+        return Found(layers=self.nets.diagnose(*self._for(inputs, targets, of), drawn))
+
+    def _drawn(
+        self, blocks: Sequence[Block], of: Sequence[int], *purpose: str, examples: int
+    ) -> Tensor | None:
+        """What activations draw [examples, draws, hidden, networks]; None where it is nothing."""
+        draws, hidden = self.nets.draws, self.layout.hidden
+        if not draws:
+            return None
+        each = [block.drawn(examples, draws * hidden, *purpose) for block in blocks]
+        numbers = torch.from_numpy(np.stack(each, axis=-1)).float()
+        found = numbers.view(examples, draws, hidden, len(blocks))[..., list(of)]
+        return found.to(self.device)
 
     def _for(self, inputs: Tensor, targets: Tensor, of: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = list(of)

@@ -107,7 +107,7 @@ def _planned(config: StreamConfig, shared: Streams) -> Planned:
         length=config.length,
         points=(1,) if config.length > 1 else (),
         group=group_of(config),
-        together=1 if shared.subject.draws(config) else config.stack,
+        together=1 if shared.subject.alone(config) else config.stack,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metaact.errors import check_choice
 
-from .stream import Bits, below, bits, check_transition, generator, late
+from .stream import Bits, below, bits, check_transition, generator, late, uniform
 
 SLOW, FAST = 15, 5
 """Bits that stay as they are for the length of a task, and bits that are drawn anew each step."""
@@ -40,6 +40,8 @@ class Block:
         targets: The target of each value of the fast bits [32].
         late: Which examples are still of the task before [steps]; None if none is.
         before: That task; None where none is.
+        seed: The stream's.
+        first: The number of its first example in the stream, counted from 0.
     """
 
     slow: Bits
@@ -47,6 +49,8 @@ class Block:
     targets: NDArray[np.float32]
     late: NDArray[np.bool_] | None = None
     before: Block | None = None
+    seed: int = 0
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.fast)
@@ -67,6 +71,20 @@ class Block:
             digest.update(self.before.sha256().encode())
         return digest.hexdigest()
 
+    def drawn(self, examples: int, numbers: int, *purpose: str) -> NDArray[np.float64]:
+        """Numbers from 0 to below 1 for what a network draws at each example [examples, numbers].
+
+        Those of an example are the same however the stream is cut.
+
+        Args:
+            examples: How many, from the first on.
+            numbers: How many for each.
+            purpose: What they are for.
+        """
+        draw = generator(NAME, "draws", *purpose, self.seed, numbers)
+        draw.advance(self.first * numbers)
+        return uniform(draw, examples * numbers).reshape(examples, numbers)
+
     def part(self, start: int, stop: int) -> Block:
         """The examples from `start` to before `stop`."""
         some = None if self.late is None else self.late[start:stop]
@@ -76,6 +94,7 @@ class Block:
             fast=self.fast[start:stop],
             late=some if mixed else None,
             before=self.before if mixed else None,
+            first=self.first + start,
         )
 
 
@@ -167,7 +186,13 @@ class SlowlyChanging:
 
     def _alone(self, number: int, fast: Bits) -> Block:
         """Examples of a task whose slow bits none of another has."""
-        task = Block(slow=self.slow(number), fast=fast, targets=np.zeros(PATTERNS, np.float32))
+        task = Block(
+            slow=self.slow(number),
+            fast=fast,
+            targets=np.zeros(PATTERNS, np.float32),
+            seed=self.seed,
+            first=number * self.every,
+        )
         return replace(task, targets=self.target(task.inputs()))
 
     def blocks(self, start: int, stop: int) -> list[Block]:

@@ -97,6 +97,7 @@ def test_an_activation_that_draws_continues_bit_for_bit(
 ) -> None:
     configs = configs_of(stream_config, seeds=2, arms=("rrelu",))
     assert run_killed(STREAM, configs, tmp_path / "killed", after=2) is None
+    experiments.run(STREAM, configs[:1], tmp_path / "killed")  # one by itself
     experiments.run(STREAM, configs, tmp_path / "killed")
     experiments.run(STREAM, configs, tmp_path / "whole")
     assert content(tmp_path / "killed") == content(tmp_path / "whole")

@@ -127,3 +127,16 @@ def test_in_a_transition_slow_bits_are_those_of_one_task_or_the_other(change: st
 def test_a_transition_longer_than_a_task_is_refused() -> None:
     with pytest.raises(UsageError, match="`transition` must be an int"):
         SlowlyChanging(0, every=300, transition=301)
+
+
+def test_what_a_network_draws_is_the_streams_however_it_is_cut() -> None:
+    stream = SlowlyChanging(3, every=400)
+    whole = np.concatenate([part.drawn(len(part), 7) for part in stream.blocks(0, 1000)])
+    cut = [part for start in range(0, 1000, 90) for part in stream.blocks(start, start + 90)]
+    assert np.array_equal(np.concatenate([p.drawn(len(p), 7) for p in cut])[:1000], whole)
+    assert 0 <= whole.min() < 0.001
+    assert 0.999 < whole.max() < 1
+    assert abs(whole.mean() - 0.5) < 4 * (1 / 12 / whole.size) ** 0.5
+    first = stream.blocks(0, 1)[0]
+    others = [first.drawn(1, 7, "to look"), SlowlyChanging(4).blocks(0, 1)[0].drawn(1, 7)]
+    assert not any(np.isclose(other, whole[:1]).any() for other in others)
