@@ -198,3 +198,11 @@ def test_matplotlib_takes_it() -> None:
 
     line = Line2D([0], [0], **looks(["relu lr 1", "relu lr 2"])["relu lr 2"].as_plot())
     assert (line.get_marker(), line.get_fillstyle(), line.get_color()) == ("s", "none", COLOURS[0])
+
+
+def test_a_control_is_told_from_its_activation_where_there_are_no_lines() -> None:
+    names = ["arelu", "arelu-frozen", "relu", "relu-gain", "relu, target only"]
+    points = [look.as_point() for look in looks(names).values()]
+    kinds = {(p["color"], p["marker"], p["fillstyle"]) for p in points[:4]}
+    assert len(kinds) == 4
+    assert {p["linestyle"] for p in points} == {"none"}

@@ -104,6 +104,12 @@ class Look:
             "linewidth": self.linewidth,
         }
 
+    def as_point(self) -> dict[str, Any]:
+        """The same for a point by itself; one that no line tells to be a control's is hollow."""
+        hollow = self.linestyle != "-" and self.fillstyle == "full"
+        fill = "none" if hollow else self.fillstyle
+        return {**self.as_plot(), "linestyle": "none", "fillstyle": fill}
+
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """The look of each arm of one picture.

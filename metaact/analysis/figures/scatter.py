@@ -103,7 +103,7 @@ def scatter_panels(
                 score, look = scores[name], shown[name]
                 ends = [score.low, score.high]
                 axes.plot([x, x], ends, color=look.color, linewidth=0.9, alpha=0.7, zorder=1)
-                keywords = {**look.as_plot(), "linestyle": "none", "markersize": 5}
+                keywords = {**look.as_point(), "markersize": 5}
                 (handles[name],) = axes.plot([x], [score.mean], **keywords)
             axes.margins(x=0.12, y=0.08)
             axes.set_title(f"{text(panel.title)}\n{text(panel.note)}", fontsize=8)
