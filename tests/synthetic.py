@@ -420,7 +420,7 @@ def stream(store: Path, config: StreamConfig, scores: Sequence[float]) -> Run:
     """A run of `metaact stream` with an error, or of images an accuracy, for each bin."""
     config = replace(config, bins=len(scores))
     about = {"dataset": "made up", "official": True, "note": "", "images": 100, "classes": 10}
-    subject: Any = SimpleNamespace(sha256="a" * 64, draws=lambda config: False)
+    subject: Any = SimpleNamespace(sha256="a" * 64, alone=lambda config: False)
     name = measured(config.stream)
     shared = Streams(
         data={"official": True, "stream": about},

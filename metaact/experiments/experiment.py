@@ -35,6 +35,9 @@ EXAMPLES = "examples"
 SHARE = (0.0, 1.0)
 """Bounds of a share."""
 
+DIFFERENCE = (-1.0, 1.0)
+"""Bounds of a difference of two shares."""
+
 HEX = 12
 """Hex digits that name the picture of an example."""
 

@@ -8,8 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from metaact import analysis
-from metaact.analysis.bounds import DIFFERENCE
-from metaact.experiments.experiment import Axis, Column, Experiment, Measure
+from metaact.experiments.experiment import DIFFERENCE, Axis, Column, Experiment, Measure
 from metaact.experiments.form import FIGURE, LAYERS, PART, SIZES, Facts, RunForm, usual
 from metaact.runs.form import COUNT, Fields, Items
 
