@@ -18,6 +18,7 @@ from gpu_parts import (
     Table,
     apart,
     few,
+    gradient,
     learner,
     meta_batch,
     meta_gradient,
@@ -31,6 +32,7 @@ from torch.nn.functional import cosine_similarity
 from metaact import tasks
 from metaact.adaptation import (
     MetaLearner,
+    MetaStack,
     Recipe,
     Trainer,
     evaluate,
@@ -85,6 +87,22 @@ def agreement(table: Table, data: tasks.Images, size: Size) -> None:
         for name, recipe in (("sgd, whole recipe", SGD), ("adam", ADAM)):
             work = partial(trained, recipe, dtype)
             table.check(f"what an epoch changes, {name}, {kind}", work, TRAINING[dtype])
+
+    def stacked(dtype: torch.dtype) -> float:
+        """Of two activations, each run alone on the CPU."""
+        teams = [
+            [learner("maml", name, size, device, dtype) for name in ("arelu", "arelu", "relu")]
+            for device in (cpu, table.device)
+        ]
+        batches = [meta_batch(data, size, cpu).to(dtype) for _ in teams[0]]
+        MetaStack(teams[1]).backward([batch.to(table.device) for batch in batches])
+        alone = [meta_gradient(one, batch) for one, batch in zip(teams[0], batches, strict=True)]
+        together = [gradient(one) for one in teams[1]]
+        return apart(torch.cat(alone), torch.cat(together))
+
+    for dtype, most in GRADIENT.items():
+        kind = str(dtype).removeprefix("torch.")
+        table.check(f"meta-gradients of a stack, {kind}", partial(stacked, dtype), most)
 
     def answers() -> float:
         one = trainer(data, replace(ADAM, batch_size=size.batch), cpu)

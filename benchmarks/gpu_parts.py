@@ -37,12 +37,22 @@ class Size:
     repeats: int = 10
     cpu_repeats: int = 3
     stack: int = 32
+    meta_stack: int = 20
     networks: int = 3000
     resnet: int = 2560
 
 
 QUICK = Size(
-    tasks=2, steps=1, images=120, batch=8, repeats=1, cpu_repeats=1, stack=2, networks=3, resnet=8
+    tasks=2,
+    steps=1,
+    images=120,
+    batch=8,
+    repeats=1,
+    cpu_repeats=1,
+    stack=2,
+    meta_stack=4,
+    networks=3,
+    resnet=8,
 )
 """Little of everything."""
 
@@ -226,5 +236,10 @@ def meta_gradient(one: MetaLearner, batch: tasks.MetaBatch) -> Tensor:
     for parameter in one.parameters():
         parameter.grad = None
     one.backward(batch, iteration=3)
+    return gradient(one)
+
+
+def gradient(one: MetaLearner) -> Tensor:
+    """What is there by now, on the CPU."""
     found = [p.grad.double().flatten().cpu() for p in one.parameters() if p.grad is not None]
     return torch.cat(found)

@@ -20,6 +20,9 @@ from gpu_parts import (
 from metaact import activations, tasks
 from metaact.adaptation import (
     MAML,
+    Maml,
+    MetaLearner,
+    MetaStack,
     Recipe,
     Trainer,
     stacked_epoch,
@@ -124,6 +127,50 @@ def sweep_times(table: Table, data: tasks.Images, size: Size) -> None:
     with ordinary():
         table.time("stacked, ordinary calls", stacked, 1)
     table.time("stacked, CUDA graph", stacked, 1, cuda=True)
+
+    def meta_team() -> tuple[list[MetaLearner], list[torch.optim.Optimizer]]:
+        arms = ("arelu", "relu", "prelu", "elu")
+        learners = [
+            MetaLearner(
+                network(classes=5, seed=n, activation=arms[4 * n // size.meta_stack]).to(
+                    table.device
+                ),
+                Maml(inner_lr=0.01),
+                inner_steps=size.steps,
+            )
+            for n in range(size.meta_stack)
+        ]
+        return learners, [torch.optim.Adam(one.parameters(), 1e-3) for one in learners]
+
+    drawn = tasks.Episodes(data, ways=5, shots=1, queries=1, seed=0, device=table.device)
+
+    def meta(*, stacked: bool) -> Callable[[], object]:
+        learners, optimizers = meta_team()
+        stack = MetaStack(learners) if stacked else None
+
+        def work() -> None:
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            batches = [drawn.sample(size.tasks) for _ in learners]
+            if stack is not None:
+                stack.backward(batches)
+            else:
+                for one, batch in zip(learners, batches, strict=True):
+                    one.backward(batch)
+            for optimizer in optimizers:
+                optimizer.step()
+
+        return work
+
+    table.title(
+        f"a meta-iteration of each of {size.meta_stack} runs of four activations, 5-way 1-shot, "
+        f"{size.tasks} tasks, {size.steps} steps"
+    )
+    few = max(1, size.repeats // 3)
+    for name, way in (("one after the other", False), ("stacked", True)):
+        with ordinary():
+            table.time(f"{name}, ordinary calls", lambda w=way: meta(stacked=w), few)
+        table.time(f"{name}, CUDA graphs", lambda w=way: meta(stacked=w), few, cuda=True)
 
     def stream(networks: int) -> Callable[[], object]:
         activation = activations.resolve("arelu").factory()

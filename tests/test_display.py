@@ -87,6 +87,7 @@ def shown(
         activations.Kept(path="gate", what="Sigmoid", why="gate or output"),
         *(activations.shape_of(nn.Tanh()), adaptation.Dice(), adaptation.ProtoNet()),
         adaptation.MetaLearner(model, adaptation.Maml(inner_lr=0.1)),
+        adaptation.MetaStack([adaptation.MetaLearner(model, adaptation.Maml(inner_lr=0.1))]),
         *(rule(inner_lr=0.1) for rule in RULES),
         adaptation.VolumeScore(loss=0.5, dice=np.ones(999)),
         *(maml, maml.evaluate(sampled.sample(2)), recipe, cost, cost.warm),

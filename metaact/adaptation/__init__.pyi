@@ -13,6 +13,7 @@ from .episodic.learn2learn import import_learn2learn as import_learn2learn
 from .episodic.learner import Evaluation as Evaluation
 from .episodic.learner import MetaLearner as MetaLearner
 from .episodic.maml import MAML as MAML
+from .episodic.stacked import MetaStack as MetaStack
 from .graphs import set_graphs as set_graphs
 from .shares import set_threads as set_threads
 from .shares import threads as threads
@@ -22,6 +23,7 @@ from .supervised.objectives import Objective as Objective
 from .supervised.optimizers import make_optimizer as make_optimizer
 from .supervised.recipe import Recipe as Recipe
 from .supervised.recipe import rate_factor as rate_factor
+from .supervised.stacked import misfit as misfit
 from .supervised.stacked import refusal as refusal
 from .supervised.stacked import stacked_epoch as stacked_epoch
 from .supervised.stacked import stacks_by_default as stacks_by_default
@@ -55,6 +57,7 @@ __all__ = [
     "MamlPlusPlus",
     "MetaLearner",
     "MetaSGD",
+    "MetaStack",
     "Normalisation",
     "Objective",
     "ProtoNet",
@@ -73,6 +76,7 @@ __all__ = [
     "import_learn2learn",
     "largest_component",
     "make_optimizer",
+    "misfit",
     "predicted",
     "rate_factor",
     "refusal",

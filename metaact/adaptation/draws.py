@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.overrides import TorchFunctionMode
 
-from metaact.randomness import Streams, preserved_rng
+from metaact.randomness import Streams, isolated_rng, preserved_rng
 
 MOST = 4
 """An activation that draws more often for a unit is computed by itself."""
@@ -44,6 +44,26 @@ class Given(TorchFunctionMode):
                 self.taken += 1
                 return found
         return func(*args, **(kwargs or {}))
+
+
+def is_same_function(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
+    """Whether two networks compute the same with the same numbers.
+
+    They do not where they keep what they drew when they were made in plain attributes.
+
+    Args:
+        one: Left as it is.
+        other: It is given the numbers of the first.
+        inputs: What they are tried on.
+    """
+    other.load_state_dict(one.state_dict())
+
+    def outputs(network: nn.Module) -> Tensor:
+        with torch.no_grad(), isolated_rng("same function"):
+            made: Tensor = network(inputs)
+        return made
+
+    return torch.allclose(outputs(one), outputs(other), equal_nan=True)
 
 
 def draws_of(activation: nn.Module, hidden: int) -> int | None:

@@ -65,6 +65,32 @@ def signature(model: nn.Module) -> Hashable | None:
     return tuple(parts)
 
 
+def is_same_layer(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules are known to be the same but for their numbers and what is inside them.
+
+    That is their class, mode and plain attributes, shapes of their own tensors, which of them are
+    trained, and the names of their children.
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other) or not (is_known(one) and is_known(other)):
+        return False
+    mine, its = (_form(module) for module in (one, other))
+    return mine is not None and mine == its
+
+
+def _form(module: nn.Module) -> Hashable | None:
+    tensors = (*module._parameters.items(), *module._buffers.items())
+    if not all(tensor is None or _is_ordinary(tensor) for _, tensor in tensors):
+        return None
+    shapes = [(n, None if t is None else (t.shape, t.dtype, t.requires_grad)) for n, t in tensors]
+    children = [(name, child is None) for name, child in module._modules.items()]
+    plain = [(name, _plain(value)) for name, value in _own(module).items()]
+    if any(value is None for _, value in plain):
+        return None
+    return module.training, tuple(shapes), tuple(children), tuple(plain)
+
+
 def keeps_state(model: nn.Module) -> bool:
     """Whether a known model in training changes buffers of its own when it is called."""
     return any(

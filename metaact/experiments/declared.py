@@ -374,6 +374,16 @@ class AloneConfig(Config):
         fill_decay(self)
 
 
+def stack() -> Any:
+    """How many runs are trained in one vectorised call."""
+    return count(
+        None,
+        "Largest number of runs trained in one vectorised call.",
+        role="computation",
+        unset="1 on a CPU, 32 on a GPU",
+    )
+
+
 def fill_decay(config: AloneConfig) -> None:
     """Let a penalty that was given spare activations; while a config is made."""
     fill(config, "decay", "weights" if config.weight_decay else "all")
@@ -387,12 +397,7 @@ class TrainingConfig(AloneConfig):
         stack: Largest number of runs trained in one vectorised call; None decides by the device.
     """
 
-    stack: int | None = count(
-        None,
-        "Largest number of runs trained in one vectorised call.",
-        role="computation",
-        unset="1 on a CPU, 32 on a GPU",
-    )
+    stack: int | None = stack()
 
 
 def recipe(config: AloneConfig, *, epochs: int | None) -> Recipe:

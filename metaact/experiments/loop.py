@@ -88,6 +88,64 @@ Advance = Callable[[Sequence[Any]], Sequence[Step]]
 """One step of several learners that have done equally many; one `Step` for each."""
 
 
+class Stackable(Learner, Protocol):
+    """What may be trained with others in one vectorised call."""
+
+    def refusal(self, beside: Sequence[Any]) -> str | None:
+        """Why it cannot be trained with these, each as if it were alone; None if it can."""
+
+
+def train_together(
+    members: Sequence[Member],
+    make: Callable[[Member], Stackable],
+    advance: Advance,
+    *,
+    tick: Callable[[], None],
+) -> None:
+    """`train` for runs of one group: together as far as their networks allow it, else in turn.
+
+    A stacked run differs from the same run alone by the rounding of differently blocked sums: 1e-5
+    of a weight after an epoch of `converge` (`tests/adaptation/supervised/test_stacked.py`), 1e-4
+    after a few.
+
+    Args:
+        members: The runs, locked and started.
+        make: Makes what a run trains, before its first step.
+        advance: One step.
+        tick: Called once a step and run, also for steps done before a kill.
+
+    Raises:
+        RunError: If a run directory cannot be written or its checkpoint does not fit.
+        StoppedError: If `tick` raises it; every run is saved where it is.
+    """
+    for team in _teams(members, make) if len(members) > 1 else [members]:
+        train(team, make, advance, tick=tick)
+
+
+def _teams(
+    members: Sequence[Member], make: Callable[[Member], Stackable]
+) -> list[Sequence[Member]]:
+    """Those that can be trained in one call, runs of one activation side by side."""
+    arms: dict[object, list[Member]] = {}
+    for member in members:
+        arms.setdefault(member.planned.config.activation, []).append(member)
+    alone: list[Sequence[Member]] = []
+    teams: list[tuple[list[Stackable], list[Member]]] = []
+    for some in arms.values():
+        first = make(some[0])
+        if first.refusal([]) is not None:
+            alone += [[member] for member in some]
+            continue
+        for firsts, team in teams:
+            if first.refusal(firsts) is None:
+                firsts.append(first)
+                team += some
+                break
+        else:
+            teams.append(([first], list(some)))
+    return [*alone, *(team for _, team in teams)]
+
+
 def train(
     members: Sequence[Member],
     make: Callable[[Member], Learner],

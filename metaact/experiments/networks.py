@@ -9,12 +9,16 @@ import torch
 from torch import nn
 
 from metaact import activations, models
+from metaact.adaptation import stacks_by_default
 from metaact.errors import UsageError
 from metaact.randomness import derived_seed
 from metaact.runs import finite
 from metaact.tasks import Images
 
 from .experiment import Signature
+
+STACK = 32
+"""Runs in one vectorised call where stacking pays at all."""
 
 
 class Sources(Protocol):
@@ -159,6 +163,18 @@ def network(
 def weights_generator(seed: int) -> torch.Generator:
     """Where the weights of a seed are drawn from; the same for all arms."""
     return torch.Generator().manual_seed(derived_seed("weights", seed))
+
+
+def most_together(stack: int | None, device: str) -> int:
+    """Most runs that are trained in one vectorised call.
+
+    Args:
+        stack: What the user says; None leaves it to the device.
+        device: Where they are trained.
+    """
+    if stack is not None:
+        return stack
+    return STACK if stacks_by_default(device) else 1
 
 
 def source_identity(config: Sources) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaact import activations
@@ -15,9 +15,9 @@ from metaact.adaptation import (
     Normalisation,
     Trainer,
     evaluate,
+    misfit,
     refusal,
     stacked_epoch,
-    stacks_by_default,
 )
 from metaact.errors import UsageError, check_int
 from metaact.randomness import isolated_rng
@@ -27,13 +27,9 @@ from metaact.tasks.sources.catalogue import DATASETS
 
 from .declared import TrainingConfig
 from .evidence import RIGHT
-from .experiment import Member
-from .loop import Finished, Record, Step, train
-from .networks import counts
+from .loop import Finished, Record, Step
+from .networks import counts, most_together
 from .timing import seconds_of
-
-STACK = 32
-"""Runs in one vectorised call where stacking pays at all."""
 
 TIMED = 2, 10
 """Updates between which the time is taken: the first ones warm up."""
@@ -47,9 +43,7 @@ UNNORMALISED = Normalisation(mean=(0.0,), std=(1.0,))
 
 def together(config: TrainingConfig, device: str) -> int:
     """Most runs that are trained in one vectorised call."""
-    if config.stack is not None and config.precision == "float32":
-        return config.stack
-    return STACK if stacks_by_default(device) and config.precision == "float32" else 1
+    return most_together(config.stack, device) if config.precision == "float32" else 1
 
 
 def normalisation_of(config: TrainingConfig, name: str, train: Images) -> Normalisation | None:
@@ -148,6 +142,12 @@ class Learner:
     def done(self) -> int:
         """Epochs done."""
         return self.trainer.epochs
+
+    def refusal(self, beside: Sequence[Learner]) -> str | None:
+        """Why it cannot be trained in one call with these, each as if it were alone."""
+        model, images = self.trainer.model, self.trainer.images
+        models = [*(other.trainer.model for other in beside), model]
+        return refusal(model, images) or misfit(models, images)
 
     def begin(self) -> list[Record]:
         """What is known before the first update."""
@@ -305,32 +305,3 @@ class _First:
     def __init__(self, images: Labelled) -> None:
         self.pixels = images.pixels[:SAMPLE]
         self.labels = images.labels[:SAMPLE]
-
-
-def train_together(
-    members: Sequence[Member],
-    make: Callable[[Member], Learner],
-    *,
-    tick: Callable[[], None],
-) -> None:
-    """Train runs of one group in vectorised calls, or one after the other where that cannot be.
-
-    A stacked run differs from the same run alone by the rounding of differently blocked sums: 1e-5
-    of a weight in the first epoch (`tests/adaptation/supervised/test_stacked.py`), 1e-4 after a
-    few.
-
-    Args:
-        members: The runs.
-        make: Makes what one trains.
-        tick: Called once an epoch and run.
-
-    Raises:
-        RunError: If a run directory cannot be written or its checkpoint does not fit.
-    """
-    if len(members) > 1:
-        probe = make(members[0])
-        if refusal(probe.trainer.model, probe.trainer.images) is None:
-            train(members, make, advance, tick=tick)
-            return
-    for member in members:
-        train([member], make, advance, tick=tick)

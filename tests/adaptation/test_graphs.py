@@ -17,9 +17,11 @@ from metaact import activations
 from metaact.adaptation import (
     MAML,
     Anil,
+    Maml,
     MamlPlusPlus,
     MetaLearner,
     MetaSGD,
+    MetaStack,
     ProtoNet,
     Reptile,
     Rule,
@@ -343,6 +345,35 @@ def test_meta_learning_by_graphs_is_meta_learning_to_the_bit(
     assert emulated.replays > 0
     assert ends[0][0] == ends[1][0]
     assert torch.equal(ends[0][1], ends[1][1])
+
+
+def test_a_stack_of_learners_by_graphs_is_the_stack_to_the_bit(
+    emulated: Any, episodes: Any, net: Any
+) -> None:
+    """Of two arms; a checkpoint that one of them loads is other memory, and another graph."""
+    ends, kept = [], []
+    for allowed in (True, False):
+        set_graphs(allowed)
+        layers = [activations.resolve(name).factory for name in ("arelu", "arelu", "relu")]
+        learners = [MetaLearner(net(layer), Maml(inner_lr=0.1)) for layer in layers]
+        optimizers = [torch.optim.Adam(one.parameters(), 0.01) for one in learners]
+        stack = MetaStack(learners)
+        for iteration in range(8):
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            if iteration == 6:
+                kept.append(emulated.replays)
+                model = learners[1].model
+                model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+                optimizers[1] = torch.optim.Adam(learners[1].parameters(), 0.01)
+            stack.backward([episodes(seed=10 * n + iteration) for n in range(3)])
+            for optimizer in optimizers:
+                optimizer.step()
+        ends.append(torch.cat([p.detach().flatten() for o in learners for p in o.parameters()]))
+    set_graphs(True)
+    assert kept[0] == 3
+    assert emulated.replays == 3
+    assert torch.equal(ends[0], ends[1])
 
 
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from metaact.adaptation import (
     MAML,
     Dice,
     MetaLearner,
+    MetaStack,
     Normalisation,
     Recipe,
     Trainer,
@@ -186,6 +187,16 @@ def test_no_update_of_a_stack_waits(name: str, recipe: str) -> None:
         stack.step(1, indices)
 
 
+def test_no_update_of_a_stack_of_several_activations_waits() -> None:
+    data, given = images(), {"recipe": RECIPES["all"], "normalisation": NORMALISED}
+    arms = [network(name) for name in ("arelu", "arelu", "pau", "relu")]
+    stack = _Stack([Trainer(arm, data, seed=seed, **given) for seed, arm in enumerate(arms)])
+    indices = torch.empty((4, 8), dtype=torch.int64, device=META)
+    stack.step(0, indices)
+    with resident():
+        stack.step(1, indices)
+
+
 def meta_batch() -> MetaBatch:
     pixels = torch.empty((3, 5, 1, 28, 28), device=META)
     labels = torch.empty((3, 5), dtype=torch.int64, device=META)
@@ -220,6 +231,17 @@ def test_no_algorithm_waits(name: str) -> None:
     known = {field.name for field in fields(rule) if field.init}
     made = rule(**{key: value for key, value in given.items() if key in known})
     meta_gradient(MetaLearner(network("arelu"), made, inner_steps=2))
+
+
+@pytest.mark.parametrize("name", [n for n in ALGORITHMS if find(n).stacks])
+def test_no_meta_gradient_of_a_stack_waits(name: str) -> None:
+    arms = ("arelu", "arelu") if name == "metasgd" else ("arelu", "arelu", "pau", "relu")
+    rule = find(name)(inner_lr=0.1, inner_clip=1.0)  # type: ignore[call-arg]
+    stack = MetaStack([MetaLearner(network(arm), rule) for arm in arms])
+    batches = [meta_batch() for _ in arms]
+    stack.backward(batches)
+    with resident():
+        stack.backward(batches)
 
 
 class Asking(nn.Module):

@@ -12,8 +12,17 @@ import pytest
 import torch
 
 from metaact import experiments, reports
+from metaact.adaptation import MetaStack
 from metaact.errors import RunError
-from metaact.experiments import CONVERGE, MAML, TRANSFER, ConvergeConfig, TransferConfig, find
+from metaact.experiments import (
+    CONVERGE,
+    MAML,
+    TRANSFER,
+    ConvergeConfig,
+    MamlConfig,
+    TransferConfig,
+    find,
+)
 from metaact.experiments.converge import run as converge_run
 from metaact.runs import Run, RunStore
 from metaact.settings import Config
@@ -152,9 +161,9 @@ TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 def test_a_group_ends_where_single_runs_do(small: ConvergeConfig, tmp_path: Path) -> None:
     """Each keeps a directory of its own, with the same identity and everything in it."""
     configs = [replace(small, seed=seed, lr=lr) for seed in (0, 1) for lr in (0.02, 0.005)]
-    configs.append(replace(small, activation="rrelu"))
+    configs += [replace(small, activation=name) for name in ("rrelu", "relu", "pau", "maxout")]
     configs.append(replace(small, epochs=2))
-    for folder, stack in (("alone", 1), ("stack", 3)):
+    for folder, stack in (("alone", 1), ("stack", 6)):
         asked = [replace(config, stack=stack) for config in configs]
         assert experiments.run(CONVERGE, asked, tmp_path / folder).report.is_complete
     alone, stacked = (
@@ -162,7 +171,7 @@ def test_a_group_ends_where_single_runs_do(small: ConvergeConfig, tmp_path: Path
         for name in ("alone", "stack")
     )
     assert alone.keys() == stacked.keys()
-    assert len(alone) == 6
+    assert len(alone) == 9
     for identity, one in alone.items():
         other = stacked[identity]
         assert other.directory.name == one.directory.name
@@ -183,6 +192,7 @@ def test_fine_tunings_of_a_group_agree_with_single_ones(
 ) -> None:
     gentle = replace(transfer_config, pretrain_lr=0.005, epochs=(1,), pretrain_epochs=1)
     configs = [replace(gentle, lr=lr, seed=seed) for lr in (0.01, 0.001) for seed in (0, 1)]
+    configs.append(replace(gentle, activation="relu"))
     found = []
     for folder, stack in (("alone", 1), ("stack", 4)):
         asked = [replace(config, stack=stack) for config in configs]
@@ -190,10 +200,75 @@ def test_fine_tunings_of_a_group_agree_with_single_ones(
         found.append({run.identity: run for run in RunStore(tmp_path / folder).runs("transfer")})
     alone, stacked = found
     assert alone.keys() == stacked.keys()
-    assert len(alone) == 8
+    assert len(alone) == 10
     for identity, run in alone.items():
         for name, tensor in run.weights().items():
             torch.testing.assert_close(stacked[identity].weights()[name], tensor, **TOLERANCE)
+
+
+def test_meta_learned_runs_of_a_group_agree_with_single_ones(
+    maml_config: MamlConfig, tmp_path: Path
+) -> None:
+    """Seeds, rates and arms; what draws, and what learns rates for its layers, is in none."""
+    base = replace(maml_config, iterations=3, inner_steps=2, test_inner_steps=2)
+    arms = ("arelu", "relu", "prelu", "arelu-frozen", "maxout", "rrelu")
+    configs = [replace(base, activation=name) for name in arms]
+    configs += [replace(base, seed=1, inner_lr=lr, meta_lr=0.01) for lr in (0.1, 0.02)]
+    configs.append(replace(base, algorithm="maml++"))
+    found = []
+    for folder, stack in (("alone", 1), ("stack", 4)):
+        asked = [replace(config, stack=stack) for config in configs]
+        assert experiments.run(MAML, asked, tmp_path / folder).report.is_complete
+        found.append({run.identity: run for run in RunStore(tmp_path / folder).runs()})
+    alone, stacked = found
+    assert alone.keys() == stacked.keys()
+    assert len(alone) == 9
+    for identity, run in alone.items():
+        other = stacked[identity]
+        for name, tensor in run.weights().items():
+            torch.testing.assert_close(other.weights()[name], tensor, **TOLERANCE)
+        for a, b in zip(run.metrics(), other.metrics(), strict=True):
+            assert a.keys() == b.keys()
+            assert b["train_loss"] == pytest.approx(a["train_loss"], rel=1e-3, abs=1e-4)
+        assert run.result().keys() == other.result().keys()
+
+
+def test_meta_learned_runs_are_one_call_as_far_as_they_fit(
+    maml_config: MamlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    before = MetaStack.backward
+
+    def counted(self: MetaStack, *given: Any, **more: Any) -> Any:
+        sizes.append(len(self.learners))
+        return before(self, *given, **more)
+
+    monkeypatch.setattr(MetaStack, "backward", counted)
+    base = replace(maml_config, iterations=1, stack=8)
+    configs = [replace(base, activation=n, seed=s) for n in ("arelu", "relu") for s in range(3)]
+    experiments.run(MAML, configs, tmp_path / "all")
+    assert sizes == [6]
+    monkeypatch.setattr("metaact.experiments.maml.run.most_runs", lambda *_: 4)
+    sizes.clear()
+    experiments.run(MAML, configs, tmp_path / "few")
+    assert sizes == [4, 2]
+
+
+def test_a_diverged_run_leaves_the_others_to_meta_learn(
+    maml_config: MamlConfig, tmp_path: Path
+) -> None:
+    base = replace(maml_config, iterations=4, stack=3)
+    configs = [base, replace(base, meta_lr=1e30), replace(base, activation="relu")]
+    assert experiments.run(MAML, configs, tmp_path).report.is_complete
+    ends = {
+        (run.config["activation"], run.config["meta_lr"]): run.result()["outcome"]
+        for run in RunStore(tmp_path).runs()
+    }
+    assert ends == {
+        ("arelu", base.meta_lr): "complete",
+        ("arelu", 1e30): "diverged",
+        ("relu", base.meta_lr): "complete",
+    }
 
 
 def test_companions_make_no_difference(small: ConvergeConfig, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ class MetaLearner:
             UsageError: If the batch does not fit the model.
         """
         derivatives = torch.is_grad_enabled()
-        problem, steps = self._checked(batch, inner_steps, iteration, derivatives=derivatives)
+        problem, steps = self.checked(batch, inner_steps, iteration, derivatives=derivatives)
         inputs_too = batch.support.requires_grad or batch.query.requires_grad
         if not derivatives:
             return _mean([self._outcome(problem, batch, steps, learns=True)])
@@ -253,7 +253,7 @@ class MetaLearner:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        problem, steps = self._checked(batch, None, iteration, derivatives=True)
+        problem, steps = self.checked(batch, None, iteration, derivatives=True)
         with torch.enable_grad():
             outcome, totals = self._with_gradients(problem, batch, steps)
         for parameter, total in zip(self._trained(), totals, strict=True):
@@ -274,7 +274,7 @@ class MetaLearner:
         Raises:
             UsageError: If the batch does not fit the model.
         """
-        problem, steps = self._checked(batch, inner_steps, derivatives=False)
+        problem, steps = self.checked(batch, inner_steps, derivatives=False)
         with torch.no_grad(), evaluating(self.model):
             return self._outcome(problem, batch, steps).accuracies
 
@@ -492,7 +492,7 @@ class MetaLearner:
         names = (*problem.meta, *problem.inputs)
         return problem.adapted, problem.rule, problem.classes, names, known
 
-    def _checked(
+    def checked(
         self,
         batch: Batch,
         inner_steps: int | None,
@@ -500,6 +500,7 @@ class MetaLearner:
         *,
         derivatives: bool,
     ) -> tuple[Problem, int]:
+        """What is done with a batch, and in how many steps; refused if it does not fit."""
         check_modules(self.model)
         check_batch(batch, like=next(self.model.parameters()))
         self._look(batch.support[0], derivatives=derivatives)

@@ -30,7 +30,7 @@ from metaact.randomness import Streams, preserved_rng
 
 from .algorithms.rule import Descent, judged
 from .inner import Parameters
-from .problem import Batch, Outcome, Problem
+from .problem import Batch, Outcome, Problem, tensors_of
 from .scoring import score
 from .vectorised import Stacked, vectorised
 
@@ -40,10 +40,14 @@ Slopes = dict[str, Tensor | None]
 def graph_bytes(problem: Problem, batch: Batch, *, inner_steps: int) -> int:
     """About how much memory the graph of so many inner steps keeps, from one step of one task."""
     kept: dict[int, int] = {}
+    there = {
+        t.untyped_storage().data_ptr() for t in (*tensors_of(batch), *problem.model.parameters())
+    }
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in there:
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with preserved_rng(), saved_tensors_hooks(pack, lambda tensor: tensor):

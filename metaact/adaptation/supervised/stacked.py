@@ -1,10 +1,10 @@
 """Several independent models trained in one vectorised call.
 
 The parameters of all models are stacked along a new first dimension and the forward pass is
-vectorised over it (`torch.func.vmap`). One backward pass of the summed losses gives every model its
-own gradient, because no loss depends on another model. The optimizer's update is written on the
-stacked tensors, each model with its own learning rate. A model's numbers do not depend on its
-companions, beyond the rounding of differently blocked sums.
+vectorised over it (`torch.func.vmap`); their activations may differ (`Ensemble`). One backward pass
+of the summed losses gives every model its own gradient, because no loss depends on another model.
+The optimizer's update is written on the stacked tensors, each model with its own learning rate. A
+model's numbers do not depend on its companions, beyond the rounding of differently blocked sums.
 
 On a GPU small models leave most of the device idle, and stacking fills it. On a CPU one model
 fills the cores already and a stacked convolution is slower than a plain one (measured: 0.7 to 0.8
@@ -25,12 +25,13 @@ from torch.func import stack_module_state, vmap
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
+from metaact.adaptation.ensemble import Ensemble
 from metaact.adaptation.graphs import Graphs
 from metaact.adaptation.known import signature
 from metaact.adaptation.recording import Results
 from metaact.adaptation.stateless import Stateless, differentiable_kernels, reads
 from metaact.adaptation.vmap.lowering import Lowering
-from metaact.errors import UsageError
+from metaact.errors import UsageError, reason_of
 from metaact.randomness import Streams, preserved_rng
 
 from .objectives import Classification
@@ -62,7 +63,10 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     for path, module in model.named_modules():
         if isinstance(module, _NormBase) and module.track_running_stats:
             return f"{path} ({type(module).__name__}) keeps running statistics"
-    probe = copy.deepcopy(model).train()
+    try:
+        probe = copy.deepcopy(model).train()
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        return f"it cannot be copied ({reason_of(error)})"
     inputs, _ = batch(images, torch.arange(2), like=next(model.parameters()))
     values = stack_module_state([probe])
     call = Stateless(probe)
@@ -87,6 +91,31 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
 
 
 @differentiable_kernels()
+@preserved_rng()
+def misfit(models: Sequence[nn.Module], images: Labelled) -> str | None:
+    """Why these models cannot be stacked together, each of which can be alone, or None if they can.
+
+    Args:
+        models: Tried on two images; left as they were.
+        images: Such as they are trained on.
+
+    Returns:
+        Half a sentence.
+    """
+    inputs, _ = batch(images, torch.arange(2), like=next(models[0].parameters()))
+    try:
+        ensemble = Ensemble(models)
+        call = Stateless(ensemble.model)
+        with torch.no_grad():
+            vmap(lambda values: call(values, inputs))(ensemble.stacked())
+    except UsageError as error:
+        return str(error).rstrip(".")
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[0]
+    return None
+
+
+@differentiable_kernels()
 def stacked_epoch(
     trainers: Sequence[Trainer],
     *,
@@ -95,8 +124,9 @@ def stacked_epoch(
 ) -> list[EpochLoss]:
     """Train one epoch of every trainer, all in one vectorised call.
 
-    The trainers may differ in seed (weights, batch order, augmentation) and in learning rates and
-    decay, nothing else.
+    The trainers may differ in seed (weights, batch order, augmentation), in learning rates and
+    decay, and in the activations of their models, nothing else. Models with the same activations
+    lie side by side, so that they are computed together.
     Each ends as if it had called its own `epoch`, so evaluation, checkpoints and continuing alone
     work as before.
 
@@ -136,36 +166,45 @@ class _Stack:
         self.trainers = trainers
         for trainer in trainers:
             trainer.model.train()
-        models = [t.model for t in trainers]
-        everything, self.buffers = stack_module_state(models)
-        trained = [n for n, p in models[0].named_parameters() if p.requires_grad]
-        self.fixed = {n: v.detach() for n, v in everything.items() if n not in trained}
-        self.trained = {n: everything[n].detach().requires_grad_() for n in trained}
-        self.call = Stateless(copy.deepcopy(models[0]).to("meta"))
+        self.ensemble = Ensemble([trainer.model for trainer in trainers])
+        everything = self.ensemble.stacked()
+        trained = self.ensemble.trained()
+        self.fixed = {n: v for n, v in everything.items() if n not in trained}
+        self.trained = {n: everything[n].requires_grad_() for n in trained}
+        self.call = Stateless(self.ensemble.model)
         self.forward = vmap(self._one)
         # Batched matrix products in place of grouped convolutions: 1.4 times as fast on a CPU.
         self.lowering = Lowering(layout=next(iter(everything.values())).device.type == "cpu")
+        self.owners = [
+            {new: trainer.model.get_parameter(own) for own, new in names.items() if new in trained}
+            for trainer, names in zip(trainers, self.ensemble.names, strict=True)
+        ]
         self.settings = [_settings(t) for t in trainers]
-        self.states = [_state_of(t, trained) for t in trainers]
-        keys = self.states[0][trained[0]]
-        self.state = {
-            name: {key: torch.stack([s[name][key] for s in self.states]) for key in keys}
-            for name in trained
-        }
+        self.state = {name: self._state(name) for name in trained}
         self.recipe = trainers[0].recipe
-        self.graphs, self.known = Graphs(), signature(models[0])
+        self.graphs, self.known = Graphs(), signature(self.ensemble.model)
         drawn = [crops for trainer in trainers if (crops := trainer.crops()) is not None]
         self.crops = torch.stack(drawn) if drawn else None
         self.rates = {n: self._per_model(n, "lr") for n in trained}
         self.decays = {n: self._per_model(n, "weight_decay") for n in trained}
 
-    def _one(self, trained: Any, fixed: Any, buffers: Any, images: Tensor) -> Tensor:
-        return self.call({**trained, **fixed, **buffers}, images)
+    def _one(self, trained: Any, fixed: Any, images: Tensor) -> Tensor:
+        return self.call({**trained, **fixed}, images)
+
+    def _state(self, name: str) -> dict[str, Tensor]:
+        """The optimizer's state for one parameter of all models; where one has none, another's."""
+        pairs = zip(self.trainers, self.owners, strict=True)
+        states = [_state_of(t, own[name]) if name in own else {} for t, own in pairs]
+        like = next(state for state in states if state)
+        return {key: torch.stack([(state or like)[key] for state in states]) for key in like}
 
     def _per_model(self, name: str, key: str) -> Tensor:
         """One setting of all models for one parameter, shaped to multiply the stacked tensor."""
         stacked = self.trained[name]
-        values = [settings[name][key] for settings in self.settings]
+        values = [
+            settings[id(own[name])][key] if name in own else 0.0
+            for settings, own in zip(self.settings, self.owners, strict=True)
+        ]
         column = torch.tensor(values, dtype=torch.float64, device=stacked.device)
         return column.to(stacked.dtype).view(-1, *[1] * (stacked.ndim - 1))
 
@@ -197,7 +236,7 @@ class _Stack:
             normalisation=first.normalisation,
         )
         with self.lowering:
-            logits = self.forward(self.trained, self.fixed, self.buffers, images)
+            logits = self.forward(self.trained, self.fixed, images)
         each = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view(labels.shape).mean(dim=1)
         gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()))
@@ -236,38 +275,32 @@ class _Stack:
     def write_back(self) -> None:
         """Copy the stacked values to each trainer's own model and optimizer."""
         with torch.no_grad():
-            for i, trainer in enumerate(self.trainers):
-                for name, parameter in trainer.model.named_parameters():
-                    if name in self.trained:
-                        parameter.copy_(self.trained[name][i])
-                        trainer.optimizer.state[parameter] = {
-                            key: value[i].clone() for key, value in self.state[name].items()
-                        }
+            for i, (trainer, own) in enumerate(zip(self.trainers, self.owners, strict=True)):
+                for name, parameter in own.items():
+                    parameter.copy_(self.trained[name][i])
+                    trainer.optimizer.state[parameter] = {
+                        key: value[i].clone() for key, value in self.state[name].items()
+                    }
 
 
-def _settings(trainer: Trainer) -> dict[str, dict[str, float]]:
-    """Learning rate before the schedule and decay of each trained parameter, by name."""
-    names = {id(p): n for n, p in trainer.model.named_parameters()}
+def _settings(trainer: Trainer) -> dict[int, dict[str, float]]:
+    """Learning rate before the schedule and decay of each trained parameter, by its id."""
     return {
-        names[id(p)]: {"lr": rate, "weight_decay": group["weight_decay"]}
+        id(p): {"lr": rate, "weight_decay": group["weight_decay"]}
         for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True)
         for p in group["params"]
     }
 
 
-def _state_of(trainer: Trainer, trained: Sequence[str]) -> dict[str, dict[str, Tensor]]:
-    """The optimizer's state by parameter name; zeros before its first step."""
-    found = {}
-    for name in trained:
-        parameter = trainer.model.get_parameter(name)
-        state = trainer.optimizer.state[parameter]
-        if not state and trainer.recipe.optimizer == "sgd":
-            state = {"momentum_buffer": torch.zeros_like(parameter)}
-        elif not state:
-            state = {"step": torch.zeros((), device=parameter.device)}
-            state |= {k: torch.zeros_like(parameter) for k in ("exp_avg", "exp_avg_sq")}
-        found[name] = {key: value.detach().clone() for key, value in state.items()}
-    return found
+def _state_of(trainer: Trainer, parameter: Tensor) -> dict[str, Tensor]:
+    """The optimizer's state for a parameter; zeros before its first step."""
+    state = trainer.optimizer.state[parameter]
+    if not state and trainer.recipe.optimizer == "sgd":
+        state = {"momentum_buffer": torch.zeros_like(parameter)}
+    elif not state:
+        state = {"step": torch.zeros((), device=parameter.device)}
+        state |= {k: torch.zeros_like(parameter) for k in ("exp_avg", "exp_avg_sq")}
+    return {key: value.detach().clone() for key, value in state.items()}
 
 
 def _check(trainers: Sequence[Trainer]) -> None:
@@ -283,12 +316,11 @@ def _check(trainers: Sequence[Trainer]) -> None:
             and isinstance(trainer.objective, Classification)
             and trainer.weights is None
             and _shared(trainer.recipe) == _shared(first.recipe)
-            and _shapes(trainer.model) == _shapes(first.model)
         )
         if not same:
             raise UsageError(
-                "trainers in a stack must share images, architecture, trained parameters, "
-                "recipe (but for rates and decay) and epochs done; "
+                "trainers in a stack must share images, recipe (but for rates and decay) and "
+                "epochs done; "
                 f"number {trainers.index(trainer)} differs from number 0."
             )
     if first.recipe.precision != "float32":
@@ -306,7 +338,3 @@ def _shared(recipe: Recipe) -> Recipe:
         train_layers=("all",),
         freeze_activations=False,
     )
-
-
-def _shapes(model: nn.Module) -> list[tuple[str, torch.Size, bool]]:
-    return [(n, p.shape, p.requires_grad) for n, p in model.named_parameters()]

@@ -22,19 +22,11 @@ from metaact.activations.sloped import two_slopes
 from .convolution import Convolution, Picks, PooledConvolution
 from .geometry import Geometry, Pair
 from .pooling import MaxPool, Pooling
-from .task_dim import over_tasks
+from .task_dim import over_tasks, tasks_first
 
 
 def _pair(value: int | Sequence[int]) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
-
-
-def _first(operand: tuple[Tensor, int | None], tasks: int) -> Tensor:
-    """Put the dimension of tasks first, or give one to a tensor that all tasks share."""
-    tensor, dim = operand
-    if dim is None:
-        return tensor.expand(tasks, *tensor.shape)
-    return tensor if dim == 0 else tensor.movedim(dim, 0)
 
 
 def _conv2d(
@@ -69,7 +61,7 @@ def _conv2d(
         def all_tasks(tasks: int, found: list[tuple[Tensor, int | None]]) -> Tensor | None:
             if found[1][1] is None:
                 return None
-            x, w, *b = (_first(operand, tasks) for operand in found)
+            x, w, *b = (tasks_first(operand, tasks) for operand in found)
             y: Tensor = Convolution.apply(x, w, b[0] if b else None, geometry)
             return y
 
@@ -99,7 +91,7 @@ def _max_pool2d(
         )
 
         def all_tasks(tasks: int, found: list[tuple[Tensor, int | None]]) -> Tensor:
-            return _pooled(_first(found[0], tasks), pooling)
+            return _pooled(tasks_first(found[0], tasks), pooling)
 
         y = over_tasks(all_tasks, input)
         if y is not None:
@@ -126,7 +118,7 @@ def _pooled(x: Tensor, pooling: Pooling) -> Tensor:
 
 def _two_slopes(x: Tensor, negative: Tensor, positive: Tensor) -> Tensor:
     def all_tasks(tasks: int, found: list[tuple[Tensor, int | None]]) -> Tensor:
-        images, *slopes = (_first(f, tasks) if f[1] is not None else f[0] for f in found)
+        images, *slopes = (tasks_first(f, tasks) if f[1] is not None else f[0] for f in found)
         own = [
             s if f[1] is None else _aligned(s, images)
             for s, f in zip(slopes, found[1:], strict=True)

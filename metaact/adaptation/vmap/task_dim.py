@@ -50,3 +50,11 @@ def over_tasks(
     with interpreter.lower():
         result = physical(interpreter.batch_size(), operands)
     return None if result is None else _add_batch_dim(result, 0, level)
+
+
+def tasks_first(operand: tuple[Tensor, int | None], tasks: int) -> Tensor:
+    """Put the dimension of tasks first, or give one to a tensor that all tasks share."""
+    tensor, dim = operand
+    if dim is None:
+        return tensor.expand(tasks, *tensor.shape)
+    return tensor if dim == 0 else tensor.movedim(dim, 0)

@@ -14,6 +14,7 @@ from metaact.adaptation import Normalisation, Trainer, make_optimizer
 from metaact.experiments import supervised
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned, Prepared
+from metaact.experiments.loop import train_together
 from metaact.experiments.networks import (
     form_notes,
     gain_notes,
@@ -26,12 +27,12 @@ from metaact.experiments.networks import (
 from metaact.experiments.pictures import image_example
 from metaact.experiments.supervised import (
     Learner,
+    advance,
     check_batch_size,
     check_classes,
     described,
     normalisation_of,
     together,
-    train_together,
 )
 from metaact.tasks import Images
 
@@ -139,7 +140,7 @@ def _planned(config: ConvergeConfig, shared: ImageData) -> Planned:
         measure=measure(identity, shared.data),
         length=config.epochs,
         points=(1,) if config.epochs > 1 else (),
-        group=replace(config, seed=0, lr=1.0),
+        group=replace(config, activation="relu", seed=0, lr=1.0),
         together=together(config, shared.device),
         signature=signature(shared.train),
     )
@@ -149,7 +150,9 @@ def execute(
     members: Sequence[Member], shared: ImageData, *, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Train and evaluate after every epoch, or continue where it stopped."""
-    train_together(members, lambda member: learner(member.planned.config, shared), tick=tick)
+    train_together(
+        members, lambda member: learner(member.planned.config, shared), advance, tick=tick
+    )
 
 
 def estimate(planned: Planned, shared: ImageData) -> float:

@@ -81,6 +81,7 @@ class MamlConfig(Config):
         replacement: Whether an image may occur in several test episodes.
         chunk_size: Tasks computed at a time; None is the engine's choice. Bounds memory, changes
             no result beyond rounding.
+        stack: Largest number of runs trained in one vectorised call; None decides by the device.
     """
 
     activation: str = declared.activation()
@@ -233,6 +234,7 @@ class MamlConfig(Config):
         role="computation",
         unset="chosen by the engine",
     )
+    stack: int | None = declared.stack()
 
     @property
     def fading(self) -> int:

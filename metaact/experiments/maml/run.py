@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from metaact import activations, analysis, tasks
-from metaact.adaptation import MetaLearner, import_learn2learn
+from metaact.adaptation import Evaluation, MetaLearner, import_learn2learn, misfit, refusal
 from metaact.adaptation.episodic.algorithms.finetune import OLD
 from metaact.adaptation.episodic.algorithms.table import ALGORITHMS
 from metaact.adaptation.episodic.algorithms.table import find as find_algorithm
 from metaact.adaptation.episodic.second_order import REMEDY, lost_terms
+from metaact.adaptation.episodic.stacked import MetaStack, most_runs, stack_refusal
 from metaact.errors import UsageError, renamed
 from metaact.experiments.experiment import EXAMPLE_WIDTH, Example, Member, Planned, Prepared
-from metaact.experiments.loop import Finished, Record, Step, train
+from metaact.experiments.loop import Finished, Record, Step, train_together
 from metaact.experiments.networks import (
     counts,
     form_notes,
     gain_notes,
+    most_together,
     network,
     run_name,
     signature,
@@ -292,8 +294,19 @@ def _planned(config: MamlConfig, shared: EpisodeData) -> Planned:
         identity=identity,
         measure=measure(identity, shared.data),
         length=config.iterations,
+        group=_group(config),
+        together=most_together(config.stack, shared.device),
         signature=signature(shared.split.train, ways=config.ways),
     )
+
+
+def _group(config: MamlConfig) -> object:
+    """Equal for runs that may be trained in one call; None for one that is always alone."""
+    assert config.algorithm is not None
+    if not find_algorithm(config.algorithm).stacks:
+        return None
+    arm = config.activation if config.algorithm == "metasgd" else "relu"
+    return replace(config, activation=arm, seed=0, inner_lr=1.0, meta_lr=1.0)
 
 
 def _rates(config: MamlConfig) -> str:
@@ -310,7 +323,9 @@ def execute(
     members: Sequence[Member], shared: EpisodeData, *, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Meta-train, validate along the way, test, and finish; or continue where it stopped."""
-    train(members, lambda member: Learner(member.planned.config, shared), _advance, tick=tick)
+    train_together(
+        members, lambda member: Learner(member.planned.config, shared), Advance(), tick=tick
+    )
 
 
 def estimate(planned: Planned, shared: EpisodeData) -> float:
@@ -327,8 +342,34 @@ def estimate(planned: Planned, shared: EpisodeData) -> float:
     return update * config.iterations + tested * episodes / len(batch)
 
 
-def _advance(learners: Sequence[Learner]) -> list[Step]:
-    return [learner.step() for learner in learners]
+class Advance:
+    """One meta-update of several learners: of those that fit into the memory in one call."""
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._stacks: list[tuple[list[Learner], MetaStack]] = []
+
+    def __call__(self, learners: Sequence[Learner]) -> list[Step]:
+        """A step of each."""
+        if len(learners) == 1:
+            return [learners[0].step()]
+        if [one for some, _ in self._stacks for one in some] != list(learners):
+            self._stacks = list(self._stacked(learners))
+        return [step for some, stack in self._stacks for step in _stacked_step(some, stack)]
+
+    def _stacked(self, learners: Sequence[Learner]) -> Iterator[tuple[list[Learner], MetaStack]]:
+        first = learners[0]
+        self._most = self._most or most_runs(first.learner, first.batches(first.iteration))
+        for start in range(0, len(learners), self._most):
+            some = list(learners[start : start + self._most])
+            yield some, MetaStack([one.learner for one in some])
+
+
+def _stacked_step(learners: Sequence[Learner], stack: MetaStack) -> list[Step]:
+    """One meta-update of each, the gradients computed in one call."""
+    batches = [one.begin_step() for one in learners]
+    outcomes = stack.backward(batches, iteration=learners[0].iteration)
+    return [one.end_step(outcome) for one, outcome in zip(learners, outcomes, strict=True)]
 
 
 class Learner:
@@ -364,10 +405,26 @@ class Learner:
 
     def step(self) -> Step:
         """One meta-update."""
+        with isolated_rng("maml", self.config.seed, self.iteration):
+            batch = self.begin_step()
+            outcome = self.learner.backward(batch, iteration=self.iteration)
+        return self.end_step(outcome)
+
+    def refusal(self, beside: Sequence[Learner]) -> str | None:
+        """Why it cannot be trained in one call with these, each as if it were alone."""
+        images = self.shared.split.train
+        models = [*(other.model for other in beside), self.model]
+        why = stack_refusal(self.learner) or refusal(self.model, images)
+        return why or misfit(models, images)
+
+    def begin_step(self) -> tasks.MetaBatch:
+        """The tasks of the next meta-update, for which all is made ready."""
         self.model.train()
         self.optimizer.zero_grad()
-        with isolated_rng("maml", self.config.seed, self.iteration):
-            outcome = self.learner.backward(self.batches(self.iteration), iteration=self.iteration)
+        return self.batches(self.iteration)
+
+    def end_step(self, outcome: Evaluation) -> Step:
+        """Update by the gradients that are there."""
         loss, accuracy = torch.stack([outcome.loss, outcome.accuracy.mean()]).tolist()
         if not math.isfinite(loss):
             return Step(records=[], ended=self._diverged())

@@ -16,6 +16,7 @@ from metaact import activations, models, tasks
 from metaact.adaptation import refusal
 from metaact.adaptation.classifiers import Lessons, OnlineClassifiers, check_keeps_nothing
 from metaact.adaptation.diagnostics import own_parameters
+from metaact.adaptation.draws import is_same_function
 from metaact.experiments.networks import form_notes, gain_notes, size_for, weights_generator
 from metaact.experiments.supervised import check_classes
 from metaact.tasks import Images
@@ -85,8 +86,11 @@ class Pictures:
         self._draws = {}
         for config in {replace(c, seed=0, lr=1.0): c for c in configs}.values():
             model = self.build(config)
-            check_keeps_nothing(model, self.train.pixels[:2] / 255)
-            self._draws[config.activation] = refusal(model, self.train) is not None
+            inputs = self.train.pixels[:2] / 255
+            check_keeps_nothing(model, inputs)
+            another = self.build(replace(config, seed=config.seed + 1))
+            alike = is_same_function(model, another, inputs)
+            self._draws[config.activation] = not alike or refusal(model, self.train) is not None
 
     def stream(self, config: StreamConfig) -> ImageStream:
         """The stream of a run's seed."""
@@ -116,7 +120,7 @@ class Pictures:
         return Classifiers(config, self)
 
     def alone(self, config: StreamConfig) -> bool:
-        """Whether the arm draws random numbers, or cannot be vectorised."""
+        """Whether the arm draws random numbers, when made or later, or cannot be vectorised."""
         return self._draws[config.activation]
 
     def build(self, config: StreamConfig) -> nn.Module:

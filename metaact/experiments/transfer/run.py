@@ -17,13 +17,9 @@ from metaact.errors import RunError
 from metaact.experiments import supervised
 from metaact.experiments.declared import recipe
 from metaact.experiments.experiment import Member, Planned
+from metaact.experiments.loop import train_together
 from metaact.experiments.networks import run_name, signature, source_identity
-from metaact.experiments.supervised import (
-    Learner,
-    described,
-    together,
-    train_together,
-)
+from metaact.experiments.supervised import Learner, advance, described, together
 from metaact.randomness import derived_seed
 from metaact.runs import Run
 from metaact.runs.checkpoint import WEIGHTS, is_dense
@@ -39,6 +35,9 @@ from .start import started
 
 SOURCE, TARGET = "source", "transfer"
 """Kinds of runs: pre-trainings and fine-tunings."""
+
+ONE_CALL = ("activation", "seed", "pretrain_lr")
+"""In what pre-trainings may differ that are trained in one call."""
 
 TRAINED = -1
 """In place of a number of epochs: pre-trained elsewhere."""
@@ -119,7 +118,7 @@ def _source(config: TransferConfig, shared: DomainData) -> Planned:
         measure=measure(identity, shared.data),
         length=config.pretrain_epochs,
         normalisation=described(shared.normalised["source"]),
-        group=(SOURCE, *(v for k, v in identity.items() if k not in ("seed", "pretrain_lr"))),
+        group=(SOURCE, *(v for k, v in identity.items() if k not in ONE_CALL)),
         together=together(config, shared.device),
         signature=signature(_source_of(shared).train),
     )
@@ -163,7 +162,7 @@ def _target(
         notes=(_note(config),),
         points=tuple(epoch for epoch in earlier if epoch < stage.epochs),
         normalisation=described(shared.normalised[stage.fed_as]),
-        group=(TARGET, stage, replace(config, seed=0, lr=1.0)),
+        group=(TARGET, stage, replace(config, activation="relu", seed=0, lr=1.0)),
         together=together(config, shared.device),
         part=stage,
         signature=signature(shared.target.train),
@@ -189,12 +188,12 @@ def execute(
     """Train runs of one kind; a fine-tuning with nothing to start from ends at once."""
     if members[0].planned.kind == SOURCE:
         train_together(
-            members, lambda member: _pretraining(member.planned.config, shared), tick=tick
+            members, lambda member: _pretraining(member.planned.config, shared), advance, tick=tick
         )
         return
     ready = [member for member in members if not _ended_without_source(member)]
     if ready:
-        train_together(ready, lambda member: _finetuning(member, shared), tick=tick)
+        train_together(ready, lambda member: _finetuning(member, shared), advance, tick=tick)
 
 
 def _finetuning(member: Member, shared: DomainData) -> Learner:

@@ -92,6 +92,52 @@ def test_stacked_and_alone_agree(images: Labelled, recipe: Recipe) -> None:
     assert not torch.allclose(values(stack[0]), values(stack[2]))
 
 
+class Drawn(nn.Module):
+    """A slope that is drawn when it is made, and no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = float(torch.rand(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, self.slope * x)
+
+
+@pytest.mark.parametrize("recipe", [SGD, ADAM, FULL, COSINE])
+def test_runs_of_several_activations_agree_with_those_alone(
+    images: Labelled, recipe: Recipe
+) -> None:
+    """Each has its own rate and decay, and one of them a layer less to train."""
+    layers = nn.ReLU, Attention, nn.PReLU, Attention, Drawn, Drawn
+    alone, stack = (
+        [
+            trainer(
+                images,
+                seed=seed,
+                recipe=replace(
+                    recipe,
+                    lr=recipe.lr / (1 + seed),
+                    weight_decay=0.01 * seed,
+                    train_layers=("all",) if seed != 3 else ("4", "activations"),
+                ),
+                layer=layer,
+            )
+            for seed, layer in enumerate(layers)
+        ]
+        for _ in range(2)
+    )
+    for _ in range(3):
+        together = stacked_epoch(stack)
+        apart = [one.epoch() for one in alone]
+        for a, b in zip(together, apart, strict=True):
+            assert a.loss == pytest.approx(b.loss, rel=1e-10)
+    for one, other in zip(stack, alone, strict=True):
+        torch.testing.assert_close(values(one), values(other), rtol=1e-9, atol=1e-10)
+        for parameter in one.model.parameters():
+            for value in one.optimizer.state[parameter].values():
+                assert value.shape in (parameter.shape, ())
+
+
 @pytest.mark.parametrize("recipe", [SGD, ADAM, FULL, COSINE])
 def test_companions_make_no_difference(images: Labelled, recipe: Recipe) -> None:
     ends = []
@@ -160,7 +206,6 @@ def test_layers_that_would_mix_runs_are_refused(images: Labelled, layer: type[nn
     [
         {"batch_size": 8},
         {"momentum": 0.5},
-        {"train_layers": ("4",)},
         {"optimizer": "adam"},
         {"nesterov": True},
         {"clip_norm": 1.0},

@@ -30,6 +30,7 @@ class Anil(Descent):
     head_only: bool | tuple[str, ...] = True
 
     engines: ClassVar[tuple[str, ...]] = THREE
+    stacks: ClassVar[bool] = True
 
     def adapted(self, model: nn.Module) -> tuple[str, ...]:
         """Those of the head."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
@@ -23,6 +24,8 @@ class Boil(Descent):
         Oh, Yoo, Kim and Yun, BOIL: Towards Representation Change for Few-shot Learning, 2021,
         https://arxiv.org/abs/2008.08882, section 3.
     """
+
+    stacks: ClassVar[bool] = True
 
     def adapted(self, model: nn.Module) -> tuple[str, ...]:
         """All that are trained but those of the head."""

@@ -21,3 +21,4 @@ class Maml(Descent):
     """
 
     engines: ClassVar[tuple[str, ...]] = THREE
+    stacks: ClassVar[bool] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -26,6 +27,8 @@ class MetaSGD(Descent):
         α starts at one number, where the paper draws it from [0.005, 0.1]: so that it can be tuned
         as MAML's rate.
     """
+
+    stacks: ClassVar[bool] = True
 
     def init(self, model: nn.Module, *, inner_steps: int) -> Parameters:
         """α: a rate for every entry of every parameter that adapts."""

@@ -36,6 +36,10 @@ class Rule(ABC):
     """Whether its meta-gradient goes through gradient steps and ends in the query loss alone, so
     that its steps can be computed again on the way back in place of keeping their graphs."""
 
+    stacks: ClassVar[bool] = False
+    """Whether networks of several runs can be meta-learned by it in one vectorised call: its
+    meta-parameters are used entry by entry, and nothing of the network but through `Tasks`."""
+
     @abstractmethod
     def adapted(self, model: nn.Module) -> tuple[str, ...]:
         """Names of the parameters of which a task has its own."""
