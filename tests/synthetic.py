@@ -36,7 +36,7 @@ from metaact.experiments import (
 )
 from metaact.experiments.converge.config import ConvergeConfig
 from metaact.experiments.converge.run import ImageData
-from metaact.experiments.maml.run import EpisodeData
+from metaact.experiments.maml.episodes import EpisodeData
 from metaact.experiments.reuse import Library
 from metaact.experiments.segment.run import VolumeData
 from metaact.experiments.stream import measured

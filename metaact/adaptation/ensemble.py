@@ -1,9 +1,9 @@
 """Several networks as one function of their stacked parameters.
 
-The networks have the same layers. Where they differ, in activations or in anything that is not
-known to be the same (a module of the user's own may keep what it drew in a plain attribute), the
-function has a `Bank`: all their modules side by side, each applied to the numbers of its networks.
-What is the same in all is done once for all.
+The networks have the same layers. Where they differ, in activations or in anything else (a module
+of the user's own may keep what it drew in a plain attribute), the function has a `Bank`: all their
+modules side by side, each applied to the numbers of its networks. What is the same in all is done
+once for all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.func import vmap
 
 from metaact.errors import UsageError, reason_of
 
-from .known import is_same_layer, signature
+from .known import form_of
 from .stateless import Stateless
 from .vmap.task_dim import over_tasks, tasks_first
 
@@ -144,7 +144,8 @@ class Bank(nn.Module):
 
 def _places(modules: Sequence[nn.Module], path: str) -> Iterator[str]:
     """Where networks differ: as deep as they are the same above."""
-    if not all(is_same_layer(modules[0], other) for other in modules[1:]):
+    forms = [form_of(module) for module in modules]
+    if len(modules) > 1 and (forms[0] is None or any(form != forms[0] for form in forms[1:])):
         if not path:
             raise UsageError(
                 "models in a stack must have the same layers; "
@@ -160,8 +161,15 @@ def _places(modules: Sequence[nn.Module], path: str) -> Iterator[str]:
 
 def _likeness(module: nn.Module) -> Hashable | None:
     """Equal for two modules only if they differ in nothing but numbers; None if that is unknown."""
-    known = signature(module)
-    return None if known is None else (known, *((n, t.shape) for n, t in _tensors(module).items()))
+    forms = [(path, form_of(m)) for path, m in module.named_modules(remove_duplicate=False)]
+    if any(form is None for _, form in forms):
+        return None
+    everywhere = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
+    first = {id(tensor): name for name, tensor in reversed(everywhere)}
+    return (*forms, *((name, first[id(tensor)]) for name, tensor in everywhere))
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

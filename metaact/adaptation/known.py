@@ -21,10 +21,15 @@ _OF_ANY_MODULE = vars(nn.Module())
 
 def is_known(module: nn.Module) -> bool:
     """Whether a module is what its class says, and that class is known to keep no state."""
+    is_ours = type(module).__module__.startswith(("torch.nn.", *_NAMES[1:]))
+    return is_ours and _is_as_its_class(module)
+
+
+def _is_as_its_class(module: nn.Module) -> bool:
+    """Whether nothing but its class says what a module computes from its attributes."""
     hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
     return (
-        type(module).__module__.startswith(("torch.nn.", *_NAMES[1:]))
-        and not any(hooks)
+        not any(hooks)
         and "forward" not in vars(module)
         and not any(getattr(v, "__closure__", None) or _is_bound(v) for v in _own(module).values())
     )
@@ -65,30 +70,26 @@ def signature(model: nn.Module) -> Hashable | None:
     return tuple(parts)
 
 
-def is_same_layer(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules are known to be the same but for their numbers and what is inside them.
+def form_of(module: nn.Module) -> Hashable | None:
+    """What a module's own part of a forward pass depends on, besides the numbers of its tensors.
 
-    That is their class, mode and plain attributes, shapes of their own tensors, which of them are
-    trained, and the names of their children.
+    That is its class, mode and plain attributes, shapes of its own tensors, which of them are
+    trained, and the names of its children: two modules of equal form that are given the same
+    numbers compute the same, also those of a class of the user's own.
+
+    Returns:
+        None if it is not known: it has hooks, or attributes that cannot be compared.
     """
-    if one is other:
-        return True
-    if type(one) is not type(other) or not (is_known(one) and is_known(other)):
-        return False
-    mine, its = (_form(module) for module in (one, other))
-    return mine is not None and mine == its
-
-
-def _form(module: nn.Module) -> Hashable | None:
     tensors = (*module._parameters.items(), *module._buffers.items())
-    if not all(tensor is None or _is_ordinary(tensor) for _, tensor in tensors):
+    ordinary = all(tensor is None or _is_ordinary(tensor) for _, tensor in tensors)
+    if not ordinary or not _is_as_its_class(module):
         return None
     shapes = [(n, None if t is None else (t.shape, t.dtype, t.requires_grad)) for n, t in tensors]
     children = [(name, child is None) for name, child in module._modules.items()]
     plain = [(name, _plain(value)) for name, value in _own(module).items()]
     if any(value is None for _, value in plain):
         return None
-    return module.training, tuple(shapes), tuple(children), tuple(plain)
+    return type(module), module.training, tuple(shapes), tuple(children), tuple(plain)
 
 
 def keeps_state(model: nn.Module) -> bool:

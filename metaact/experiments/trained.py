@@ -121,7 +121,7 @@ class Trained(nn.Module):
         """
         check_meta_learned(self.run)
 
-        from .maml.run import learner_with
+        from .maml.learner import learner_with
 
         config: Any = self.config
         ways = self.signature.outputs

@@ -106,10 +106,57 @@ def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
         return nn.Sequential(*layers).double()
 
 
-@pytest.mark.parametrize("layer", [Drawn, Swish, nn.PReLU, lambda: nn.ReLU(inplace=True)])
+class Held(nn.Module):
+    """What it drew is a tensor, and no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = torch.rand(()).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, self.slope * x)
+
+
+class Hooked(nn.PReLU):
+    """A hook says what comes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        factor = float(torch.rand(()))
+        self.register_forward_hook(lambda module, given, made: factor * made)
+
+
+LAYERS = [Drawn, Held, Hooked, Swish, nn.PReLU, lambda: nn.ReLU(inplace=True)]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_networks_of_several_seeds_keep_what_is_their_own(layer: Callable[[], nn.Module]) -> None:
     trio = [seeded(layer, seed) for seed in range(3)]
     torch.testing.assert_close(together(trio), apart(trio), **EXACT)
+
+
+class Own(nn.Module):
+    """A network of the user's own, which keeps what it drew."""
+
+    def __init__(self, act: nn.Module, *, draws: bool = False) -> None:
+        super().__init__()
+        self.first, self.act, self.last = nn.Linear(784, 4), act, nn.Linear(4, 3)
+        self.scale = float(torch.rand(())) if draws else 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.last(self.act(self.first(x.flatten(1))))
+
+
+def test_a_network_of_the_users_own() -> None:
+    with isolated_rng("network"):
+        trio = [Own(act).double() for act in (Swish(), Swish(), nn.ReLU())]
+    torch.testing.assert_close(together(trio), apart(trio), **EXACT)
+    banks = [m for m in Ensemble(trio).model.modules() if isinstance(m, Bank)]
+    assert [bank.counts for bank in banks] == [(2, 1)]
+    with isolated_rng("network"):
+        drawn = [Own(nn.ReLU(), draws=True).double() for _ in range(2)]
+    with pytest.raises(UsageError, match="the same layers"):
+        Ensemble(drawn)
 
 
 def test_one_layer_at_several_places() -> None:

@@ -248,7 +248,7 @@ def test_meta_learned_runs_are_one_call_as_far_as_they_fit(
     configs = [replace(base, activation=n, seed=s) for n in ("arelu", "relu") for s in range(3)]
     experiments.run(MAML, configs, tmp_path / "all")
     assert sizes == [6]
-    monkeypatch.setattr("metaact.experiments.maml.run.most_runs", lambda *_: 4)
+    monkeypatch.setattr("metaact.experiments.maml.learner.most_runs", lambda *_: 4)
     sizes.clear()
     experiments.run(MAML, configs, tmp_path / "few")
     assert sizes == [4, 2]

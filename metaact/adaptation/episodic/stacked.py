@@ -25,6 +25,7 @@ from metaact.adaptation.known import signature
 from metaact.adaptation.recording import Results
 from metaact.adaptation.stateless import exact_kernels
 from metaact.errors import UsageError
+from metaact.randomness import Streams
 
 from .algorithms.rule import Descent
 from .inner import Parameters
@@ -43,7 +44,7 @@ class MetaStack:
         learners: At least one. They may differ in the numbers of their networks, in `inner_lr` and,
             where the rule has no meta-parameters, in the activations, nothing else; those with the
             same activations lie side by side, so that they are computed together. The layers must
-            not draw random numbers nor keep running statistics: `metaact.adaptation.refusal` says
+            not draw random numbers nor keep running statistics; `metaact.adaptation.refusal` says
             whether they do.
 
     Raises:
@@ -62,7 +63,7 @@ class MetaStack:
                     "learners in a stack must share the rule (but for `inner_lr`), its "
                     f"meta-parameters and the steps; number {number} differs from number 0."
                 )
-        self.learners = tuple(learners)
+        self.learners, self._looked = tuple(learners), False
         self._ensemble = Ensemble([one.model for one in learners])
         adapted = {
             names[name]
@@ -99,7 +100,8 @@ class MetaStack:
             Loss and accuracies of each run before any update, detached.
 
         Raises:
-            UsageError: If a batch does not fit its model or the others.
+            UsageError: If a batch does not fit its model or the others, or a model draws random
+                numbers.
         """
         shapes = {tuple(tensor.shape for tensor in tensors_of(batch)) for batch in batches}
         if len(batches) != len(self.learners) or len(shapes) > 1:
@@ -117,8 +119,13 @@ class MetaStack:
             return self._gradients(Share(*given), steps, classes)
 
         key = None if self._known is None else (steps, classes, self._known)
+        before = None if self._looked else Streams.now()
         with torch.enable_grad():
             losses, accuracies, *slopes = self._graphs.run(key, compute, given, self._held)
+        if before is not None and Streams.now() != before:
+            before.restore()
+            raise UsageError("models in a stack must draw no random numbers; these do.")
+        self._looked = True
         assert losses is not None
         assert accuracies is not None
         for number in range(len(self.learners)):

@@ -27,7 +27,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from metaact.adaptation.ensemble import Ensemble
 from metaact.adaptation.graphs import Graphs
-from metaact.adaptation.known import signature
+from metaact.adaptation.known import form_of, signature
 from metaact.adaptation.recording import Results
 from metaact.adaptation.stateless import Stateless, differentiable_kernels, reads
 from metaact.adaptation.vmap.lowering import Lowering
@@ -68,6 +68,7 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         return f"it cannot be copied ({reason_of(error)})"
     inputs, _ = batch(images, torch.arange(2), like=next(model.parameters()))
+    forms = [form_of(module) for module in probe.modules()]
     values = stack_module_state([probe])
     call = Stateless(probe)
     before = Streams.now()
@@ -87,7 +88,11 @@ def refusal(model: nn.Module, images: Labelled) -> str | None:
     if past:
         return f"it reads {min(past)} elsewhere than in the module that it belongs to"
     changed = [name for name, buffer in alone[1].items() if buffer._version]
-    return f"it changes its buffer {changed[0]}" if changed else None
+    if changed:
+        return f"it changes its buffer {changed[0]}"
+    if [form_of(module) for module in probe.modules()] != forms:
+        return "it changes its attributes"
+    return None
 
 
 @differentiable_kernels()

@@ -212,3 +212,12 @@ def test_modules_in_evaluation_mode_stay_so(net: Any, episodes: Any) -> None:
         found.append([g for learner in learners for g in gradients(learner)])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, **EXACT)
+
+
+def test_what_draws_is_refused_and_nothing_is_drawn(net: Any, episodes: Any) -> None:
+    learners = [
+        MetaLearner(nn.Sequential(net(), nn.Dropout(0.5)), Maml(inner_lr=0.1)) for _ in range(2)
+    ]
+    with pytest.raises(UsageError, match="draw no random numbers"):
+        MetaStack(learners).backward([episodes(seed=seed) for seed in (0, 1)])
+    assert all(gradient is None for one in learners for gradient in gradients(one))

@@ -241,6 +241,16 @@ class Replacing(Counting):
         return x / self.seen
 
 
+class Numbering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x / self.calls
+
+
 class ByClosure(nn.Module):
     """A copy of it computes with the slope of the original."""
 
@@ -257,6 +267,7 @@ class ByClosure(nn.Module):
     ("layer", "message"),
     [
         (Counting, "changes its buffer .*seen"),
+        (Numbering, "changes its attributes"),
         (Replacing, "seen` of the model changes"),
         (ByClosure, "reads .*inner.weight elsewhere"),
     ],
