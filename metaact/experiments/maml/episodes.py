@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,34 +46,22 @@ def training_batches(config: MamlConfig, shared: EpisodeData) -> Callable[[int],
     Raises:
         UsageError: If the training part cannot fill such episodes.
     """
-    assert config.queries is not None
-    fresh = tasks.Episodes(
-        shared.split.train,
-        ways=config.ways,
-        shots=config.shots,
-        queries=config.queries,
-        seed=config.seed,
-        mean=shared.mean,
-        std=shared.std,
-        device=shared.device,
-        own_labels=config.algorithm == "finetune",
-    )
+    given: dict[str, Any] = {
+        "ways": config.ways,
+        "shots": config.shots,
+        "queries": config.queries,
+        "seed": config.seed,
+        "mean": shared.mean,
+        "std": shared.std,
+        "device": shared.device,
+        "own_labels": config.algorithm == "finetune",
+    }
+    fresh = tasks.Episodes(shared.split.train, **given)
     fresh.check_tasks(config.tasks)
     if not config.task_pool:
         return lambda iteration: fresh.sample(config.tasks, index=iteration)
     with renamed(episodes="task_pool"):
-        pool = tasks.frozen(
-            shared.split.train,
-            ways=config.ways,
-            shots=config.shots,
-            queries=config.queries,
-            episodes=config.task_pool,
-            seed=config.seed,
-            mean=shared.mean,
-            std=shared.std,
-            device=shared.device,
-            own_labels=config.algorithm == "finetune",
-        )
+        pool = tasks.frozen(shared.split.train, episodes=config.task_pool, **given)
 
     def draw(iteration: int) -> tasks.MetaBatch:
         generator = torch.Generator().manual_seed(derived_seed("pool", config.seed, iteration))
