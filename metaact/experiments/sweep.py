@@ -21,6 +21,9 @@ Hire = Callable[[int, Tick, Say], Pool]
 POLL = 0.5
 """Seconds between two looks at a run that another process works on and that others start from."""
 
+FEW = 6
+"""So many runs that are reused are told one by one."""
+
 LIMITED = "limited: "
 """Begins the line about runs that were not begun: nothing is wrong with them."""
 
@@ -103,7 +106,7 @@ def sweep(
         How each run ended.
     """
     failed: dict[str, tuple[str, str]] = {}
-    reused = 0
+    reused: list[Job] = []
     pending: list[Job] = []
     for job in jobs:
         complete = job.run.is_complete
@@ -112,11 +115,12 @@ def sweep(
             failed[job.identity] = job.label, why
             tick(job.planned.length)
         elif complete:
-            reused += 1
-            say(f"{job.label}: complete already, reused ({job.run.directory})")
+            reused.append(job)
             tick(job.planned.length)
         else:
             pending.append(job)
+    for line in _told(reused):
+        say(line)
     left = [] if limit is None else pending[limit:]
     for job in left:
         tick(job.planned.length)
@@ -125,11 +129,19 @@ def sweep(
     intact = {job.identity: job.run for job in jobs if _is_intact(job.run)}
     return SweepReport(
         done=tuple(intact.values()),
-        reused=reused,
+        reused=len(reused),
         failed=tuple(failed[job.identity] for job in jobs if job.identity in failed),
         busy=tuple(job.label for job in schedule.busy),
         left=tuple(job.label for job in left),
     )
+
+
+def _told(reused: Sequence[Job]) -> list[str]:
+    """A line for each run that is reused; of more than a few, one for all of them."""
+    if len(reused) > FEW:
+        folders = sorted({str(job.run.directory.parent) for job in reused})
+        return [f"{len(reused)} runs: complete already, reused (in {', '.join(folders)})"]
+    return [f"{job.label}: complete already, reused ({job.run.directory})" for job in reused]
 
 
 def _is_intact(run: Run) -> bool:

@@ -376,6 +376,18 @@ def test_the_same_again_is_reused_and_says_so(
     assert content(stores[name]) == before
 
 
+def test_many_runs_that_are_reused_are_one_line(small: ConvergeConfig, tmp_path: Path) -> None:
+    configs = [replace(small, seed=seed) for seed in range(7)]
+    for asked, lines in ((configs, 1), (configs[:6], 6)):
+        experiments.run(CONVERGE, asked, tmp_path)
+        said = list[str]()
+        outcome = experiments.run(CONVERGE, asked, tmp_path, say=said.append)
+        assert outcome.report.reused == len(asked)
+        assert len(said) == lines
+    experiments.run(CONVERGE, configs, tmp_path, say=said.append)
+    assert said[-1] == f"7 runs: complete already, reused (in {tmp_path / 'converge'})"
+
+
 def test_a_longer_run_serves_a_shorter_one(
     stores: dict[str, Path], converge_config: ConvergeConfig, tmp_path: Path
 ) -> None:
