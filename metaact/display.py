@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LONGEST = 200
 """Characters of one value."""
 
+LONG = 1e9
+"""From here on a number is shown as a power of ten."""
+
 
 @contextmanager
 def unmoved() -> Iterator[None]:
@@ -53,8 +56,19 @@ def unusual(thing: Any) -> dict[str, object]:
     return found
 
 
+def digits(value: float, significant: int = 4) -> str:
+    """A number to so many significant digits; one with more before the point as a whole number.
+
+    Examples:
+        >>> digits(0.0123456), digits(2000.4, 3), digits(1234567.0), digits(2e30)
+        ('0.01235', '2000', '1234567', '2e+30')
+    """
+    is_long = 10**significant - 0.5 <= abs(value) < LONG
+    return f"{value:.0f}" if is_long else f"{value:.{significant}g}"
+
+
 def _short(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else repr(value)
+    text = digits(value) if isinstance(value, float) else repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from metaact.display import brief, unusual
+from metaact.display import brief, digits, unusual
 from metaact.errors import UsageError
 from metaact.runs.form import Form
 from metaact.settings import Config, Setting, by_name
@@ -114,7 +114,7 @@ class Measure:
         """
         if self.is_share:
             return f"{100 * score:.1f}{' %' if unit else ''}"
-        return f"{score:.4g}"
+        return digits(score)
 
     def __repr__(self) -> str:
         return brief(self, **unusual(self))

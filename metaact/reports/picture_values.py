@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metaact import analysis
+from metaact.display import digits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,11 +46,16 @@ def along(
     chosen = [places[i] for i in dict.fromkeys(even.tolist())]
     if panels == 1:
         told = {x: [f"{name}: {_at(line, x)}" for name, line in lines.items()] for x in chosen}
-        return [Value(text="\n".join([f"{axis} {x:g}", *all_]), x=x) for x, all_ in told.items()]
+        return [
+            Value(text="\n".join([f"{axis} {digits(x, 6)}", *all_]), x=x)
+            for x, all_ in told.items()
+        ]
     owners = [name for name in lines if not any(name.startswith(f"{n}, ") for n in lines)]
     return [
         Value(
-            text="\n".join([name, *(f"{axis} {x:g}: {_at(lines[name], x)}" for x in chosen)]),
+            text="\n".join(
+                [name, *(f"{axis} {digits(x, 6)}: {_at(lines[name], x)}" for x in chosen)]
+            ),
             panel=number,
         )
         for number, name in enumerate(owners[:panels])

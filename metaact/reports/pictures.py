@@ -18,6 +18,7 @@ from metaact import analysis
 from metaact.analysis import Comparison
 from metaact.analysis.curves import stuck
 from metaact.analysis.wording import p_text
+from metaact.display import digits
 from metaact.experiments.table import find
 
 from .document import ArmReport, Curve, Document, Sensitivity, StudyReport
@@ -513,7 +514,7 @@ def against_shape(study: StudyReport, *, width: float = WIDTH) -> Drawn | None:
             )
         )
         ordered = sorted(one.values.items(), key=lambda pair: pair[1])
-        lines = [f"{arm}: {x:.3g}, {found.scores[arm]}" for arm, x in ordered]
+        lines = [f"{arm}: {digits(x, 3)}, {found.scores[arm]}" for arm, x in ordered]
         values.append(Value(text="\n".join([name, *lines]), panel=len(panels) - 1))
     if not panels:
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from metaact import analysis
 from metaact.activations.order import place
+from metaact.display import digits
 from metaact.experiments.evidence import shared_settings
 from metaact.experiments.experiment import SHARE, Experiment
 from metaact.experiments.table import of_kind
@@ -233,7 +234,7 @@ def _score(entry: Entry) -> str:
     if not isinstance(value, int | float):
         return "–"
     share = list(measure.get("bounds", SHARE)) == list(SHARE)
-    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
+    return f"{100 * value:.1f} %" if share else digits(value)
 
 
 def size_in_words(size: float) -> str:

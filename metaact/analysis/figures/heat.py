@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metaact.display import digits as short
 from metaact.errors import UsageError
 
 from .canvas import COLOURS, WIDTH, heading, is_narrow, new_figure, style, text
@@ -78,7 +79,7 @@ def heat_grid(
             if np.isfinite(value):
                 dark = scale * value < (low + high) / 2
                 shade = _ON_DARK if dark else _ON_LIGHT
-                shown = f"{scale * value:.{digits}f}" if percent else f"{value:.3g}"
+                shown = f"{scale * value:.{digits}f}" if percent else short(value, 3)
                 axes.text(j, i, shown, ha="center", va="center", color=shade, fontsize=size)
             else:
                 axes.add_patch(

@@ -13,7 +13,7 @@ from metaact.analysis import Comparison, Interval, difference_text
 from metaact.analysis.curves import stuck
 from metaact.analysis.intervals import SEEDS
 from metaact.analysis.wording import p_figure
-from metaact.display import html_lines, html_table
+from metaact.display import digits, html_lines, html_table
 from metaact.reports.document import (
     ArmReport,
     FailureTest,
@@ -365,8 +365,8 @@ def shape(study: StudyReport) -> StudyTable:
         {
             "shape": SHAPES[one.name][0],
             "what it is": SHAPES[one.name][1],
-            "from": f"{min(one.values.values()):.3g}",
-            "to": f"{max(one.values.values()):.3g}",
+            "from": digits(min(one.values.values()), 3),
+            "to": digits(max(one.values.values()), 3),
             "rank correlation": interval(one.correlation),
         }
         for one in found.measures
@@ -508,7 +508,7 @@ def _column(found: Score) -> str:
     if found.score is not None or not found.by_seed:
         return interval(found.score)
     mean = fmean(found.by_seed.values())
-    return f"{percent(mean)} %" if found.share else f"{mean:.4g}"
+    return f"{percent(mean)} %" if found.share else digits(mean)
 
 
 def score(study: StudyReport, value: float | None) -> str:
@@ -550,6 +550,6 @@ def duration(time: Time) -> str:
     """A median time, and how many seeds never got there."""
     missed = sum(first is None for first in time.by_seed)
     if missed == len(time.by_seed):
-        return f"not within {time.censored_at:g}" if time.censored_at else "–"
-    shown = f">{time.censored_at:g}" if time.median is None else f"{time.median:.3g}"
+        return f"not within {digits(time.censored_at, 6)}" if time.censored_at else "–"
+    shown = f">{digits(time.censored_at, 6)}" if time.median is None else digits(time.median, 3)
     return f"{shown} ({missed} of {len(time.by_seed)} not)" if missed else shown
