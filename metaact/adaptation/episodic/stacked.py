@@ -50,6 +50,22 @@ class MetaStack:
     Raises:
         UsageError: If the learners do not fit together, or the rule or engine is one that is not
             stacked.
+
+    Examples:
+        >>> from torch import nn
+        >>> from metaact.adaptation import Maml
+        >>> from metaact.tasks import MetaBatch
+        >>> acts = nn.ReLU(), nn.Tanh()
+        >>> nets = [nn.Sequential(nn.Linear(6, 4), act, nn.Linear(4, 2)) for act in acts]
+        >>> stack = MetaStack([MetaLearner(net, Maml(inner_lr=0.1)) for net in nets])
+        >>> images, labels = torch.ones(3, 2, 6), torch.tensor([[0, 1]] * 3)
+        >>> batch = MetaBatch(
+        ...     support=images, support_labels=labels, query=images, query_labels=labels
+        ... )
+        >>> [list(found.accuracy.shape) for found in stack.backward([batch, batch])]
+        [[3], [3]]
+        >>> all(parameter.grad is not None for net in nets for parameter in net.parameters())
+        True
     """
 
     def __init__(self, learners: Sequence[MetaLearner]) -> None:
